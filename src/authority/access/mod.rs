@@ -1,0 +1,1 @@
+//! Roles compiled to automata (to be written).

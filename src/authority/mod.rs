@@ -1,0 +1,3 @@
+//! The embedded authority: Elasticsearch's security API in this process.
+
+pub mod access;

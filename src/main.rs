@@ -1,0 +1,2 @@
+//! Arguments in, exit code out; everything else is the library's.
+fn main() {}

@@ -1,0 +1,3 @@
+//! HTTP plumbing that knows no identity: bodies, peers, TLS, connections, draining, serving.
+
+pub mod http;

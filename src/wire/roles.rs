@@ -1,0 +1,115 @@
+//! Role descriptors (`PUT /_security/role/{name}`) and application privileges (`PUT /_security/privilege`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a role grants. Fields are in the order Elasticsearch renders them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoleDescriptor {
+    /// Cluster privileges: names or raw actions.
+    #[serde(default)]
+    pub cluster: Vec<String>,
+    /// Request-conditional cluster privileges, as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub global: Option<Value>,
+    /// Index privileges.
+    #[serde(default)]
+    pub indices: Vec<IndexPrivileges>,
+    /// Application privileges.
+    #[serde(default)]
+    pub applications: Vec<ApplicationPrivileges>,
+    /// User name patterns this role may act as.
+    #[serde(default)]
+    pub run_as: Vec<String>,
+    /// Free metadata.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Always `{"enabled": true}` in answers.
+    #[serde(default)]
+    pub transient_metadata: Map<String, Value>,
+    /// Index privileges on remote clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remote_indices: Vec<RemoteIndexPrivileges>,
+    /// Cluster privileges on remote clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remote_cluster: Vec<RemoteClusterPrivileges>,
+    /// Workflow restriction, API keys only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restriction: Option<Value>,
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// Privileges on index name patterns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexPrivileges {
+    /// Names, wildcards or `/regular expressions/`.
+    pub names: Vec<String>,
+    /// Privilege names or raw actions.
+    pub privileges: Vec<String>,
+    /// Field level security.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_security: Option<FieldSecurity>,
+    /// Document level security: a query as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Whether the patterns cover restricted indices too.
+    #[serde(default)]
+    pub allow_restricted_indices: bool,
+}
+
+/// Fields granted and excepted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldSecurity {
+    /// Granted field patterns.
+    #[serde(default)]
+    pub grant: Vec<String>,
+    /// Patterns taken out of `grant`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+}
+
+/// Privileges on an application's resources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApplicationPrivileges {
+    /// Application name; a trailing wildcard is allowed.
+    pub application: String,
+    /// Privilege names or raw actions.
+    pub privileges: Vec<String>,
+    /// Resource patterns.
+    pub resources: Vec<String>,
+}
+
+/// [`IndexPrivileges`] on remote clusters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RemoteIndexPrivileges {
+    /// The privileges.
+    #[serde(flatten)]
+    pub indices: IndexPrivileges,
+    /// Cluster alias patterns.
+    pub clusters: Vec<String>,
+}
+
+/// Cluster privileges on remote clusters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RemoteClusterPrivileges {
+    /// Privilege names.
+    pub privileges: Vec<String>,
+    /// Cluster alias patterns.
+    pub clusters: Vec<String>,
+}
+
+/// A stored application privilege.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApplicationPrivilege {
+    /// Application name.
+    pub application: String,
+    /// Privilege name.
+    pub name: String,
+    /// Action patterns it stands for.
+    pub actions: Vec<String>,
+    /// Free metadata.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
