@@ -1,0 +1,183 @@
+//! Every reason to say no, with its public text and its log label.
+//!
+//! The client gets [`Refusal::public`], which never says which half of a credential was wrong or which privilege is missing;
+//! the log gets [`Refusal::reason`] and the `Display` text. Doors turn a refusal into their protocol without a `_` arm.
+
+use std::time::Duration;
+
+use crate::model::credential::Scheme;
+
+/// Why a request may not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request can be read in more than one way, or in none (R-16…R-20). 400
+    #[error("ambiguous request: {0}")]
+    Ambiguous(Ambiguity),
+    /// `CONNECT` and `TRACE` are never forwarded. 405
+    #[error("method is not allowed")]
+    MethodNotAllowed,
+    /// No route takes this request. 404
+    #[error("no route matches")]
+    NoRoute,
+    /// The route asks for a credential and there is none. 401
+    #[error("no credential")]
+    NoCredential,
+    /// The credential can't be read; nobody was asked. 401
+    #[error("malformed {} credential", scheme.map_or("unknown", Scheme::label))]
+    MalformedCredential {
+        /// Its scheme, if that much could be read.
+        scheme: Option<Scheme>,
+    },
+    /// The authority doesn't accept the credential. 401
+    #[error("the authority refused the {} credential", scheme.label())]
+    Unauthenticated {
+        /// Its scheme.
+        scheme: Scheme,
+    },
+    /// The identity lacks what the route requires. 403
+    #[error("missing {}", missing.join(", "))]
+    Forbidden {
+        /// Who it was.
+        username: String,
+        /// Missing atoms and roles, in words.
+        missing: Vec<String>,
+    },
+    /// An upgrade this route doesn't allow, or not to WebSocket. 403
+    #[error("upgrade is not allowed here")]
+    UpgradeNotAllowed,
+    /// Too many failed logins from this address or for this user name. 429
+    #[error("too many failed logins by {by}")]
+    TooManyFailures {
+        /// `address` or `username`.
+        by: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The authority can't be asked or doesn't make sense. 503
+    #[error("authority is in trouble: {cause}")]
+    AuthorityUnavailable {
+        /// Label of the cause: `timeout`, `connect`, `overloaded`, `status`, `garbage`, `own_credential`.
+        cause: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Something inside failed; denied because anything else would be guessing. 500
+    #[error("internal failure: {0}")]
+    Internal(&'static str),
+}
+
+/// What made a request ambiguous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguity {
+    /// Absolute, authority or opaque form that doesn't agree with `Host`.
+    #[error("request target")]
+    Target,
+    /// None, several, or malformed hosts.
+    #[error("host")]
+    Host,
+    /// A path with more than one reading: encoded separators, control bytes, parameters, invalid UTF-8.
+    #[error("path")]
+    Path,
+    /// A header that may stand once stands twice, or a name that folds to a protected one is malformed.
+    #[error("header")]
+    Header,
+    /// More than one credential.
+    #[error("more than one credential")]
+    Credentials,
+    /// `Connection` names a protected header.
+    #[error("connection header names a protected header")]
+    Connection,
+    /// Body framing that could be read in two ways.
+    #[error("message framing")]
+    Framing,
+}
+
+impl Refusal {
+    /// The label in logs and metrics; a closed set.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(ambiguity) => ambiguity.label(),
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoRoute => "no_route",
+            Self::NoCredential => "no_credential",
+            Self::MalformedCredential { .. } => "malformed_credential",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Forbidden { .. } => "forbidden",
+            Self::UpgradeNotAllowed => "upgrade_not_allowed",
+            Self::TooManyFailures { .. } => "too_many_failures",
+            Self::AuthorityUnavailable { .. } => "authority_unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Every label [`Refusal::reason`] can return, to pre-create metric series.
+    pub const REASONS: [&'static str; 17] = [
+        "ambiguous_target",
+        "ambiguous_host",
+        "ambiguous_path",
+        "ambiguous_header",
+        "ambiguous_credentials",
+        "ambiguous_connection",
+        "ambiguous_framing",
+        "method_not_allowed",
+        "no_route",
+        "no_credential",
+        "malformed_credential",
+        "unauthenticated",
+        "forbidden",
+        "upgrade_not_allowed",
+        "too_many_failures",
+        "authority_unavailable",
+        "internal",
+    ];
+
+    /// What the client is told.
+    pub const fn public(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(_) => "The request is ambiguous or malformed.",
+            Self::MethodNotAllowed => "This method is not allowed.",
+            Self::NoRoute => "There is nothing here.",
+            Self::NoCredential => "A credential is required.",
+            Self::MalformedCredential { .. } | Self::Unauthenticated { .. } => {
+                "The credential was not accepted."
+            }
+            Self::Forbidden { .. } => "You are not allowed to do this.",
+            Self::UpgradeNotAllowed => "This upgrade is not allowed.",
+            Self::TooManyFailures { .. } => "Too many failed logins; try again later.",
+            Self::AuthorityUnavailable { .. } => {
+                "Permissions can't be checked right now; try again later."
+            }
+            Self::Internal(_) => "Something went wrong inside the gate.",
+        }
+    }
+}
+
+impl Ambiguity {
+    /// The label in logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Target => "ambiguous_target",
+            Self::Host => "ambiguous_host",
+            Self::Path => "ambiguous_path",
+            Self::Header => "ambiguous_header",
+            Self::Credentials => "ambiguous_credentials",
+            Self::Connection => "ambiguous_connection",
+            Self::Framing => "ambiguous_framing",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_public_text_names_a_user_or_a_privilege() {
+        let refusal = Refusal::Forbidden {
+            username: "bob".into(),
+            missing: vec!["cluster:monitor".into()],
+        };
+        assert!(!refusal.public().contains("bob") && !refusal.public().contains("monitor"));
+        assert_eq!(refusal.to_string(), "missing cluster:monitor");
+    }
+}
