@@ -29,12 +29,18 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System(Instant),
-    Manual { mono: Arc<AtomicU64>, unix_offset: Arc<AtomicU64> },
+    Manual {
+        mono: Arc<AtomicU64>,
+        unix_offset: Arc<AtomicU64>,
+    },
 }
 
 impl Clock {
     /// The machine's clocks.
-    #[expect(clippy::disallowed_methods, reason = "this module is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module is the one place that reads the clock"
+    )]
     pub fn system() -> Self {
         Self(Source::System(Instant::now()))
     }
@@ -43,23 +49,33 @@ impl Clock {
     pub fn manual(unix: Duration) -> Self {
         Self(Source::Manual {
             mono: Arc::new(AtomicU64::new(0)),
-            unix_offset: Arc::new(AtomicU64::new(u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX))),
+            unix_offset: Arc::new(AtomicU64::new(
+                u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX),
+            )),
         })
     }
 
     /// Reads the time.
-    #[expect(clippy::disallowed_methods, reason = "this module is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module is the one place that reads the clock"
+    )]
     pub fn now(&self) -> Now {
         match &self.0 {
             Source::System(start) => Now {
                 mono: start.elapsed(),
                 // A clock before 1970 is a broken machine; zero makes every credential look expired, which is the safe side.
-                unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+                unix: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
             },
             Source::Manual { mono, unix_offset } => {
                 let mono = mono.load(Ordering::SeqCst);
                 let unix = unix_offset.load(Ordering::SeqCst).saturating_add(mono);
-                Now { mono: Duration::from_nanos(mono), unix: Duration::from_nanos(unix) }
+                Now {
+                    mono: Duration::from_nanos(mono),
+                    unix: Duration::from_nanos(unix),
+                }
             }
         }
     }
@@ -67,7 +83,10 @@ impl Clock {
     /// Moves a manual clock forward; the system's clock can't be moved and ignores it.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { mono, .. } = &self.0 {
-            mono.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+            mono.fetch_add(
+                u64::try_from(by.as_nanos()).unwrap_or(u64::MAX),
+                Ordering::SeqCst,
+            );
         }
     }
 }
@@ -76,7 +95,10 @@ impl Clock {
 ///
 /// # Panics
 /// Never on input: only when the operating system has no entropy source, where nothing secure could go on.
-#[expect(clippy::expect_used, reason = "without entropy no key can be made and the process must not go on")]
+#[expect(
+    clippy::expect_used,
+    reason = "without entropy no key can be made and the process must not go on"
+)]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system provides entropy");

@@ -66,7 +66,11 @@ pub struct Fingerprint([u8; 32]);
 impl fmt::Debug for Fingerprint {
     /// A few bytes only: enough to follow an entry through a debug log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fingerprint:{:02x}{:02x}{:02x}{:02x}", self.0[0], self.0[1], self.0[2], self.0[3])
+        write!(
+            f,
+            "fingerprint:{:02x}{:02x}{:02x}{:02x}",
+            self.0[0], self.0[1], self.0[2], self.0[3]
+        )
     }
 }
 
@@ -82,7 +86,10 @@ impl fmt::Debug for FingerprintKey {
 impl FingerprintKey {
     /// A fresh random key.
     pub fn random() -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &clock::random_bytes::<32>()))
+        Self(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            &clock::random_bytes::<32>(),
+        ))
     }
 
     /// HMAC-SHA256 over the length-prefixed parts, so that `("ab", "c")` and `("a", "bc")` differ.
@@ -122,7 +129,10 @@ mod tests {
     #[test]
     fn parts_are_delimited_by_length() {
         let key = FingerprintKey::random();
-        assert_ne!(key.fingerprint(&[b"ab", b"c"]), key.fingerprint(&[b"a", b"bc"]));
+        assert_ne!(
+            key.fingerprint(&[b"ab", b"c"]),
+            key.fingerprint(&[b"a", b"bc"])
+        );
         assert_ne!(key.fingerprint(&[b"ab"]), key.fingerprint(&[b"ab", b""]));
     }
 
@@ -133,7 +143,11 @@ mod tests {
             let one = vec![b'x'; length];
             let mut other = one.clone();
             other[at] = b'y';
-            assert_ne!(key.fingerprint(&[&one]), key.fingerprint(&[&other]), "{length} {at}");
+            assert_ne!(
+                key.fingerprint(&[&one]),
+                key.fingerprint(&[&other]),
+                "{length} {at}"
+            );
         }
     }
 
@@ -144,12 +158,18 @@ mod tests {
         let mut context = hmac::Context::with_key(&key.0);
         context.update(&5u64.to_le_bytes());
         context.update(b"basic");
-        assert_eq!(key.fingerprint(&[b"basic"]).0.as_slice(), context.sign().as_ref());
+        assert_eq!(
+            key.fingerprint(&[b"basic"]).0.as_slice(),
+            context.sign().as_ref()
+        );
         assert_eq!(key.fingerprint(&[&part]), key.fingerprint(&[&part]));
     }
 
     #[test]
     fn two_processes_share_no_fingerprint() {
-        assert_ne!(FingerprintKey::random().fingerprint(&[b"a"]), FingerprintKey::random().fingerprint(&[b"a"]));
+        assert_ne!(
+            FingerprintKey::random().fingerprint(&[b"a"]),
+            FingerprintKey::random().fingerprint(&[b"a"])
+        );
     }
 }

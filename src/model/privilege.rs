@@ -37,8 +37,14 @@ impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster { privilege } => write!(f, "cluster:{privilege}"),
-            Self::Index { name, privilege, .. } => write!(f, "index:{name}:{privilege}"),
-            Self::Application { application, privilege, resource } => write!(f, "application:{application}:{privilege}@{resource}"),
+            Self::Index {
+                name, privilege, ..
+            } => write!(f, "index:{name}:{privilege}"),
+            Self::Application {
+                application,
+                privilege,
+                resource,
+            } => write!(f, "application:{application}:{privilege}@{resource}"),
         }
     }
 }
@@ -66,7 +72,9 @@ impl AtomBits {
 
     /// Whether the atom is in the set.
     pub fn contains(&self, id: AtomId) -> bool {
-        self.0.get(id.0 as usize / 64).is_some_and(|word| word & (1 << (id.0 % 64)) != 0)
+        self.0
+            .get(id.0 as usize / 64)
+            .is_some_and(|word| word & (1 << (id.0 % 64)) != 0)
     }
 }
 
@@ -81,7 +89,11 @@ mod tests {
             bits.insert(AtomId(id));
         }
         for id in 0..130 {
-            assert_eq!(bits.contains(AtomId(id)), [0, 63, 64, 129].contains(&id), "{id}");
+            assert_eq!(
+                bits.contains(AtomId(id)),
+                [0, 63, 64, 129].contains(&id),
+                "{id}"
+            );
         }
         assert!(!bits.contains(AtomId(100_000)));
     }

@@ -41,7 +41,11 @@ impl Body {
     /// A body held in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        if bytes.is_empty() { Self::Empty } else { Self::Full(Some(bytes)) }
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(Some(bytes))
+        }
     }
 
     /// Wraps a streaming body.
@@ -60,7 +64,9 @@ impl Body {
     pub async fn collect_up_to(self, limit: usize) -> Result<Bytes, CollectError> {
         match http_body_util::Limited::new(self, limit).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(CollectError::TooLarge { limit }),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                Err(CollectError::TooLarge { limit })
+            }
             Err(error) => Err(CollectError::Broken(error)),
         }
     }
@@ -79,7 +85,11 @@ impl fmt::Debug for Body {
 
 impl From<Incoming> for Body {
     fn from(body: Incoming) -> Self {
-        if http_body::Body::is_end_stream(&body) { Self::Empty } else { Self::Incoming(body) }
+        if http_body::Body::is_end_stream(&body) {
+            Self::Empty
+        } else {
+            Self::Incoming(body)
+        }
     }
 }
 
@@ -101,7 +111,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -39,8 +39,18 @@ pub struct ErrorCause {
 impl ErrorEnvelope {
     /// An envelope whose only root cause is the error itself.
     pub fn new(status: u16, kind: &str, reason: &str) -> Self {
-        let cause = ErrorCause { kind: kind.to_owned(), reason: Some(reason.to_owned()), more: Map::new() };
-        Self { error: ErrorBody { root_cause: vec![cause.clone()], cause }, status }
+        let cause = ErrorCause {
+            kind: kind.to_owned(),
+            reason: Some(reason.to_owned()),
+            more: Map::new(),
+        };
+        Self {
+            error: ErrorBody {
+                root_cause: vec![cause.clone()],
+                cause,
+            },
+            status,
+        }
     }
 }
 
@@ -50,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_envelope_has_elasticsearchs_shape() {
-        let json = serde_json::to_value(ErrorEnvelope::new(401, "security_exception", "no")).unwrap();
+        let json =
+            serde_json::to_value(ErrorEnvelope::new(401, "security_exception", "no")).unwrap();
         assert_eq!(
             json,
             serde_json::json!({"error": {"root_cause": [{"type": "security_exception", "reason": "no"}],

@@ -4,6 +4,6 @@
 //! traits for the outside; add a shape here when an endpoint is added to either side.
 
 pub mod error;
-pub mod privileges;
 pub mod principals;
+pub mod privileges;
 pub mod roles;
