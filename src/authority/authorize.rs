@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use super::access::Permissions;
 use super::access::granting::granting_cluster_privileges;
-use super::access::pattern::PatternError;
 use super::call::{Call, Reply};
 use super::failure::Failure;
-use super::permissions;
+use super::permissions::{self, CompileError};
 use super::state::State;
 use super::subject::Subject;
 
@@ -50,39 +49,42 @@ impl Granted {
 ///
 /// # Errors
 /// 403 with the denial sentence.
-pub fn by_cluster_privilege(state: &State, call: &Call) -> Result<Granted, Failure> {
+pub async fn by_cluster_privilege(state: &State, call: &Call) -> Result<Granted, Failure> {
     decide(state, call, |permissions| {
         permissions.allows_cluster_action(call.action)
     })
+    .await
 }
 
 /// Everybody who is authenticated and may act as the effective user.
 ///
 /// # Errors
 /// 403 when run-as is refused.
-pub fn anybody(state: &State, call: &Call) -> Result<Granted, Failure> {
-    decide(state, call, |_| true)
+pub async fn anybody(state: &State, call: &Call) -> Result<Granted, Failure> {
+    decide(state, call, |_| true).await
 }
 
 /// The same-user rule: `is_self` makes it free, otherwise the cluster privilege counts.
 ///
 /// # Errors
 /// 403 with the denial sentence.
-pub fn for_self(state: &State, call: &Call, is_self: bool) -> Result<Granted, Failure> {
+pub async fn for_self(state: &State, call: &Call, is_self: bool) -> Result<Granted, Failure> {
     decide(state, call, |permissions| {
         is_self || permissions.allows_cluster_action(call.action)
     })
+    .await
 }
 
 /// API-key actions: with `manage_own_api_key` only when the call touches the caller's own keys.
 ///
 /// # Errors
 /// 403 with the denial sentence.
-pub fn for_own_keys(state: &State, call: &Call, is_own: bool) -> Result<Granted, Failure> {
+pub async fn for_own_keys(state: &State, call: &Call, is_own: bool) -> Result<Granted, Failure> {
     decide(state, call, |permissions| {
         permissions.allows_cluster_action(call.action)
             || (is_own && permissions.allows_own_api_key_action(call.action))
     })
+    .await
 }
 
 /// Application privileges: the cluster privilege, or `global.application.manage` over every application named.
@@ -90,7 +92,7 @@ pub fn for_own_keys(state: &State, call: &Call, is_own: bool) -> Result<Granted,
 ///
 /// # Errors
 /// 403 with the denial sentence.
-pub fn for_applications(
+pub async fn for_applications(
     state: &State,
     call: &Call,
     applications: &[String],
@@ -105,18 +107,20 @@ pub fn for_applications(
                     .all(|name| permissions.manages_application(name))
             }
     })
+    .await
 }
 
-fn decide(
+async fn decide(
     state: &State,
     call: &Call,
     may: impl FnOnce(&Permissions) -> bool,
 ) -> Result<Granted, Failure> {
     let subject = &call.subject;
-    check_run_as(state, call)?;
+    check_run_as(state, call).await?;
     let permissions = state
         .compiled
         .of(state.tables(), subject)
+        .await
         .map_err(|error| uncompiled(&error))?;
     if may(&permissions) {
         return Ok(Granted { permissions });
@@ -127,7 +131,7 @@ fn decide(
 }
 
 /// Whether whoever authenticated may act as the effective user.
-fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
+async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     let subject = &call.subject;
     if subject.authenticating.is_none() {
         return Ok(());
@@ -135,6 +139,7 @@ fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     let real = state
         .compiled
         .of_authenticated(state.tables(), subject)
+        .await
         .map_err(|error| uncompiled(&error))?;
     let target = &subject.effective.username;
     if subject.target_exists && real.may_run_as(target) {
@@ -198,7 +203,7 @@ fn describe_roles(state: &State, names: &[String]) -> String {
 }
 
 /// Roles that can't be compiled together grant nothing, and say so.
-fn uncompiled(error: &PatternError) -> Failure {
+fn uncompiled(error: &CompileError) -> Failure {
     tracing::warn!(%error, "roles can't be compiled");
     Failure::illegal_argument(error.to_string())
 }

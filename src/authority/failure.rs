@@ -18,7 +18,8 @@ pub const CHALLENGES: [&str; 3] = [
 pub struct Failure {
     /// The HTTP status.
     pub status: StatusCode,
-    shape: Shape,
+    // Boxed, so that every `Result` of a call stays small.
+    shape: Box<Shape>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -44,12 +45,12 @@ impl Failure {
     fn envelope(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
         Self {
             status,
-            shape: Shape::Envelope {
+            shape: Box::new(Shape::Envelope {
                 kind,
                 reason: reason.into(),
                 metadata: Map::new(),
                 caused_by: None,
-            },
+            }),
             headers: Vec::new(),
         }
     }
@@ -151,10 +152,10 @@ impl Failure {
     pub fn dispatch(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
             status,
-            shape: Shape::Plain {
+            shape: Box::new(Shape::Plain {
                 text: text.into(),
                 with_status: true,
-            },
+            }),
             headers: Vec::new(),
         }
     }
@@ -163,10 +164,10 @@ impl Failure {
     pub fn no_handler(uri: &str, method: &http::Method) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            shape: Shape::Plain {
+            shape: Box::new(Shape::Plain {
                 text: format!("no handler found for uri [{uri}] and method [{method}]"),
                 with_status: false,
-            },
+            }),
             headers: Vec::new(),
         }
     }
@@ -175,10 +176,10 @@ impl Failure {
     pub fn oauth(code: &'static str, description: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            shape: Shape::OAuth {
+            shape: Box::new(Shape::OAuth {
                 code,
                 description: description.into(),
-            },
+            }),
             headers: Vec::new(),
         }
     }
@@ -193,7 +194,7 @@ impl Failure {
     /// Adds a metadata key to the envelope; other shapes have none.
     #[must_use]
     pub fn with_metadata(mut self, key: &str, value: Value) -> Self {
-        if let Shape::Envelope { metadata, .. } = &mut self.shape {
+        if let Shape::Envelope { metadata, .. } = &mut *self.shape {
             metadata.insert(key.to_owned(), value);
         }
         self
@@ -202,7 +203,7 @@ impl Failure {
     /// Adds the inner cause to the envelope; other shapes have none.
     #[must_use]
     pub fn caused_by(mut self, kind: &'static str, reason: impl Into<String>) -> Self {
-        if let Shape::Envelope { caused_by, .. } = &mut self.shape {
+        if let Shape::Envelope { caused_by, .. } = &mut *self.shape {
             *caused_by = Some((kind, reason.into()));
         }
         self
@@ -210,7 +211,7 @@ impl Failure {
 
     /// Type and sentence, for logs and for per-item errors inside a 200.
     pub fn cause(&self) -> (&str, &str) {
-        match &self.shape {
+        match &*self.shape {
             Shape::Envelope { kind, reason, .. } => (kind, reason),
             Shape::Plain { text, .. } => ("", text),
             Shape::OAuth { code, description } => (code, description),
@@ -220,7 +221,7 @@ impl Failure {
     /// The JSON body. The only place the envelope is written.
     pub fn body(&self) -> Value {
         let status = self.status.as_u16();
-        match &self.shape {
+        match &*self.shape {
             Shape::Envelope {
                 kind,
                 reason,

@@ -62,6 +62,9 @@ use crate::net::http::{Body, CollectError, Request, Response};
 /// Name of the superuser.
 pub const SUPERUSER: &str = "elastic";
 
+/// Longest `filter_path`; the work of filtering grows with it.
+const MAX_FILTER: usize = 4_096;
+
 /// How to open an authority.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -281,6 +284,12 @@ fn find(
 fn check_common(query: &Query) -> Result<(), Failure> {
     for flag in ["pretty", "human", "error_trace"] {
         query.flag(flag)?;
+    }
+    let filter = query.text("filter_path").map_or(0, str::len);
+    if filter > MAX_FILTER {
+        return Err(Failure::illegal_argument(format!(
+            "[filter_path] may not be longer than [{MAX_FILTER}] characters"
+        )));
     }
     Ok(())
 }

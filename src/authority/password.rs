@@ -16,8 +16,8 @@ use crate::model::secret::Secret;
 const WAITING: usize = 1_000;
 /// Marks a bcrypt hash over the SHA-384 of a password that bcrypt alone would cut off (it reads 72 bytes).
 const LONG: &str = "{SHA384}";
-/// What bcrypt reads at most.
-const BCRYPT_BYTES: usize = 72;
+/// Longest password bcrypt tells from every other: it reads 72 bytes, the closing NUL among them.
+const BCRYPT_BYTES: usize = 71;
 /// Hashes that would take longer than this are refused when they are set, or one login could hold a thread for hours.
 const MAX_BCRYPT_COST: u32 = 18;
 const MAX_PBKDF2_COST: u32 = 2_000_000;
@@ -133,7 +133,7 @@ fn digest_password(password: &Secret, cost: u32) -> String {
 
 /// What goes into bcrypt, and the mark that says how it got there.
 fn fit(password: &Secret) -> (&'static str, Secret) {
-    if password.expose().len() <= BCRYPT_BYTES {
+    if password.expose().len() <= BCRYPT_BYTES && !password.expose().contains(&0) {
         return ("", password.clone());
     }
     let digest = digest::digest(&digest::SHA384, password.expose());
@@ -149,7 +149,9 @@ fn check(password: &Secret, hash: &str) -> bool {
             let (_, fitted) = fit(password);
             fitted != *password && bcrypt::verify(fitted.expose(), hash).unwrap_or(false)
         }
-        // Hashes from elsewhere were made over the first 72 bytes, as Elasticsearch's bcrypt does.
+        // A NUL would let `secret\0anything` pass for `secret`. Hashes from elsewhere were made over the first 72 bytes, as
+        // Elasticsearch's bcrypt does; ours of longer passwords carry the mark.
+        None if password.expose().contains(&0) => false,
         None => bcrypt::verify(password.expose(), hash).unwrap_or(false),
     }
 }
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_right_password_passes_and_others_do_not() {
-        for length in [6, 72, 73, 200] {
+        for length in [6, 71, 72, 73, 200] {
             let password = Secret::from("p".repeat(length));
             let hash = digest_password(&password, 4);
             assert!(check(&password, &hash), "{length}");
@@ -221,6 +223,10 @@ mod tests {
                 "{length}"
             );
         }
+        let hash = digest_password(&Secret::from("secret"), 4);
+        assert!(!check(&Secret::from("secret\0secret"), &hash));
+        let hash = digest_password(&Secret::from("sec\0ret"), 4);
+        assert!(check(&Secret::from("sec\0ret"), &hash));
     }
 
     #[test]

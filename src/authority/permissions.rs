@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 use super::access::Permissions;
 use super::access::application::ApplicationCatalogue;
@@ -24,6 +25,19 @@ const ENTRIES: u64 = 10_000;
 pub struct Compiled {
     cache: Cache<Key, Permissions>,
     catalogue: ArcSwap<(u64, ApplicationCatalogue)>,
+    /// Bounds compilations at once.
+    permits: Arc<Semaphore>,
+}
+
+/// Why there are no permissions to decide by.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A role or key whose patterns are malformed or too complex together.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The process is shutting down.
+    #[error("permissions can't be compiled while shutting down")]
+    Closed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,9 +50,11 @@ enum Key {
 
 impl Default for Compiled {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             cache: Cache::builder().max_capacity(ENTRIES).build(),
             catalogue: ArcSwap::from_pointee((u64::MAX, ApplicationCatalogue::default())),
+            permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
         }
     }
 }
@@ -55,73 +71,91 @@ impl Compiled {
     /// The permissions of a subject's effective user.
     ///
     /// # Errors
-    /// A role or key whose patterns are too complex together.
-    pub fn of(&self, tables: &Tables, subject: &Subject) -> Result<Permissions, PatternError> {
+    /// See [`CompileError`].
+    pub async fn of(
+        &self,
+        tables: &Tables,
+        subject: &Subject,
+    ) -> Result<Permissions, CompileError> {
         match subject.acting_key() {
-            Some(key) => self.of_key(tables, key),
-            None => self.of_roles(tables, &subject.effective.roles),
+            Some(key) => self.of_key(tables, key).await,
+            None => self.of_roles(tables, &subject.effective.roles).await,
         }
     }
 
     /// The permissions of whoever authenticated, which decide about run-as.
     ///
     /// # Errors
-    /// As [`Compiled::of`].
-    pub fn of_authenticated(
+    /// See [`CompileError`].
+    pub async fn of_authenticated(
         &self,
         tables: &Tables,
         subject: &Subject,
-    ) -> Result<Permissions, PatternError> {
+    ) -> Result<Permissions, CompileError> {
         match &subject.api_key {
-            Some(key) => self.of_key(tables, key),
-            None => self.of_roles(tables, &subject.authenticated().roles),
+            Some(key) => self.of_key(tables, key).await,
+            None => self.of_roles(tables, &subject.authenticated().roles).await,
         }
     }
 
-    /// The union of some roles.
-    ///
-    /// # Errors
-    /// As [`Compiled::of`].
-    pub fn of_roles(&self, tables: &Tables, names: &[String]) -> Result<Permissions, PatternError> {
+    async fn of_roles(
+        &self,
+        tables: &Tables,
+        names: &[String],
+    ) -> Result<Permissions, CompileError> {
         let mut names = names.to_vec();
         names.sort_unstable();
         names.dedup();
+        let names: Arc<[String]> = names.into();
         // Revisions are read before the rows: a change in between leaves an entry under a key nobody asks for again.
         let revisions = (tables.roles.revision(), tables.privileges.revision());
-        let key = Key::Roles(revisions.0, revisions.1, names.into());
-        if let Some(found) = self.cache.get(&key) {
-            return Ok(found);
-        }
-        let Key::Roles(_, _, names) = &key else {
-            return Permissions::compile(&[], &ApplicationCatalogue::default());
-        };
-        let roles: Vec<RoleDescriptor> = resolve(tables, names)
-            .found
-            .into_iter()
-            .map(|(_, role)| role)
-            .collect();
-        let permissions = Permissions::compile(&roles, &self.catalogue(tables).1)?;
-        self.cache.insert(key, permissions.clone());
-        Ok(permissions)
+        let key = Key::Roles(revisions.0, revisions.1, Arc::clone(&names));
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            let found = resolve(tables, &names).found;
+            let roles: Vec<RoleDescriptor> = found.into_iter().map(|(_, role)| role).collect();
+            move || Permissions::compile(&roles, &catalogue.1)
+        })
+        .await
     }
 
-    fn of_key(&self, tables: &Tables, api_key: &Arc<ApiKey>) -> Result<Permissions, PatternError> {
+    async fn of_key(
+        &self,
+        tables: &Tables,
+        api_key: &Arc<ApiKey>,
+    ) -> Result<Permissions, CompileError> {
         let revision = tables.privileges.revision();
         let key = Key::ApiKey(revision, api_key.id.clone(), api_key.version);
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            let api_key = Arc::clone(api_key);
+            move || compile_key(&api_key, &catalogue.1)
+        })
+        .await
+    }
+
+    /// Compiling takes milliseconds, so it happens off the runtime's threads and a few at a time.
+    async fn cached_or<F, P>(&self, key: Key, prepare: P) -> Result<Permissions, CompileError>
+    where
+        P: FnOnce() -> F,
+        F: FnOnce() -> Result<Permissions, PatternError> + Send + 'static,
+    {
         if let Some(found) = self.cache.get(&key) {
             return Ok(found);
         }
-        let catalogue = self.catalogue(tables);
-        let compile = |set: &RoleSet| {
-            let roles: Vec<RoleDescriptor> = set.values().cloned().collect();
-            Permissions::compile(&roles, &catalogue.1)
-        };
-        let owner = compile(&api_key.limited_by)?;
-        let permissions = if api_key.roles.is_empty() {
-            owner
-        } else {
-            compile(&api_key.roles)?.limited_by(Arc::new(owner))
-        };
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| CompileError::Closed)?;
+        // Whoever held the permit before may have compiled just this.
+        if let Some(found) = self.cache.get(&key) {
+            return Ok(found);
+        }
+        let compile = prepare();
+        let compiled = tokio::task::spawn_blocking(move || {
+            let compiled = compile();
+            drop(permit);
+            compiled
+        });
+        let permissions = compiled.await.map_err(|_| CompileError::Closed)??;
         self.cache.insert(key, permissions.clone());
         Ok(permissions)
     }
@@ -145,6 +179,22 @@ impl Compiled {
     pub fn clear(&self) {
         self.cache.invalidate_all();
     }
+}
+
+/// A key grants what both its own roles and its owner's snapshot grant; without own roles, what the snapshot grants.
+fn compile_key(
+    key: &ApiKey,
+    catalogue: &ApplicationCatalogue,
+) -> Result<Permissions, PatternError> {
+    let compile = |set: &RoleSet| {
+        let roles: Vec<RoleDescriptor> = set.values().cloned().collect();
+        Permissions::compile(&roles, catalogue)
+    };
+    let owner = compile(&key.limited_by)?;
+    if key.roles.is_empty() {
+        return Ok(owner);
+    }
+    Ok(compile(&key.roles)?.limited_by(Arc::new(owner)))
 }
 
 /// Looks roles up: stored and reserved ones; sorted, without doubles.

@@ -18,7 +18,7 @@ pub struct Style {
     pub media: Media,
     /// Indented.
     pub pretty: bool,
-    /// Patterns of `filter_path`, positive ones only; empty: everything.
+    /// Patterns of `filter_path`; those that start with `-` take away; empty: everything.
     pub filter: Vec<String>,
 }
 
@@ -102,13 +102,7 @@ fn shape(body: Vec<u8>, style: &Style, may_filter: bool) -> Vec<u8> {
         return body;
     };
     if filter {
-        let paths: Vec<Vec<&str>> = style
-            .filter
-            .iter()
-            .map(|path| path.split('.').collect())
-            .collect();
-        let paths: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();
-        value = keep(&value, &paths).unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        value = filtered(value, &style.filter);
     }
     let written = if style.pretty {
         serde_json::to_vec_pretty(&value).map(|mut bytes| {
@@ -121,6 +115,47 @@ fn shape(body: Vec<u8>, style: &Style, may_filter: bool) -> Vec<u8> {
     written.unwrap_or(body)
 }
 
+/// First what is wanted, then without what is not.
+fn filtered(value: Value, filter: &[String]) -> Value {
+    let paths = |negative: bool| -> Vec<Vec<&str>> {
+        filter
+            .iter()
+            .filter(|path| path.starts_with('-') == negative)
+            .map(|path| path.trim_start_matches('-').split('.').collect())
+            .collect()
+    };
+    let empty = || Value::Object(serde_json::Map::new());
+    let wanted = paths(false);
+    let mut value = if wanted.is_empty() {
+        value
+    } else {
+        let wanted: Vec<&[&str]> = wanted.iter().map(Vec::as_slice).collect();
+        keep(&value, &wanted).unwrap_or_else(empty)
+    };
+    let unwanted = paths(true);
+    let unwanted: Vec<&[&str]> = unwanted.iter().map(Vec::as_slice).collect();
+    if !unwanted.is_empty() {
+        remove(&mut value, &unwanted);
+    }
+    value
+}
+
+/// Takes `paths` out of a value. Arrays are looked through.
+fn remove(value: &mut Value, paths: &[&[&str]]) {
+    match value {
+        Value::Object(map) => map.retain(|key, value| {
+            let next = advance(paths, key);
+            let whole = next.iter().any(|path| path.is_empty());
+            if !whole && !next.is_empty() {
+                remove(value, &next);
+            }
+            !whole
+        }),
+        Value::Array(items) => items.iter_mut().for_each(|item| remove(item, paths)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// What remains of a value when only `paths` are wanted. Arrays are looked through.
 fn keep(value: &Value, paths: &[&[&str]]) -> Option<Value> {
     if paths.iter().any(|path| path.is_empty()) {
@@ -131,8 +166,7 @@ fn keep(value: &Value, paths: &[&[&str]]) -> Option<Value> {
             let kept: serde_json::Map<String, Value> = map
                 .iter()
                 .filter_map(|(key, value)| {
-                    let next: Vec<&[&str]> =
-                        paths.iter().flat_map(|path| step(path, key)).collect();
+                    let next = advance(paths, key);
                     (!next.is_empty())
                         .then(|| keep(value, &next))
                         .flatten()
@@ -149,9 +183,18 @@ fn keep(value: &Value, paths: &[&[&str]]) -> Option<Value> {
     }
 }
 
+/// What is left of all paths below `key`. The same rest counts once, or many `**` would multiply.
+fn advance<'p>(paths: &[&'p [&'p str]], key: &str) -> Vec<&'p [&'p str]> {
+    let mut next: Vec<&[&str]> = paths.iter().flat_map(|path| step(path, key)).collect();
+    next.sort_unstable_by_key(|path| (path.as_ptr() as usize, path.len()));
+    next.dedup_by(|a, b| std::ptr::eq(*a, *b));
+    next
+}
+
 /// The paths left to walk below `key`; `**` may stay or go.
 fn step<'p>(path: &'p [&'p str], key: &str) -> Vec<&'p [&'p str]> {
     match path {
+        ["**"] => vec![&[]],
         ["**", rest @ ..] => {
             let mut next = vec![path];
             next.extend(step(rest, key));
@@ -193,7 +236,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn filtered(path: &str) -> Value {
+    fn after(path: &str) -> Value {
         let value = json!({"a": {"b": 1, "c": [{"d": 2, "e": 3}]}, "f": 4});
         let style = Style {
             filter: super::super::body::split_commas(path),
@@ -204,9 +247,13 @@ mod tests {
 
     #[test]
     fn filter_path_keeps_what_it_names() {
-        assert_eq!(filtered("a.c.d"), json!({"a": {"c": [{"d": 2}]}}));
-        assert_eq!(filtered("*.b,f"), json!({"a": {"b": 1}, "f": 4}));
-        assert_eq!(filtered("**.e"), json!({"a": {"c": [{"e": 3}]}}));
-        assert_eq!(filtered("x"), json!({}));
+        assert_eq!(after("a.c.d"), json!({"a": {"c": [{"d": 2}]}}));
+        assert_eq!(after("*.b,f"), json!({"a": {"b": 1}, "f": 4}));
+        assert_eq!(after("**.e"), json!({"a": {"c": [{"e": 3}]}}));
+        assert_eq!(after("x"), json!({}));
+        assert_eq!(after("**")["a"]["b"], 1);
+        assert_eq!(after(&(["**"; 200].join(".") + ".f")), json!({"f": 4}));
+        assert_eq!(after("-a.c,-f"), json!({"a": {"b": 1}}));
+        assert_eq!(after("a,-**.d"), json!({"a": {"b": 1, "c": [{"e": 3}]}}));
     }
 }

@@ -394,10 +394,14 @@ fn open_file(directory: &Path) -> Result<Database, OpenError> {
     options.read(true).write(true).create(true).truncate(false);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(&path).map_err(in_directory)?;
-    Database::create(&path).map_err(|error| OpenError::File {
+    let database = Database::create(&path).map_err(|error| OpenError::File {
         path,
         source: Box::new(error.into()),
-    })
+    })?;
+    // The file's own name must survive a power cut, too.
+    let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(in_directory)?;
+    Ok(database)
 }
 
 fn read_or_write_meta(database: &Database, fresh: &Identity) -> Result<Identity, OpenError> {

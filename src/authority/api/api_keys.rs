@@ -28,7 +28,7 @@ use crate::wire::grants::{ApiKeyInfo, ApiKeys, CreateApiKeyResponse, InvalidateA
 pub async fn create(state: &State, call: Call) -> Result<Reply, Failure> {
     call.check_refresh()?;
     let new = api_key_body::parse(&call.object(api_key_body::GRAMMAR)?)?;
-    let granted = authorize::for_own_keys(state, &call, true)?;
+    let granted = authorize::for_own_keys(state, &call, true).await?;
     let limited_by = owner_snapshot(state, &call.subject, &new)?;
     let secret = random_text::<16>();
     let key = make(new, limited_by, &call.subject, secret.expose(), call.now);
@@ -107,9 +107,9 @@ pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     // What a key is limited by tells more about its owner than the key itself may know.
     let beyond_itself = with_limited_by && subject.acting_key().is_some();
     let granted = if filter.is_acting_key(subject) && !beyond_itself {
-        authorize::for_self(state, &call, true)?
+        authorize::for_self(state, &call, true).await?
     } else {
-        authorize::for_own_keys(state, &call, filter.is_own(subject) && !beyond_itself)?
+        authorize::for_own_keys(state, &call, filter.is_own(subject) && !beyond_itself).await?
     };
     let now = call.now.unix_millis();
     let is_active = |key: &ApiKey| key.invalidation.is_none() && !key.is_expired(now);
@@ -178,7 +178,7 @@ fn describe(key: &ApiKey, with_limited_by: bool) -> ApiKeyInfo {
 /// `DELETE /_security/api_key`
 pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     let filter = Filter::of_body(&call.object(Filter::GRAMMAR)?)?;
-    let granted = authorize::for_own_keys(state, &call, filter.is_own(&call.subject))?;
+    let granted = authorize::for_own_keys(state, &call, filter.is_own(&call.subject)).await?;
     let may_cross_cluster = granted
         .permissions()
         .allows_cluster_action("cluster:admin/xpack/security/cross_cluster/api_key/create");

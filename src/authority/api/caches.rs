@@ -13,7 +13,7 @@ use crate::authority::state::State;
 
 /// `POST /_security/realm/{realms}/_clear_cache`
 pub async fn realms(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let known = [
         "*",
         "_all",
@@ -34,7 +34,7 @@ pub async fn realms(state: &State, call: Call) -> Result<Reply, Failure> {
 
 /// `POST /_security/{role|privilege|api_key}/{names}/_clear_cache`
 pub async fn compiled(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     state.compiled.clear();
     granted.reply(&nodes(state))
 }

@@ -12,7 +12,7 @@ const VERSION: &str = "9.0.4";
 
 /// `GET /`, `HEAD /`.
 pub async fn root(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     granted.reply(&json!({
         "name": state.cluster_name,
         "cluster_name": state.cluster_name,
@@ -34,7 +34,7 @@ pub async fn root(state: &State, call: Call) -> Result<Reply, Failure> {
 
 /// `GET /_cluster/health`: one node that is up, since it answers.
 pub async fn health(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     granted.reply(&json!({
         "cluster_name": state.cluster_name,
         "status": "green",

@@ -22,7 +22,7 @@ type Outcome = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// `GET /_security/privilege/_builtin`
 pub async fn builtin(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     granted.reply(&json!({
         "cluster": builtin::listed(builtin::cluster()),
         "index": builtin::listed(builtin::index()),
@@ -40,9 +40,9 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
         .map(|privilege| privilege.application.clone())
         .collect();
     let granted = if applications.is_empty() {
-        authorize::by_cluster_privilege(state, &call)?
+        authorize::by_cluster_privilege(state, &call).await?
     } else {
-        authorize::for_applications(state, &call, &applications)?
+        authorize::for_applications(state, &call, &applications).await?
     };
     let outcome = write(&granted, state, move |drafts| {
         let mut outcome = Outcome::new();
@@ -162,7 +162,7 @@ fn check(privileges: &[ApplicationPrivilege]) -> Result<(), Failure> {
 pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     let applications = call.path_list("application");
     let wanted = call.path_list("name");
-    let granted = authorize::for_applications(state, &call, &applications)?;
+    let granted = authorize::for_applications(state, &call, &applications).await?;
     let rows = state.tables().privileges.select(|_, row| {
         (applications.is_empty() || applications.iter().any(|name| fits(name, &row.application)))
             && (wanted.is_empty() || wanted.contains(&row.name))
@@ -193,7 +193,8 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     call.check_refresh()?;
     let application = call.path("application").unwrap_or_default().to_owned();
     let wanted = call.path_list("name");
-    let granted = authorize::for_applications(state, &call, std::slice::from_ref(&application))?;
+    let granted =
+        authorize::for_applications(state, &call, std::slice::from_ref(&application)).await?;
     let outcome = write(&granted, state, move |drafts| {
         let mut outcome = Outcome::new();
         let entry = outcome.entry(application.clone()).or_default();

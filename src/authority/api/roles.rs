@@ -27,7 +27,7 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     if !faults.is_empty() {
         return Err(Failure::request_validation(&faults));
     }
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let created = write(&granted, state, move |drafts| {
         Ok(drafts.roles.put(&name, role))
     })
@@ -39,7 +39,7 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
 pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     call.query.flag("include_implicit")?;
     let wanted = call.path_list("name");
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let tables = state.tables();
     let mut roles = Map::new();
     if wanted.is_empty() {
@@ -69,7 +69,7 @@ pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
 pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     let name = call.path("name").unwrap_or_default().to_owned();
     call.check_refresh()?;
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     if reserved::reserved_role(&name).is_some() {
         return Err(Failure::illegal_argument(format!(
             "role [{name}] is reserved and cannot be deleted"

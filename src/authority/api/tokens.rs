@@ -37,7 +37,7 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
     if matches!(ground, Ground::Refresh(_)) {
         call.action = REFRESH_ACTION;
     }
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let issued = match ground {
         Ground::Password { username, password } => {
             let credential = Credential::Basic { username, password };
@@ -250,7 +250,7 @@ fn open(token: &Secret, sealed: &str) -> Option<Pair> {
 /// `DELETE /_security/oauth2/token`
 pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     let target = token_body::parse_target(&call.object(token_body::INVALIDATE)?)?;
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let (status, answer) = write(&granted, state, move |drafts| {
         Ok(match target {
             Target::Access(token) => {

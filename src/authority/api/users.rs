@@ -42,7 +42,7 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     call.check_refresh()?;
     let fields = parse_user(&call, &username)?;
     check_user(&username, &fields)?;
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let hash = match fields.password {
         Some(password) => Some(hash_password(state, password).await?),
         None => None,
@@ -187,7 +187,7 @@ async fn hash_password(state: &State, password: Password) -> Result<String, Fail
 pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     call.query.flag("with_profile_uid")?;
     let wanted = call.path_list("username");
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let tables = state.tables();
     let mut users = Map::new();
     let mut add = |account: Account| {
@@ -231,7 +231,7 @@ fn render(account: Account) -> Value {
 pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     let username = call.path("username").unwrap_or_default().to_owned();
     call.check_refresh()?;
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     if accounts::reserved_user(&username).is_some() {
         return Err(Failure::illegal_argument(format!(
             "user [{username}] is reserved and cannot be deleted"
@@ -262,7 +262,7 @@ pub async fn disable(state: &State, call: Call) -> Result<Reply, Failure> {
 async fn set_enabled(state: &State, call: Call, enabled: bool) -> Result<Reply, Failure> {
     let username = call.path("username").unwrap_or_default().to_owned();
     call.check_refresh()?;
-    let granted = authorize::by_cluster_privilege(state, &call)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     if call.subject.effective.username == username && is_local(&call.subject) {
         return Err(Failure::illegal_argument(
             "users may not update the enabled status of their own account",
@@ -320,7 +320,7 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
         return Err(Failure::request_validation(&["password is missing"]));
     };
     let is_self = username == *own && call.subject.means == Means::Realm && is_local(&call.subject);
-    let granted = authorize::for_self(state, &call, is_self)?;
+    let granted = authorize::for_self(state, &call, is_self).await?;
     let hash = hash_password(state, password).await?;
     write(&granted, state, move |drafts| {
         if let Some(user) = accounts::reserved_user(&username) {

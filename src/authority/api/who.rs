@@ -14,7 +14,7 @@ const MAX_ATOMS: usize = 10_000;
 
 /// `GET /_security/_authenticate`
 pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
-    let granted = authorize::anybody(state, &call)?;
+    let granted = authorize::anybody(state, &call).await?;
     granted.reply(&call.subject.describe())
 }
 
@@ -24,7 +24,7 @@ pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure>
     let asked = call.path("username").unwrap_or(own);
     let question = parse_question(&call, asked)?;
     question::check(&question).map_err(|faults| Failure::request_validation(&faults))?;
-    let granted = authorize::for_self(state, &call, asked == own)?;
+    let granted = authorize::for_self(state, &call, asked == own).await?;
     if asked != own {
         return Err(Failure::illegal_argument(
             "users may only check the privileges of their own account",
