@@ -1,1 +1,153 @@
-//! (to be written)
+//! The assembled program: builds every floor in order, runs it, reloads it, drains it.
+//!
+//! Assembly only: no type that another floor needs is defined here, and no decision about a request is made here.
+
+mod authority;
+pub mod build;
+mod operations;
+pub mod probe;
+mod reload;
+mod serving;
+mod site;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::authority::Authority;
+use crate::config::settings::{self, Settings};
+use crate::model::clock::Clock;
+use crate::net::drain::Report;
+
+use operations::Running;
+use reload::{Cause, Contents, Watch};
+use serving::Serving;
+
+pub use reload::Reloads;
+
+/// Where everything was bound.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Listeners of the proxy door, by name, in written order.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin door.
+    pub admin: SocketAddr,
+    /// The embedded authority's API, when it is served.
+    pub authority: Option<SocketAddr>,
+}
+
+/// A running Sidegate.
+pub struct App {
+    running: Arc<Running>,
+    serving: Serving,
+    embedded: Option<Authority>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl App {
+    /// Builds everything, binds every address and begins to serve.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving as configured: a port that is taken, a file that can't be read, a store that can't be
+    /// opened. An authority that doesn't answer is no error: it may come up later, and until then requests get 503.
+    pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        // First of all, so that a signal during start-up is not lost.
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (running, embedded) = Running::assemble(settings, clock).await?;
+        let running = Arc::new(running);
+        let serving = Serving::start(&running, embedded.clone())?;
+        tokio::spawn(authority::watch(Arc::clone(&running)));
+        Ok(Self { running, serving, embedded, terminate, interrupt })
+    }
+
+    /// Where everything was bound.
+    pub fn addresses(&self) -> &Addresses {
+        self.serving.addresses()
+    }
+
+    /// The embedded authority, when there is one.
+    pub fn embedded_authority(&self) -> Option<&Authority> {
+        self.embedded.as_ref()
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloading meanwhile, then drains. A second signal cuts the drain short.
+    ///
+    /// # Errors
+    /// When the process can't watch for reloads.
+    pub async fn run(mut self, reloads: Reloads) -> anyhow::Result<ExitCode> {
+        let mut watch = Watch::start(&watched_files(&self.running.settings(), &reloads))?;
+        let mut contents = Contents::read(&watched_files(&self.running.settings(), &reloads));
+        loop {
+            let cause = tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                cause = watch.next() => cause,
+            };
+            watch.settle().await;
+            let files = watched_files(&self.running.settings(), &reloads);
+            let found = Contents::read(&files);
+            if cause == Cause::Signal || found != contents {
+                self.reload(&reloads, cause);
+                let now_watched = watched_files(&self.running.settings(), &reloads);
+                if now_watched != files {
+                    watch = Watch::start(&now_watched)?;
+                }
+                contents = Contents::read(&now_watched);
+            }
+        }
+        self.drain().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Check, then swap: whatever is wrong with the new files, the old configuration stays whole.
+    fn reload(&self, reloads: &Reloads, cause: Cause) {
+        if cause == Cause::Signal
+            && let Err(error) = self.running.reopen_access_log()
+        {
+            tracing::error!(%error, "the access log could not be reopened");
+        }
+        match self.running.reload(reloads).and_then(|settings| self.serving.reload_certificates(&settings)) {
+            Ok(()) => {
+                self.running.count_reload(true);
+                tracing::info!(?cause, "configuration and certificates reloaded");
+            }
+            Err(error) => {
+                self.running.count_reload(false);
+                tracing::error!(?cause, error = %format!("{error:#}"), "reload refused, the old configuration stays");
+            }
+        }
+    }
+
+    async fn drain(mut self) {
+        self.running.begin_drain();
+        let deadline = self.running.settings().drain_timeout;
+        tracing::info!(?deadline, "draining");
+        let Report { open, cut } = tokio::select! {
+            report = self.serving.drain(deadline) => report,
+            _ = self.terminate.recv() => Report { open: 0, cut: 0 },
+            _ = self.interrupt.recv() => Report { open: 0, cut: 0 },
+        };
+        if cut > 0 {
+            tracing::warn!(open, cut, "drain deadline passed, connections cut");
+        } else {
+            tracing::info!(open, "drained");
+        }
+        self.running.stop();
+    }
+}
+
+/// Every file whose change matters: the configuration, certificates and keys.
+fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
+    let certificates = settings.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
+        tls.certificates.iter().flat_map(|files| [files.certificate.clone(), files.key.clone()])
+    });
+    let Some(config) = reloads.config() else { return BTreeSet::new() };
+    certificates.chain([config.to_owned()]).collect()
+}
+
+pub use site::{gate_alone, route_warnings};
