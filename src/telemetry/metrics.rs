@@ -77,7 +77,7 @@ const LONGEST_NANOS: u64 = 1_000_000_000_000_000;
 
 /// A name, help or label that can't be a metric's, or a name taken twice.
 #[derive(Debug, thiserror::Error)]
-#[error("metric could not be registered: {0}")]
+#[error("metric could not be registered")]
 pub struct RegisterError(#[from] prometheus::Error);
 
 // === impl Registry ===
