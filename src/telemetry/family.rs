@@ -101,6 +101,11 @@ impl<S: Series> Family<S> {
         }
     }
 
+    /// Takes every series out of the exposition.
+    pub fn reset(&self) {
+        self.retain(|_| false);
+    }
+
     /// Keeps the series whose label values `keep` accepts, such as those of routes that still exist after a reload.
     pub fn retain(&self, mut keep: impl FnMut(&[Box<str>]) -> bool) {
         self.0

@@ -170,3 +170,67 @@ fn the_exposition_is_clean_in_the_eyes_of_promtool() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
+
+const GUIDE: &str = include_str!("../../../docs/metrics.md");
+const RULES: &str = include_str!("../../../config/prometheus-rules.yaml");
+const DASHBOARD: &str = include_str!("../../../config/grafana-dashboard.json");
+
+/// The names of our metrics that a text mentions, without the suffixes that a histogram's series have.
+fn metrics_in(text: &str) -> std::collections::BTreeSet<&str> {
+    text.split(|character: char| !(character.is_ascii_alphanumeric() || "_:".contains(character)))
+        .filter(|word| word.starts_with("sidegate_") && word.len() > "sidegate_".len())
+        .map(|word| {
+            ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| word.strip_suffix(suffix))
+                .unwrap_or(word)
+        })
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_documented_metrics_only() {
+    let documented = metrics_in(GUIDE);
+    assert!(documented.len() > 20);
+    for text in [RULES, DASHBOARD] {
+        let unknown: Vec<&str> = metrics_in(text).difference(&documented).copied().collect();
+        assert_eq!(unknown, Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn every_alert_is_explained_and_the_dashboard_is_json() {
+    for alert in RULES
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+    {
+        // `SidegateCertificateExpiresSoon` shares its line with the alert that comes before it.
+        assert!(
+            GUIDE.contains(&format!("`{}`", alert.trim_end_matches("Soon"))),
+            "{alert}"
+        );
+    }
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<_> =
+        panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len());
+}
+
+#[test]
+fn promtool_accepts_the_scrape_example_and_the_alerts_fire_when_they_should() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/");
+    for arguments in [
+        ["check", "config", "prometheus.yml"],
+        ["test", "rules", "prometheus-rules.test.yaml"],
+    ] {
+        let promtool = Command::new("promtool")
+            .args(arguments)
+            .current_dir(config)
+            .output();
+        // The integration tests insist on promtool; here it is a convenience.
+        let Ok(output) = promtool else { return };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+    }
+}
