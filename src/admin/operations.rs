@@ -1,6 +1,12 @@
 //! What the admin door needs of the running program, without knowing how it is built.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use serde_json::Value;
+
+/// A purge under way; comes to the number of credentials forgotten.
+pub type Purging<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
 
 /// The running program, as an operator sees it. The app implements it.
 pub trait Operations: Send + Sync {
@@ -10,9 +16,9 @@ pub trait Operations: Send + Sync {
     /// Entries, bounds and counts of the caches, without any key or credential.
     fn cache_statistics(&self) -> Value;
 
-    /// Forgets answers. When this returns, no request is decided from what was in `scope`, not even by an ask that was in
+    /// Forgets answers. When this has completed, no request is decided from what was in `scope`, not even by an ask that was in
     /// flight. Forgetting more than was asked for is allowed; less is not.
-    fn purge(&self, scope: &PurgeScope);
+    fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a>;
 
     /// The route table in written order, without secrets.
     fn routes(&self) -> Value;

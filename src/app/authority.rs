@@ -1,8 +1,11 @@
 //! Who is asked: a client for the configured authority, and the embedded one when that is what was configured.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+
+use super::running::Running;
 
 use crate::authority::{Authority, Options};
 use crate::config::settings;
@@ -82,9 +85,10 @@ fn announce_password(password: &str) {
 
 /// Asks for a sign of life at once and then whenever the last ask failed, so that readiness comes back by itself. The first
 /// answer, and every change, is one line of log that says what to do.
-pub(super) async fn watch(client: Client) {
+pub(super) async fn watch(running: Arc<Running>) {
     let mut last: Option<bool> = None;
     loop {
+        let client = running.client();
         if !client.is_reachable() {
             let answer = client.probe().await;
             if last != Some(answer.is_ok()) {

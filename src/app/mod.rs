@@ -7,8 +7,8 @@ pub mod build;
 mod operations;
 pub mod probe;
 mod reload;
+mod running;
 mod serving;
-mod site;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,15 +16,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::authority::Authority;
-use crate::config::settings::{self, Settings};
+use crate::config::check;
+use crate::config::references::Machine;
+use crate::config::settings::Settings;
 use crate::model::clock::Clock;
-use crate::net::drain::Report;
+use crate::net::drain::{Drain, Report};
+use crate::telemetry::log::LogLevel;
 
-use operations::Running;
 use reload::{Cause, Contents, Watch};
+use running::Running;
 use serving::Serving;
 
 pub use reload::Reloads;
@@ -55,12 +59,13 @@ impl App {
     /// # Errors
     /// Whatever keeps it from serving as configured: a port that is taken, a file that can't be read, a store that can't be
     /// opened. An authority that doesn't answer is no error: it may come up later, and until then requests get 503.
-    pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn start(settings: Settings, clock: Clock, level: LogLevel) -> anyhow::Result<Self> {
         // First of all, so that a signal during start-up is not lost.
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let (running, embedded) = Running::assemble(settings, clock).await?;
+        let (drain, watch) = Drain::new();
+        let (running, embedded) = Running::assemble(settings, clock, level, watch.clone()).await?;
         let running = Arc::new(running);
-        let serving = Serving::start(&running, embedded.clone())?;
+        let serving = Serving::start(&running, embedded.clone(), (drain, watch))?;
         tokio::spawn(authority::watch(Arc::clone(&running)));
         Ok(Self { running, serving, embedded, terminate, interrupt })
     }
@@ -111,16 +116,27 @@ impl App {
         {
             tracing::error!(%error, "the access log could not be reopened");
         }
-        match self.running.reload(reloads).and_then(|settings| self.serving.reload_certificates(&settings)) {
-            Ok(()) => {
-                self.running.count_reload(true);
-                tracing::info!(?cause, "configuration and certificates reloaded");
-            }
+        let outcome = self.try_reload(reloads);
+        self.running.note_reload(&outcome);
+        match outcome {
+            Ok(()) => tracing::info!(?cause, "configuration and certificates reloaded"),
             Err(error) => {
-                self.running.count_reload(false);
                 tracing::error!(?cause, error = %format!("{error:#}"), "reload refused, the old configuration stays");
             }
         }
+    }
+
+    fn try_reload(&self, reloads: &Reloads) -> anyhow::Result<()> {
+        let Some(path) = reloads.config() else { return Ok(()) };
+        let checked = check::load(path, &Machine).with_context(|| path.display().to_string())?;
+        for warning in &checked.warnings {
+            tracing::warn!(%warning, "configuration warning");
+        }
+        // Certificates are read before anything is swapped, and swapped last, when nothing can fail any more.
+        let certificates = self.serving.read_certificates(&checked.settings)?;
+        self.running.apply(checked.settings)?;
+        self.serving.swap_certificates(certificates);
+        Ok(())
     }
 
     async fn drain(mut self) {
@@ -150,4 +166,4 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     certificates.chain([config.to_owned()]).collect()
 }
 
-pub use site::{gate_alone, route_warnings};
+pub use running::gate_alone;
