@@ -121,16 +121,16 @@ impl<'a> At<'a> {
     };
 
     /// The value under a key.
-    pub fn key(&'a self, key: &'a str) -> At<'a> {
-        At {
+    pub fn key(&'a self, key: &'a str) -> Self {
+        Self {
             up: Some(self),
             step: Step::Key(key),
         }
     }
 
     /// An entry of a list.
-    pub fn index(&'a self, index: usize) -> At<'a> {
-        At {
+    pub fn index(&'a self, index: usize) -> Self {
+        Self {
             up: Some(self),
             step: Step::Index(index),
         }

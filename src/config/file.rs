@@ -1,8 +1,8 @@
 //! The config file as written: one type per section, strict about keys, lenient about everything `check` judges better.
 //!
 //! The doc comments here are the reference: they become the descriptions in the JSON Schema and `docs/configuration.md`.
-//! Every key is optional to serde, so that one missing key hides no other fault; `#[schemars(required)]` marks those that must
-//! be there. Enums are externally tagged, which keeps positions exact. Defaults stand in [`default`] and nowhere else.
+//! Every key is optional to serde, so that one missing key hides no other fault; the schema knows which must be there: lists by
+//! `#[schemars(required)]`, others by `#[schemars(with = ..)]`, which keeps their reference. Enums are externally tagged, which keeps positions exact. Defaults stand in `default` and nowhere else.
 //!
 //! To add a key: add the field with its doc comment and default here, its meaning in `check`, its field in `settings`, its line
 //! in `config/sidegate.yaml`, and run `sidegate schema --markdown > docs/configuration.md`.
@@ -16,112 +16,12 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::addresses::{HostPattern, ServerName};
-use super::grants;
-use super::patterns::PathPattern;
+use super::addresses::ServerName;
+use super::default;
+use super::file_routes::Route;
 use super::references::SecretRef;
 use super::settings;
 use super::values::{Name, Size, Written};
-
-/// Every default, as it would be written.
-pub mod default {
-    /// `admin.address`
-    pub const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
-    /// `drain_timeout`
-    pub const DRAIN_TIMEOUT: &str = "30s";
-    /// `explain_refusals`
-    pub const EXPLAIN_REFUSALS: bool = false;
-    /// `listeners[].limits.max_connections`
-    pub const MAX_CONNECTIONS: u32 = 10_000;
-    /// `listeners[].limits.max_headers`
-    pub const MAX_HEADERS: u32 = 100;
-    /// `listeners[].limits.max_header_bytes`
-    pub const MAX_HEADER_BYTES: &str = "64KiB";
-    /// `listeners[].limits.handshake_timeout`
-    pub const HANDSHAKE_TIMEOUT: &str = "10s";
-    /// `listeners[].limits.header_timeout`
-    pub const HEADER_TIMEOUT: &str = "10s";
-    /// `listeners[].limits.body_idle_timeout`
-    pub const BODY_IDLE_TIMEOUT: &str = "30s";
-    /// `listeners[].limits.keep_alive_timeout`
-    pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
-    /// `listeners[].limits.max_streams`
-    pub const MAX_STREAMS: u32 = 128;
-    /// `listeners[].tls.minimum_version`
-    pub const TLS_VERSION: &str = "tls1.2";
-    /// `authority.elasticsearch.timeout`
-    pub const AUTHORITY_TIMEOUT: &str = "5s";
-    /// `authority.elasticsearch.connect_timeout`
-    pub const AUTHORITY_CONNECT_TIMEOUT: &str = "2s";
-    /// `upstreams.NAME.protocol`
-    pub const PROTOCOL: &str = "http1";
-    /// `upstreams.NAME.host`
-    pub const HOST: &str = "preserve";
-    /// `upstreams.NAME.connect_timeout`
-    pub const CONNECT_TIMEOUT: &str = "5s";
-    /// `upstreams.NAME.response_timeout`
-    pub const RESPONSE_TIMEOUT: &str = "60s";
-    /// `upstreams.NAME.idle_timeout`
-    pub const IDLE_TIMEOUT: &str = "1h";
-    /// `upstreams.NAME.max_idle`
-    pub const MAX_IDLE: u32 = 64;
-    /// `upstreams.NAME.pool_idle_timeout`
-    pub const POOL_IDLE_TIMEOUT: &str = "60s";
-    /// `upstreams.NAME.retries`
-    pub const RETRIES: u32 = 1;
-    /// `upstreams.NAME.unhealthy_after`
-    pub const UNHEALTHY_AFTER: u32 = 3;
-    /// `upstreams.NAME.unhealthy_for`
-    pub const UNHEALTHY_FOR: &str = "10s";
-    /// `cache.ttl`
-    pub const TTL: &str = "60s";
-    /// `cache.refresh_ahead`
-    pub const REFRESH_AHEAD: f64 = 0.75;
-    /// `cache.negative_ttl`
-    pub const NEGATIVE_TTL: &str = "5s";
-    /// `cache.max_stale`
-    pub const MAX_STALE: &str = "0s";
-    /// `cache.max_entries`
-    pub const MAX_ENTRIES: u64 = 100_000;
-    /// `cache.max_negative_entries`
-    pub const MAX_NEGATIVE_ENTRIES: u64 = 20_000;
-    /// `cache.max_resolved_entries`
-    pub const MAX_RESOLVED_ENTRIES: u64 = 200_000;
-    /// `cache.expiry_leeway`
-    pub const EXPIRY_LEEWAY: &str = "5s";
-    /// `routes[].forward`
-    pub const FORWARD: &str = "none";
-    /// `routes[].websocket`
-    pub const WEBSOCKET: bool = false;
-    /// `routes[].require.index[].allow_restricted_indices`
-    pub const ALLOW_RESTRICTED_INDICES: bool = false;
-    /// `login_limit.per_address`
-    pub const PER_ADDRESS: u32 = 100;
-    /// `login_limit.per_username`
-    pub const PER_USERNAME: u32 = 10;
-    /// `login_limit.window`
-    pub const WINDOW: &str = "5m";
-    /// `access_log.format`
-    pub const ACCESS_LOG_FORMAT: &str = "json";
-    /// `access_log.target`
-    pub const ACCESS_LOG_TARGET: &str = "stdout";
-    /// `forward.identity_headers.username`
-    pub const USERNAME_HEADER: &str = "X-Forwarded-User";
-    /// `forward.identity_headers.roles`
-    pub const ROLES_HEADER: &str = "X-Forwarded-Roles";
-    /// `forward.identity_headers.full_name`
-    pub const FULL_NAME_HEADER: &str = "X-Forwarded-Name";
-    /// `forward.identity_headers.email`
-    pub const EMAIL_HEADER: &str = "X-Forwarded-Email";
-    /// `forward.identity_headers.realm`
-    pub const REALM_HEADER: &str = "X-Forwarded-Realm";
-    /// `forward.identity_headers.authentication_type`
-    pub const AUTHENTICATION_TYPE_HEADER: &str = "X-Forwarded-Authentication-Type";
-    /// `forward.identity_headers.api_key_id`
-    pub const API_KEY_ID_HEADER: &str = "X-Forwarded-Api-Key-Id";
-    /// `forward.identity_headers.api_key_name`
-    pub const API_KEY_NAME_HEADER: &str = "X-Forwarded-Api-Key-Name";
-}
 
 /// Configuration of Sidegate, which stands in front of an application and lets in only what Elasticsearch security allows.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -134,10 +34,10 @@ pub struct File {
     /// The admin door: metrics, health, cache and routes, on a listener of its own.
     pub admin: Option<Admin>,
     /// Who answers `_security` questions: `elasticsearch` or `embedded`.
-    #[schemars(required)]
+    #[schemars(with = "Authority")]
     pub authority: Option<Authority>,
     /// The applications behind Sidegate, by a name that routes refer to.
-    #[schemars(required)]
+    #[schemars(with = "BTreeMap<String, Upstream>")]
     pub upstreams: Option<BTreeMap<String, Upstream>>,
     /// How long the authority's answers are remembered.
     pub cache: Option<Cache>,
@@ -166,7 +66,7 @@ pub struct Listener {
     /// Name in logs and metrics. Without it, the address.
     pub name: Option<Written<Name>>,
     /// Address to bind.
-    #[schemars(required)]
+    #[schemars(with = "Written<SocketAddr>")]
     pub address: Option<Written<SocketAddr>>,
     /// TLS. Without it, plain HTTP is spoken, which only suits loopback or a network that encrypts by itself.
     pub tls: Option<Tls>,
@@ -205,10 +105,10 @@ pub enum TlsVersion {
 #[serde(deny_unknown_fields)]
 pub struct CertificateFiles {
     /// PEM file of the chain, leaf first.
-    #[schemars(required)]
+    #[schemars(with = "Written<PathBuf>")]
     pub certificate: Option<Written<PathBuf>>,
     /// PEM file of the private key, not encrypted.
-    #[schemars(required)]
+    #[schemars(with = "Written<PathBuf>")]
     pub key: Option<Written<PathBuf>>,
 }
 
@@ -297,10 +197,10 @@ pub enum OwnCredential {
 #[serde(deny_unknown_fields)]
 pub struct BasicCredential {
     /// User name; a reference works as in `password`.
-    #[schemars(required)]
+    #[schemars(with = "Written<SecretRef>")]
     pub username: Option<Written<SecretRef>>,
     /// Password.
-    #[schemars(required)]
+    #[schemars(with = "Written<SecretRef>")]
     pub password: Option<Written<SecretRef>>,
 }
 
@@ -419,155 +319,6 @@ pub struct Cache {
     /// How long before its own expiry a credential is no longer served from the cache.
     #[schemars(extend("default" = default::EXPIRY_LEEWAY))]
     pub expiry_leeway: Option<Written<Duration>>,
-}
-
-/// Which requests are let in, what is asked of them, and where they go. It has either `allow` or `require`; there is no silent default.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Unique name: the label in metrics and logs.
-    #[schemars(required)]
-    pub name: Option<Written<Name>>,
-    /// Which requests it takes.
-    #[schemars(required)]
-    pub r#match: Option<Match>,
-    /// Lets in without asking for privileges.
-    pub allow: Option<Allow>,
-    /// Lets in who has all of these privileges.
-    pub require: Option<Require>,
-    /// The upstream that the requests go to.
-    #[schemars(required)]
-    pub upstream: Option<Written<Name>>,
-    /// How the identity travels to the upstream.
-    #[schemars(extend("default" = default::FORWARD))]
-    pub forward: Option<Forward>,
-    /// Whether WebSocket upgrades are tunnelled.
-    #[schemars(extend("default" = default::WEBSOCKET))]
-    pub websocket: Option<bool>,
-}
-
-/// Which requests a route takes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Match {
-    /// Hosts. Without it, any.
-    #[schemars(length(min = 1))]
-    pub hosts: Option<Vec<Written<HostPattern>>>,
-    /// Path pattern; the query takes no part.
-    #[schemars(required)]
-    pub path: Option<Written<PathPattern>>,
-    /// Methods. Without it, any.
-    #[schemars(length(min = 1))]
-    pub methods: Option<Vec<Written<grants::Method>>>,
-}
-
-/// Whom a route lets in without asking for privileges.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Allow {
-    /// Everyone; a credential is not even looked at.
-    Everyone,
-    /// Everyone with a valid credential.
-    Authenticated,
-}
-
-/// What a route requires. Everything listed must hold, except that of several `roles` one is enough.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Require {
-    /// Cluster privileges; all of them are needed.
-    #[schemars(length(min = 1))]
-    pub cluster: Option<Vec<Written<grants::ClusterPrivilege>>>,
-    /// Index privileges; all of them are needed.
-    #[schemars(length(min = 1))]
-    pub index: Option<Vec<IndexRequirement>>,
-    /// Application privileges; all of them are needed.
-    #[schemars(length(min = 1))]
-    pub application: Option<Vec<ApplicationRequirement>>,
-    /// Roles; any one of them is enough. To need several, list them one by one below `all_of`.
-    #[schemars(length(min = 1))]
-    pub roles: Option<Vec<Written<grants::RoleName>>>,
-    /// Requirements of which at least one must hold.
-    #[schemars(length(min = 1))]
-    pub any_of: Option<Vec<Self>>,
-    /// Requirements that must all hold.
-    #[schemars(length(min = 1))]
-    pub all_of: Option<Vec<Self>>,
-}
-
-/// Index privileges that a route requires: every privilege on every name.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IndexRequirement {
-    /// Index names or patterns. A pattern asks for the privilege on everything it could match.
-    #[schemars(required, length(min = 1))]
-    pub names: Option<Vec<Written<settings::Template>>>,
-    /// Privileges.
-    #[schemars(required, length(min = 1))]
-    pub privileges: Option<Vec<Written<grants::IndexPrivilege>>>,
-    /// Whether a pattern also asks about restricted (system) indices.
-    #[schemars(extend("default" = default::ALLOW_RESTRICTED_INDICES))]
-    pub allow_restricted_indices: Option<bool>,
-}
-
-/// Application privileges that a route requires: every privilege on every resource.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApplicationRequirement {
-    /// The application's name.
-    #[schemars(required)]
-    pub application: Option<Written<grants::ApplicationName>>,
-    /// Privileges.
-    #[schemars(required, length(min = 1))]
-    pub privileges: Option<Vec<Written<grants::ApplicationPrivilege>>>,
-    /// Resources; `*` asks for all of them.
-    #[schemars(required, length(min = 1))]
-    pub resources: Option<Vec<Written<settings::Template>>>,
-}
-
-/// How the identity travels to the upstream. Identity headers that a client sends never reach it, whatever is chosen.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(extend("x-reserved" = ["token", "api_key", "assertion"]))]
-pub enum Forward {
-    /// Not at all.
-    None,
-    /// The client's own `Authorization`, untouched.
-    Passthrough,
-    /// In headers of the names given; `identity_headers: {}` takes the defaults.
-    IdentityHeaders(IdentityHeaders),
-}
-
-/// Headers that carry the identity. A field that the identity lacks sends no header.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityHeaders {
-    /// User name.
-    #[schemars(extend("default" = default::USERNAME_HEADER))]
-    pub username: Option<Written<grants::HeaderChoice>>,
-    /// Role names, comma separated.
-    #[schemars(extend("default" = default::ROLES_HEADER))]
-    pub roles: Option<Written<grants::HeaderChoice>>,
-    /// Full name.
-    #[schemars(extend("default" = default::FULL_NAME_HEADER))]
-    pub full_name: Option<Written<grants::HeaderChoice>>,
-    /// E-mail address.
-    #[schemars(extend("default" = default::EMAIL_HEADER))]
-    pub email: Option<Written<grants::HeaderChoice>>,
-    /// Name of the realm.
-    #[schemars(extend("default" = default::REALM_HEADER))]
-    pub realm: Option<Written<grants::HeaderChoice>>,
-    /// How the client authenticated: `realm`, `api_key`, `token` and so on.
-    #[schemars(extend("default" = default::AUTHENTICATION_TYPE_HEADER))]
-    pub authentication_type: Option<Written<grants::HeaderChoice>>,
-    /// Id of the API key.
-    #[schemars(extend("default" = default::API_KEY_ID_HEADER))]
-    pub api_key_id: Option<Written<grants::HeaderChoice>>,
-    /// Name of the API key.
-    #[schemars(extend("default" = default::API_KEY_NAME_HEADER))]
-    pub api_key_name: Option<Written<grants::HeaderChoice>>,
-    /// Top-level fields of the user's metadata, each with its header.
-    pub metadata: Option<BTreeMap<String, Written<grants::IdentityHeader>>>,
 }
 
 /// Limits on failed logins. Answers from the cache count for nothing.

@@ -7,8 +7,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use super::schema::schema;
-use super::shape::{Choice, choices, required, resolved, type_of};
+use super::schema::{Choice, choices, required, resolved, schema, type_of};
 
 const INTRODUCTION: &str = "\
 # Configuration

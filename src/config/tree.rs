@@ -71,11 +71,18 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
                 line: location.line(),
                 column: location.column(),
             });
-            Err(Fault::new(
+            let problem = problem(&error);
+            let in_brackets = problem.contains("flow");
+            let mut fault = Fault::new(
                 "",
                 place,
-                format!("this is no YAML that can be read: {}", problem(&error)),
-            ))
+                format!("this is no YAML that can be read: {problem}"),
+            );
+            if in_brackets {
+                // The commonest slip: `{ path: /spaces/{space}/** }`.
+                fault.hint("inside `{ .. }` and `[ .. ]`, a text with `{`, `}`, `[`, `]` or `,` needs quotes");
+            }
+            Err(fault)
         }
     }
 }
@@ -110,23 +117,25 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// The reader's message, for the kinds of error that repeat no scalar of the file.
+/// The reader's message without anything it repeats from the file.
 fn problem(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     // Its own position is told apart; only the first line is a sentence.
     let line = text.lines().next().unwrap_or_default();
-    // What stands in quotes is from the file, and an unquoted password may well begin with `!` or `*`.
-    let end = [line.find(" at line "), line.find(['`', '"', '\''])]
-        .into_iter()
-        .flatten()
-        .min();
-    let line = &line[..end.unwrap_or(line.len())];
-    line.chars()
-        .filter(|letter| !letter.is_control())
-        .take(200)
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    let line = &line[..line.find(" at line ").unwrap_or(line.len())];
+    // What stands in quotes is from the file, and an unquoted password may well begin with `!` or `*`. Syntax is no secret.
+    let mut told = String::new();
+    for (index, part) in line.split(['`', '"', '\'']).enumerate() {
+        let quoted = index % 2 == 1;
+        let syntax = part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_punctuation());
+        match (quoted, syntax) {
+            (true, true) => told.push_str(&format!("`{part}`")),
+            (true, false) => break,
+            (false, _) => told.push_str(part),
+        }
+    }
+    let shown = told.chars().filter(|letter| !letter.is_control());
+    shown.take(200).collect::<String>().trim_end().to_owned()
 }
 
 impl Node {

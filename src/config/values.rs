@@ -4,7 +4,7 @@
 //! `check` parses it and can so report every bad one at once, with its place. Each [`Value`] tells in one sentence what is
 //! allowed, and that sentence serves the fault, the JSON Schema and the reference alike.
 //!
-//! To add a kind of value: implement [`Value`] for its type here, or beside its own syntax (`addresses`, `patterns`, `grants`).
+//! To add a kind of value: implement [`Value`] for its type here, or beside its own syntax (`addresses`, `patterns`, `grants`, `headers`).
 
 use std::borrow::Cow;
 use std::fmt;

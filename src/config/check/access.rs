@@ -3,20 +3,20 @@
 use crate::config::check::report::Report;
 use crate::config::check::requirement::requirement;
 use crate::config::fault::At;
-use crate::config::file;
+use crate::config::file_routes;
 use crate::config::settings::Access;
 
 /// The access of a route whose path captures these names (`None` when the path is at fault itself).
 pub(super) fn access(
     report: &mut Report<'_>,
-    route: &file::Route,
+    route: &file_routes::Route,
     captures: Option<&[&str]>,
     at: &At<'_>,
 ) -> Option<Access> {
     let (allow_at, require_at) = (at.key("allow"), at.key("require"));
     match (route.allow, &route.require) {
-        (Some(file::Allow::Everyone), None) => Some(Access::Everyone),
-        (Some(file::Allow::Authenticated), None) => Some(Access::Authenticated),
+        (Some(file_routes::Allow::Everyone), None) => Some(Access::Everyone),
+        (Some(file_routes::Allow::Authenticated), None) => Some(Access::Authenticated),
         (None, Some(file)) => requirement(report, file, captures, &require_at).map(Access::Require),
         (Some(_), Some(file)) => {
             report

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use base64::Engine as _;
 
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file::{self, default};
+use crate::config::file;
 use crate::config::settings::{Authority, Elasticsearch, Embedded, NodeUrl, OwnCredential};
 use crate::model::secret::Secret;
 

@@ -1,23 +1,24 @@
 //! `forward:` as the header names and fields that it means.
 
 use crate::config::check::report::Report;
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file::{self, default};
-use crate::config::grants::HeaderChoice;
+use crate::config::file_routes;
+use crate::config::headers::HeaderChoice;
 use crate::config::settings::{Forward, IdentityField};
 use crate::config::values::{Written, shown};
 
 /// How the identity travels.
 pub(super) fn forward(
     report: &mut Report<'_>,
-    file: Option<&file::Forward>,
+    file: Option<&file_routes::Forward>,
     at: &At<'_>,
 ) -> Option<Forward> {
     match file {
         None if report.is_faulty(at) => None,
-        None | Some(file::Forward::None) => Some(Forward::None),
-        Some(file::Forward::Passthrough) => Some(Forward::Passthrough),
-        Some(file::Forward::IdentityHeaders(headers)) => {
+        None | Some(file_routes::Forward::None) => Some(Forward::None),
+        Some(file_routes::Forward::Passthrough) => Some(Forward::Passthrough),
+        Some(file_routes::Forward::IdentityHeaders(headers)) => {
             identity_headers(report, headers, &at.key("identity_headers"))
                 .map(Forward::IdentityHeaders)
         }
@@ -26,7 +27,7 @@ pub(super) fn forward(
 
 /// The fields with the key, what was written, and the default header of each.
 fn fields(
-    file: &file::IdentityHeaders,
+    file: &file_routes::IdentityHeaders,
 ) -> [(
     &'static str,
     IdentityField,
@@ -87,7 +88,7 @@ fn fields(
 
 fn identity_headers(
     report: &mut Report<'_>,
-    file: &file::IdentityHeaders,
+    file: &file_routes::IdentityHeaders,
     at: &At<'_>,
 ) -> Option<Vec<(String, IdentityField)>> {
     let mut headers = Vec::new();

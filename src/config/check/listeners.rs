@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file::{self, File, default};
+use crate::config::file::{self, File};
 use crate::config::settings::{
     Admin, Authority, CertificateFiles, Limits, Listener, Tls, TlsVersion,
 };

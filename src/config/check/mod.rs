@@ -17,8 +17,9 @@ mod upstreams;
 use std::path::Path;
 
 use self::report::{Report, Zero};
+use super::default;
 use super::fault::{At, Fault, Faults, Place};
-use super::file::{self, File, default};
+use super::file::{self, File};
 use super::references::Surroundings;
 use super::schema::schema;
 use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Cache, LoginLimit, Settings};

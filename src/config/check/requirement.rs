@@ -1,9 +1,11 @@
 //! `require:` as a tree of atoms. An empty list would hold for everybody, so nothing empty passes.
 
 use crate::config::check::report::Report;
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file;
-use crate::config::grants::{CLUSTER_PRIVILEGES, INDEX_PRIVILEGES, did_you_mean};
+use crate::config::file_routes;
+use crate::config::grants::{CLUSTER_PRIVILEGES, ClusterPrivilege, INDEX_PRIVILEGES};
+use crate::config::nearest::did_you_mean;
 use crate::config::settings::{Requirement, Template, TemplatePart};
 use crate::config::values::{Written, shown};
 
@@ -13,7 +15,7 @@ const MAX_ATOMS: usize = 1_000;
 /// A requirement of a route whose path captures these names (`None` when the path is at fault itself).
 pub(super) fn requirement(
     report: &mut Report<'_>,
-    file: &file::Require,
+    file: &file_routes::Require,
     captures: Option<&[&str]>,
     at: &At<'_>,
 ) -> Option<Requirement> {
@@ -47,7 +49,7 @@ impl Asking<'_> {
     fn all(
         &self,
         report: &mut Report<'_>,
-        file: &file::Require,
+        file: &file_routes::Require,
         at: &At<'_>,
     ) -> Option<Requirement> {
         let mut parts = Vec::new();
@@ -112,7 +114,7 @@ impl Asking<'_> {
 
     fn cluster(
         report: &mut Report<'_>,
-        list: &[Written<crate::config::grants::ClusterPrivilege>],
+        list: &[Written<ClusterPrivilege>],
         at: &At<'_>,
     ) -> Option<Vec<Requirement>> {
         let names: Vec<String> = report
@@ -127,7 +129,7 @@ impl Asking<'_> {
     fn index(
         &self,
         report: &mut Report<'_>,
-        file: &file::IndexRequirement,
+        file: &file_routes::IndexRequirement,
         at: &At<'_>,
     ) -> Option<Vec<Requirement>> {
         let (names_at, privileges_at) = (at.key("names"), at.key("privileges"));
@@ -157,7 +159,7 @@ impl Asking<'_> {
         );
         let allow_restricted = file
             .allow_restricted_indices
-            .unwrap_or(file::default::ALLOW_RESTRICTED_INDICES);
+            .unwrap_or(default::ALLOW_RESTRICTED_INDICES);
         Some(products(&names?, &privileges?, |name, privilege| {
             Requirement::Index {
                 name,
@@ -170,7 +172,7 @@ impl Asking<'_> {
     fn application(
         &self,
         report: &mut Report<'_>,
-        file: &file::ApplicationRequirement,
+        file: &file_routes::ApplicationRequirement,
         at: &At<'_>,
     ) -> Option<Vec<Requirement>> {
         let application = report.value(file.application.as_ref(), &at.key("application"));

@@ -7,9 +7,12 @@ use crate::config::check::forward::forward;
 use crate::config::check::report::Report;
 use crate::config::check::shadow::{Taken, warn_of_shadows};
 use crate::config::check::upstreams::is_in_the_clear;
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file::{self, File, default};
-use crate::config::grants::{METHODS, did_you_mean};
+use crate::config::file::File;
+use crate::config::file_routes;
+use crate::config::headers::METHODS;
+use crate::config::nearest::did_you_mean;
 use crate::config::patterns::PathPattern;
 use crate::config::settings::{Access, Forward, Match, Route, Upstream};
 use crate::config::values::shown;
@@ -65,7 +68,7 @@ pub(super) fn routes(
 
 fn route(
     report: &mut Report<'_>,
-    written: &file::Route,
+    written: &file_routes::Route,
     file: &File,
     at: &At<'_>,
 ) -> Option<(Route, PathPattern)> {
@@ -116,7 +119,7 @@ fn warn_of_exposure(report: &mut Report<'_>, route: &Route, upstream: &Upstream,
 
 fn matches(
     report: &mut Report<'_>,
-    file: &file::Match,
+    file: &file_routes::Match,
     at: &At<'_>,
 ) -> (Option<Match>, Option<PathPattern>) {
     let (hosts_at, methods_at) = (at.key("hosts"), at.key("methods"));
@@ -159,7 +162,7 @@ fn matches(
 /// A name that `upstreams` holds.
 fn upstream_name(
     report: &mut Report<'_>,
-    written: &file::Route,
+    written: &file_routes::Route,
     file: &File,
     at: &At<'_>,
 ) -> Option<String> {

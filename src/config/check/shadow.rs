@@ -45,12 +45,17 @@ impl Taken {
                     }))
     }
 
-    /// The first segment, when it is a literal: only routes with the same one, or without, can cover this.
-    fn first(&self) -> Option<&str> {
-        match self.path.segments.first() {
-            Some(Segment::Literal(text)) => Some(text),
-            Some(Segment::Capture(_) | Segment::Any | Segment::Rest) | None => None,
-        }
+    /// Up to two literals that the path begins with. Only a route that begins with the same, or fewer of them, can cover this.
+    fn beginning(&self) -> Vec<&str> {
+        let literals = self
+            .path
+            .segments
+            .iter()
+            .map_while(|segment| match segment {
+                Segment::Literal(text) => Some(text.as_str()),
+                Segment::Capture(_) | Segment::Any | Segment::Rest => None,
+            });
+        literals.take(2).collect()
     }
 }
 
@@ -63,16 +68,18 @@ fn host_covers(ours: &str, theirs: &str) -> bool {
 
 /// Warns of every route that one before it covers.
 pub(super) fn warn_of_shadows(report: &mut Report<'_>, taken: &[Taken]) {
-    /// Comparisons at most: ten thousand routes below one segment are checked in part rather than for a minute.
+    /// Comparisons at most: ten thousand routes below the same two segments are checked in part rather than for a minute.
     const MAX_COMPARISONS: usize = 5_000_000;
     let at = At::ROOT.key("routes");
-    let mut before: HashMap<Option<&str>, Vec<&Taken>> = HashMap::new();
+    let mut before: HashMap<Vec<&str>, Vec<&Taken>> = HashMap::new();
     let mut left = MAX_COMPARISONS;
     for route in taken {
-        let mut candidates: Vec<&&Taken> = before.get(&None).into_iter().flatten().collect();
-        if route.first().is_some() {
-            candidates.extend(before.get(&route.first()).into_iter().flatten());
-        }
+        let beginning = route.beginning();
+        let candidates: Vec<&Taken> = (0..=beginning.len())
+            .filter_map(|length| before.get(&beginning[..length]))
+            .flatten()
+            .copied()
+            .collect();
         let Some(rest) = left.checked_sub(candidates.len()) else {
             return;
         };
@@ -93,6 +100,6 @@ pub(super) fn warn_of_shadows(report: &mut Report<'_>, taken: &[Taken]) {
                 )
                 .hint("the first match wins: put the narrower route first");
         }
-        before.entry(route.first()).or_default().push(route);
+        before.entry(beginning).or_default().push(route);
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::config::check::authority::is_loopback;
 use crate::config::check::listeners::certificate_files;
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file::{self, File, default};
+use crate::config::file::{self, File};
 use crate::config::settings::{Upstream, UpstreamHost, UpstreamProtocol, UpstreamTls, UpstreamUrl};
 use crate::config::values::{Name, Value as _};
 
