@@ -310,9 +310,9 @@ pub enum Access {
 #[derive(Clone, Debug)]
 pub enum Requirement {
     /// All of them.
-    AllOf(Vec<Requirement>),
+    AllOf(Vec<Self>),
     /// At least one of them.
-    AnyOf(Vec<Requirement>),
+    AnyOf(Vec<Self>),
     /// A cluster privilege.
     Cluster(String),
     /// An index privilege on a name or pattern.
