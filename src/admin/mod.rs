@@ -151,13 +151,13 @@ impl Admin {
             Endpoint::Cache => Ok(reply::json(ok, &self.operations.cache_statistics())),
             Endpoint::Purge => {
                 let scope = purge::parse_body(&read(body).await?)?;
-                self.purge(&scope);
-                Ok(reply::json(ok, &json!({"purged": scope.label()})))
+                let entries = self.purge(&scope).await;
+                Ok(reply::json(ok, &json!({"purged": scope.label(), "entries": entries})))
             }
             Endpoint::ClearCache => {
                 let query = head.uri.query().unwrap_or_default();
                 for scope in purge::parse_path(head.uri.path(), query).ok_or_else(nothing)?? {
-                    self.purge(&scope);
+                    self.purge(&scope).await;
                 }
                 Ok(reply::json(ok, &purge::cleared()))
             }
@@ -182,9 +182,10 @@ impl Admin {
         }
     }
 
-    fn purge(&self, scope: &PurgeScope) {
-        self.operations.purge(scope);
-        tracing::info!(scope = scope.label(), "cache purged");
+    async fn purge(&self, scope: &PurgeScope) -> u64 {
+        let entries = self.operations.purge(scope).await;
+        tracing::info!(scope = scope.label(), entries, "cache purged");
+        entries
     }
 
     fn show_level(&self) -> Response {

@@ -23,8 +23,9 @@ impl Operations for Program {
         json!({"entries": 3})
     }
 
-    fn purge(&self, scope: &PurgeScope) {
+    fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a> {
         self.purged.lock().unwrap().push(scope.clone());
+        Box::pin(std::future::ready(1))
     }
 
     fn routes(&self) -> Value {

@@ -37,7 +37,7 @@ pub struct Settings {
 }
 
 /// One address requests come in at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Name in logs and metrics; the written address unless given.
     pub name: String,
@@ -52,7 +52,7 @@ pub struct Listener {
 }
 
 /// TLS on a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates, chosen by SNI; the first is the default.
     pub certificates: Vec<CertificateFiles>,
@@ -79,7 +79,7 @@ pub struct CertificateFiles {
 }
 
 /// Bounds per listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections; more wait in the kernel's backlog.
     pub max_connections: usize,
@@ -100,7 +100,7 @@ pub struct Limits {
 }
 
 /// The admin door: metrics, health, cache, routes. Never on a public listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Address to bind; loopback by default.
     pub address: SocketAddr,
@@ -160,7 +160,7 @@ pub enum OwnCredential {
 }
 
 /// The embedded authority.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Embedded {
     /// Directory it keeps its store in; `None`: memory only.
     pub data: Option<PathBuf>,
@@ -396,7 +396,7 @@ pub enum Forward {
 }
 
 /// Limits on failed logins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginLimit {
     /// Failures a source address may have at once.
     pub per_address: u32,
