@@ -132,11 +132,10 @@ impl App {
         for warning in &checked.warnings {
             tracing::warn!(%warning, "configuration warning");
         }
-        // Certificates are read before anything is swapped, and swapped last, when nothing can fail any more.
-        let certificates = self.serving.read_certificates(&checked.settings)?;
+        // Certificates are read before anything is swapped, and swapped last.
+        Serving::try_certificates(&checked.settings)?;
         self.running.apply(checked.settings)?;
-        self.serving.swap_certificates(certificates);
-        Ok(())
+        self.serving.reload_certificates(&self.running, &self.running.settings())
     }
 
     async fn drain(mut self) {

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use futures_util::future::join_all;
+use anyhow::Context as _;
 use http::StatusCode;
 use tower::ServiceExt as _;
 
-use super::operations::Running;
-use super::{Addresses, settings};
+use super::Addresses;
+use super::running::Running;
 use crate::admin::Admin;
+use crate::admin::operations::Operations;
 use crate::authority::Authority;
-use crate::config::settings::{Limits, Settings};
+use crate::config::settings::{self, Limits, Settings};
 use crate::net::drain::{Drain, Report, Watch};
 use crate::net::http::{Body, Peer, Request, Response};
 use crate::net::listen::Bound;
@@ -50,9 +50,12 @@ impl Serving {
     ///
     /// # Errors
     /// An address that is taken or not ours, a certificate that can't be read, no threads.
-    pub(super) fn start(running: &Arc<Running>, embedded: Option<Authority>) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        running: &Arc<Running>,
+        embedded: Option<Authority>,
+        (drain, watch): (Drain, Watch),
+    ) -> anyhow::Result<Self> {
         let settings = running.settings();
-        let (drain, watch) = Drain::new();
         let (side_drain, side_watch) = Drain::new();
         let mut bound = Vec::new();
         for listener in &settings.listeners {
@@ -64,7 +67,7 @@ impl Serving {
             .map(|listener| listener.tls.as_ref().map(|tls| ServerTls::load(tls).map(Arc::new)).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         let side = Arc::new(Workers::start(1)?);
-        let admin = listen_beside(running, &side, &side_watch, ("admin", settings.admin.address), AdminDoor(running.admin()))?;
+        let admin = listen_beside(running, &side, &side_watch, ("admin", settings.admin.address), AdminDoor(admin_of(running)))?;
         let authority = match (embedded, &settings.authority) {
             (Some(authority), settings::Authority::Embedded(settings::Embedded { address: Some(address), .. })) => {
                 Some(listen_beside(running, &side, &side_watch, ("authority", *address), AuthorityDoor(authority))?)
@@ -75,8 +78,8 @@ impl Serving {
         let mut listeners = Vec::new();
         for ((listener, bound), tls) in settings.listeners.iter().zip(bound).zip(&certificates) {
             listeners.push((listener.name.clone(), bound.address()));
-            let metrics = running.listener_metrics(&listener.name)?;
-            let front = Front::new(listener, running.proxy(), tls.clone(), metrics, watch.clone());
+            let metrics = running.families.net.listener(&listener.name);
+            let front = Front::new(listener, Arc::clone(&running.proxy), tls.clone(), metrics, watch.clone());
             tracing::info!(listener = %listener.name, address = %bound.address(), tls = tls.is_some(), "listening");
             accept(bound, front, &workers);
         }
@@ -88,7 +91,7 @@ impl Serving {
             _workers: workers,
             _side: side,
         };
-        serving.tell_expiries(running, &settings);
+        serving.tell_expiries(running);
         Ok(serving)
     }
 
@@ -97,25 +100,36 @@ impl Serving {
         &self.addresses
     }
 
-    /// Reads every certificate again; none is swapped unless it can be read.
+    /// Reads every certificate of new settings without using it, so that a fault shows before anything is swapped.
     ///
     /// # Errors
     /// A file that can't be read, a key that doesn't fit its certificate.
+    pub(super) fn try_certificates(settings: &Settings) -> anyhow::Result<()> {
+        for listener in &settings.listeners {
+            if let Some(tls) = &listener.tls {
+                ServerTls::load(tls).with_context(|| format!("listener {}", listener.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves new connections by the certificates of new settings; open connections keep theirs.
+    ///
+    /// # Errors
+    /// As for [`Serving::try_certificates`]; what can't be read keeps its old certificate.
     pub(super) fn reload_certificates(&self, running: &Running, settings: &Settings) -> anyhow::Result<()> {
         for (listener, tls) in settings.listeners.iter().zip(&self.certificates) {
             if let (Some(written), Some(serving)) = (&listener.tls, tls) {
                 serving.reload(written).with_context(|| format!("listener {}", listener.name))?;
             }
         }
-        self.tell_expiries(running, settings);
+        self.tell_expiries(running);
         Ok(())
     }
 
-    fn tell_expiries(&self, running: &Running, settings: &Settings) {
-        for (listener, tls) in settings.listeners.iter().zip(&self.certificates) {
-            for (name, not_after) in tls.iter().flat_map(|tls| tls.expiries()) {
-                running.certificate_expires(&format!("{}/{name}", listener.name), not_after);
-            }
+    fn tell_expiries(&self, running: &Running) {
+        for tls in self.certificates.iter().flatten() {
+            running.families.net.certificates(&tls.expiries());
         }
     }
 
@@ -144,7 +158,7 @@ fn listen_beside<H: Handler>(
         trusted_proxies: Vec::new(),
         limits: SIDE_LIMITS,
     };
-    let metrics = running.listener_metrics(name)?;
+    let metrics = running.families.net.listener(name);
     tracing::info!(listener = name, %address, "listening");
     accept(bound, Front::new(&listener, Arc::new(handler), None, metrics, watch.clone()), workers);
     Ok(address)
@@ -157,6 +171,11 @@ fn accept<H: Handler>(bound: Bound, front: Front<H>, workers: &Arc<Workers>) {
             tracing::error!(%error, "a listener stopped accepting");
         }
     });
+}
+
+fn admin_of(running: &Arc<Running>) -> Admin {
+    let operations: Arc<dyn Operations> = Arc::clone(running) as Arc<dyn Operations>;
+    Admin::new(operations, running.families.registry.clone(), running.level.clone(), [])
 }
 
 struct AdminDoor(Admin);

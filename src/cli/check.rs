@@ -23,12 +23,9 @@ pub(super) struct Options {
 ///
 /// # Errors
 /// When the file has faults (they are printed whole) or the online probe can't be set up.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command's output")]
+#[expect(clippy::print_stdout, reason = "this is the command's output")]
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = super::settings_from_file(&options.config)?;
-    for warning in app::route_warnings(&settings) {
-        eprintln!("warning: {warning}");
-    }
     let mut code = ExitCode::SUCCESS;
     if options.online {
         for finding in app::probe::probe(&settings, Clock::system()).await {

@@ -9,13 +9,20 @@ mod explain;
 mod health;
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
-use crate::config;
+use crate::config::check::{self as checking, Checked};
+use crate::config::fault::Faults;
+use crate::config::references::Machine;
+use crate::config::settings::Settings;
+use crate::config::{reference, schema};
+use crate::telemetry::log::{self, LogFormat, LogLevel};
 
 /// A sidecar that lets in only what Elasticsearch security allows.
 #[derive(Parser, Debug)]
@@ -73,7 +80,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(options) => block_on(run::run(options)),
         Command::Check(options) => block_on(check::run(options)),
         Command::Explain(options) => block_on(explain::run(options)),
-        Command::Schema { markdown } => schema(markdown),
+        Command::Schema { markdown } => {
+            let text = if markdown { reference::markdown() } else { schema::schema_text() };
+            std::io::stdout().write_all(text.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "sidegate", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -96,12 +107,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// # Errors
 /// Every fault at once, as one text.
 fn settings_from_file(path: &Path) -> anyhow::Result<Settings> {
-    settled(check::load(path, &Machine), &path.display().to_string())
+    settled(checking::load(path, &Machine), &path.display().to_string())
 }
 
 /// The same for a text that is not a file's; `name` says whose it is.
 fn settings_from_text(text: &str, name: &str) -> anyhow::Result<Settings> {
-    settled(check::check(text, &Machine), name)
+    settled(checking::check(text, &Machine), name)
 }
 
 #[expect(clippy::print_stderr, reason = "warnings are for the operator's eyes")]
@@ -113,6 +124,11 @@ fn settled(checked: Result<Checked, Faults>, name: &str) -> anyhow::Result<Setti
             }
             Ok(settings)
         }
-        Err(faults) => bail!("{name} has {} fault(s)\n\n{faults}", faults.0.len()),
+        Err(faults) => bail!("{name} can't be used\n\n{faults}"),
     }
+}
+
+/// Starts the process's log.
+fn start_log(format: LogFormat) -> anyhow::Result<LogLevel> {
+    Ok(log::start(format, "info")?)
 }

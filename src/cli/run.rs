@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::app;
 use crate::model::clock::Clock;
+use crate::telemetry::log::LogFormat;
 
 /// Options of `sidegate run`.
 #[derive(Args, Debug)]
@@ -19,6 +20,27 @@ pub(super) struct Options {
     /// Write the bound addresses to this file, as one JSON line, once everything listens
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Form of the program's own log on standard error (its level: $SIDEGATE_LOG)
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+}
+
+/// Forms of the program's own log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Readable lines
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 /// Runs until it is told to stop.
@@ -26,8 +48,9 @@ pub(super) struct Options {
 /// # Errors
 /// A configuration with faults, a port that is taken, an authority's store that can't be opened.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let level = super::start_log(options.log_format.into())?;
     let settings = super::settings_from_file(&options.config)?;
-    let app = app::App::start(settings, Clock::system()).await?;
+    let app = app::App::start(settings, Clock::system(), level).await?;
     if let Some(path) = &options.ready_file {
         write_ready_file(path, app.addresses())?;
     }

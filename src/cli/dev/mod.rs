@@ -9,6 +9,7 @@ mod policy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,6 +19,7 @@ use crate::app;
 use crate::config;
 use crate::model::clock::{self, Clock};
 use crate::model::secret::Secret;
+use crate::telemetry::log::LogFormat;
 
 /// Options of `sidegate dev`.
 #[derive(Args, Debug)]
@@ -49,12 +51,13 @@ pub(super) struct Options {
 ///
 /// # Errors
 /// Addresses that are not loopback, ports that are taken, a store that can't be opened.
-pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     for address in [options.proxy_address, options.admin_address, options.authority_address] {
         if !address.ip().is_loopback() {
             bail!("{address} is not a loopback address: `sidegate dev` has well-known passwords; use `sidegate run` to serve others");
         }
     }
+    let level = super::start_log(LogFormat::Text)?;
     let clock = Clock::system();
     let directory = Directory::choose(options.data.as_deref())?;
     let certificates = certificates::make(&directory.path, options.ca_file.clone(), clock.now())?;
@@ -77,14 +80,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         embedded.superuser_password = Some(password.clone());
     }
 
-    let app = app::App::start(settings, clock).await?;
+    let app = app::App::start(settings, clock, level).await?;
     if let Some(authority) = app.embedded_authority() {
         policy::seed(authority, &password).await?;
     }
     announce(&options, &app, &upstream, &certificates.ca)?;
-    app.run(app::Reloads::none()).await;
+    let code = app.run(app::Reloads::none()).await;
     drop(directory);
-    Ok(())
+    code
 }
 
 /// The directory of the certificates: `--data`, or a private one that goes away at the end.
