@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -62,7 +61,7 @@ impl Bound {
         front: Arc<Front<H>>,
         workers: Arc<Workers>,
     ) -> io::Result<()> {
-        let listener = AsyncFd::register(self.listener)?;
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let places = Arc::new(Semaphore::new(
             front.limits().max_connections.min(Semaphore::MAX_PERMITS),
         ));
@@ -87,20 +86,15 @@ impl Bound {
     }
 }
 
-/// The next socket, non-blocking. Never fails: what can't be accepted is gone, what may come back is waited for.
-async fn next(listener: &AsyncFd<TcpListener>) -> (TcpStream, SocketAddr) {
+/// The next socket, non-blocking and free of this thread's event queue: a worker will own it. Never fails: what can't be
+/// accepted is gone, what may come back is waited for.
+async fn next(listener: &tokio::net::TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        let accepted = match listener.readable().await {
-            Ok(mut ready) => match ready.try_io(|listener| listener.get_ref().accept()) {
-                Ok(accepted) => accepted,
-                Err(_would_block) => continue,
-            },
-            Err(error) => Err(error),
-        };
-        match accepted.and_then(|(socket, address)| {
-            socket.set_nonblocking(true)?;
-            Ok((socket, address))
-        }) {
+        match listener
+            .accept()
+            .await
+            .and_then(|(socket, address)| Ok((socket.into_std()?, address)))
+        {
             Ok(accepted) => return accepted,
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
