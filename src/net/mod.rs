@@ -18,4 +18,5 @@ pub mod serve;
 pub mod steady;
 pub mod tls;
 pub mod trust;
+pub mod upgraded;
 pub mod workers;
