@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::authority::Authority;
 use crate::model::secret::Secret;
-use crate::net::http::{Body, Request};
+use crate::net::http::Body;
 
 /// Users of the demo: name, password, what they may do.
 pub(super) const USERS: [(&str, &str, &str); 3] = [
@@ -133,7 +133,7 @@ impl Caller<'_> {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(StatusCode, String)> {
-        let request = Request::builder()
+        let request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(header::AUTHORIZATION, &self.authorization)
