@@ -67,10 +67,7 @@ async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Aut
         superuser_password: settings.superuser_password.clone(),
         ..Options::default()
     };
-    // Opening replays and fsyncs files, and hashes a first password.
-    let authority = tokio::task::spawn_blocking(move || Authority::open(options, clock))
-        .await?
-        .context("authority.embedded: the store can't be opened")?;
+    let authority = Authority::open(options, clock).await.context("authority.embedded")?;
     if let Some(password) = authority.generated_password().and_then(|password| password.expose_str()) {
         announce_password(password);
     }
