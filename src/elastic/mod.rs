@@ -11,3 +11,6 @@ pub mod metrics;
 pub mod nodes;
 mod questions;
 pub mod transport;
+
+#[cfg(test)]
+mod tests;

@@ -173,11 +173,12 @@ impl Pool {
         };
         let request = node.request(head, body).map_err(|error| broken(error.into()))?;
         let exchange = async {
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| broken(error.into()))?;
+            let response = match self.client.request(request.clone()).await {
+                // A kept connection that the node closed just now: the question only reads, so it is put once more.
+                Err(error) if !error.is_connect() => self.client.request(request).await,
+                outcome => outcome,
+            };
+            let response = response.map_err(|error| broken(error.into()))?;
             let (head, body) = response.into_parts();
             match Body::from(body).collect_up_to(MAX_RESPONSE).await {
                 Ok(bytes) => Ok(Answered {
