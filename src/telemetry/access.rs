@@ -236,48 +236,49 @@ impl AccessLog {
 // === the two forms ===
 
 fn json(line: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>) {
-    let string = |line: &mut Vec<u8>, key: &str, text: &str, limit: usize| {
-        line.extend_from_slice(key.as_bytes());
-        escape::json(line, text, limit);
-    };
+    use escape::{field, number};
     line.extend_from_slice(b"{\"@timestamp\":\"");
     stamp.write(record.time.unix, line);
     line.extend_from_slice(b"\",\"event.duration\":");
-    escape::number(line, nanos(record.duration));
-    line.extend_from_slice(match record.refusal {
-        None => b",\"event.action\":\"permitted\"",
-        Some(_) => b",\"event.action\":\"refused\"".as_slice(),
-    });
-    line.extend_from_slice(match succeeded(record) {
-        true => b",\"event.outcome\":\"success\"",
-        false => b",\"event.outcome\":\"failure\"".as_slice(),
-    });
-    if let Some(refusal) = record.refusal {
-        string(line, ",\"event.reason\":", refusal, TEXT);
+    number(line, nanos(record.duration));
+    match record.refusal {
+        None => line.extend_from_slice(b",\"event.action\":\"permitted\""),
+        Some(_) => line.extend_from_slice(b",\"event.action\":\"refused\""),
     }
-    string(line, ",\"http.request.id\":", record.request_id, TEXT);
-    string(line, ",\"http.request.method\":", record.method, METHOD);
-    string(line, ",\"url.domain\":", record.host, TEXT);
-    string(line, ",\"url.path\":", without_query(record.path), PATH);
+    match succeeded(record) {
+        true => line.extend_from_slice(b",\"event.outcome\":\"success\""),
+        false => line.extend_from_slice(b",\"event.outcome\":\"failure\""),
+    }
+    if let Some(refusal) = record.refusal {
+        field(line, b",\"event.reason\":", refusal, TEXT);
+    }
+    field(line, b",\"http.request.id\":", record.request_id, TEXT);
+    field(line, b",\"http.request.method\":", record.method, METHOD);
+    field(line, b",\"url.domain\":", record.host, TEXT);
+    let path = without_query(record.path);
+    field(line, b",\"url.path\":", path, PATH);
     line.extend_from_slice(b",\"http.response.status_code\":");
-    escape::number(line, record.status.into());
+    number(line, record.status.into());
     line.extend_from_slice(b",\"http.response.body.bytes\":");
-    escape::number(line, record.bytes);
+    number(line, record.bytes);
     line.extend_from_slice(b",\"client.ip\":\"");
     escape::address(line, record.client_ip);
-    line.push(b'"');
-    string(line, ",\"sidegate.route\":", record.route, TEXT);
-    string(line, ",\"sidegate.cache\":", record.cache, TEXT);
-    for (key, value) in [
-        (",\"user.name\":", record.username),
-        (",\"sidegate.realm\":", record.realm),
-        (",\"sidegate.api_key.id\":", record.api_key_id),
-        (",\"sidegate.scheme\":", record.scheme),
-        (",\"sidegate.upstream\":", record.upstream),
-    ] {
-        if let Some(value) = value {
-            string(line, key, value, TEXT);
-        }
+    field(line, b"\",\"sidegate.route\":", record.route, TEXT);
+    field(line, b",\"sidegate.cache\":", record.cache, TEXT);
+    if let Some(username) = record.username {
+        field(line, b",\"user.name\":", username, TEXT);
+    }
+    if let Some(realm) = record.realm {
+        field(line, b",\"sidegate.realm\":", realm, TEXT);
+    }
+    if let Some(id) = record.api_key_id {
+        field(line, b",\"sidegate.api_key.id\":", id, TEXT);
+    }
+    if let Some(scheme) = record.scheme {
+        field(line, b",\"sidegate.scheme\":", scheme, TEXT);
+    }
+    if let Some(upstream) = record.upstream {
+        field(line, b",\"sidegate.upstream\":", upstream, TEXT);
     }
     line.extend_from_slice(b"}\n");
 }
@@ -355,7 +356,8 @@ fn succeeded(record: &Record<'_>) -> bool {
 
 /// Queries carry tokens and search terms; no line holds one, even when a caller hands it in.
 fn without_query(path: &str) -> &str {
-    path.split_once(['?', '#']).map_or(path, |(path, _)| path)
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    &path[..end.unwrap_or(path.len())]
 }
 
 #[cfg(test)]

@@ -81,15 +81,29 @@ impl<S: Series> Family<S> {
         made
     }
 
-    /// Takes a series out of the exposition; tells whether there was one. Handles to it go on working, unseen.
-    pub fn remove_label_values<V: AsRef<str>>(&self, values: &[V]) -> bool {
-        let mut removed = false;
+    /// Takes a series out of the exposition. Handles to it go on working, unseen.
+    ///
+    /// # Errors
+    /// When there is no such series.
+    pub fn remove_label_values<V: AsRef<str>>(
+        &self,
+        values: &[V],
+    ) -> Result<(), prometheus::Error> {
+        let mut found = false;
         self.retain(|held| {
             let same = same(held, values);
-            removed |= same;
+            found |= same;
             !same
         });
-        removed
+        match found {
+            true => Ok(()),
+            false => Err(prometheus::Error::Msg("no such series".to_owned())),
+        }
+    }
+
+    /// Takes every series out of the exposition.
+    pub fn reset(&self) {
+        self.retain(|_| false);
     }
 
     /// Keeps the series whose label values `keep` accepts, such as those of routes that still exist after a reload.

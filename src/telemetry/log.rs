@@ -28,7 +28,8 @@ pub enum LogFormat {
 /// Shows and changes the level of the running log. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct LogLevel {
-    handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
+    /// Absent when somebody else's subscriber takes the events.
+    handle: Option<reload::Handle<EnvFilter, tracing_subscriber::Registry>>,
     current: Arc<Mutex<String>>,
 }
 
@@ -93,7 +94,7 @@ where
         .with(filter)
         .with(lines.with_filter(filter_fn(may_be_heard)));
     let level = LogLevel {
-        handle,
+        handle: Some(handle),
         current: Arc::new(Mutex::new(level.to_owned())),
     };
     Ok((subscriber, level))
@@ -122,6 +123,18 @@ fn parse(directives: &str) -> Result<EnvFilter, LogError> {
 }
 
 impl LogLevel {
+    /// A level that is checked and remembered but steers nothing: for a process whose events somebody else takes.
+    ///
+    /// # Errors
+    /// [`LogError::Directives`].
+    pub fn detached(level: &str) -> Result<Self, LogError> {
+        parse(level)?;
+        Ok(Self {
+            handle: None,
+            current: Arc::new(Mutex::new(level.to_owned())),
+        })
+    }
+
     /// The directives in force.
     pub fn current(&self) -> String {
         self.current
@@ -138,9 +151,9 @@ impl LogLevel {
         let directives = directives.trim();
         let filter = parse(directives)?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        self.handle
-            .reload(filter)
-            .map_err(|_| LogError::NotRunning)?;
+        if let Some(handle) = &self.handle {
+            handle.reload(filter).map_err(|_| LogError::NotRunning)?;
+        }
         directives.clone_into(&mut current);
         Ok(())
     }

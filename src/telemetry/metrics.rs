@@ -36,8 +36,8 @@ pub const SECONDS: [f64; BUCKETS - 1] = [
     5.0, 10.0,
 ];
 
-/// [`SECONDS`] in nanoseconds: integers compare faster, and add up without a loop.
-const NANOS: [u64; BUCKETS - 1] = [
+/// [`SECONDS`] in nanoseconds, and an end that nothing reaches.
+const NANOS: [u64; BUCKETS] = [
     100_000,
     250_000,
     500_000,
@@ -54,7 +54,23 @@ const NANOS: [u64; BUCKETS - 1] = [
     2_500_000_000,
     5_000_000_000,
     10_000_000_000,
+    u64::MAX,
 ];
+
+/// For numbers of so many bits: how many of [`NANOS`] are smaller than all of them. Bounds are at least a factor of two apart,
+/// so that at most one lies among the numbers of one bit length, and one comparison finds the bucket.
+const SMALLER: [u8; 65] = {
+    let mut table = [0; 65];
+    let mut bits = 1;
+    while bits <= 64 {
+        let least = 1 << (bits - 1);
+        while NANOS[table[bits] as usize] < least {
+            table[bits] += 1;
+        }
+        bits += 1;
+    }
+    table
+};
 
 /// The longest duration believed, about eleven days: a broken clock must not spoil a sum for ever.
 const LONGEST_NANOS: u64 = 1_000_000_000_000_000;
@@ -291,8 +307,8 @@ impl Histogram {
     /// Counts a duration in seconds; what is no duration (negative, NaN) counts as zero.
     #[inline]
     pub fn observe(&self, seconds: f64) {
-        // The cast saturates at both ends and makes NaN zero, which is what is wanted.
-        self.observe_nanos((seconds * 1e9) as u64);
+        // Casts saturate and make NaN zero. By way of i64, because processors convert to that in one instruction.
+        self.observe_nanos(((seconds * 1e9) as i64).max(0).cast_unsigned());
     }
 
     /// Counts a duration.
@@ -304,15 +320,21 @@ impl Histogram {
     #[inline]
     fn observe_nanos(&self, nanos: u64) {
         let nanos = nanos.min(LONGEST_NANOS);
-        // Counting all smaller bounds compiles to a few vector compares without a branch; a search would mispredict.
-        let bucket = NANOS.iter().map(|&bound| usize::from(nanos > bound)).sum();
-        self.0.add(bucket, nanos);
+        self.0.add(bucket(nanos), nanos);
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.0.read().buckets.iter().sum()
     }
+}
+
+/// The first bucket whose bound is not exceeded.
+#[inline]
+fn bucket(nanos: u64) -> usize {
+    let bits = u64::BITS - nanos.leading_zeros();
+    let smaller = usize::from(SMALLER[bits as usize]);
+    smaller + usize::from(nanos > NANOS[smaller])
 }
 
 impl Series for Histogram {
@@ -347,160 +369,4 @@ impl Series for Histogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    fn line<'a>(text: &'a str, start: &str) -> Option<&'a str> {
-        text.lines()
-            .find_map(|line| line.strip_prefix(start)?.strip_prefix(' '))
-    }
-
-    #[test]
-    fn a_counter_made_ahead_of_time_shows_zero_and_then_what_was_counted() {
-        let registry = Registry::new().unwrap();
-        let family = registry
-            .counters("things_total", "Things.", &["kind", "size"])
-            .unwrap();
-        let small = family.with_label_values(&["red", "small"]);
-        let name = r#"sidegate_things_total{kind="red",size="small"}"#;
-        assert_eq!(line(&registry.render(), name), Some("0"));
-        small.inc();
-        family
-            .with_label_values(&["red".to_owned(), "small".to_owned()])
-            .inc_by(2);
-        family.with_label_values(&["small", "red"]).inc();
-        assert_eq!(line(&registry.render(), name), Some("3"));
-        assert_eq!(small.get(), 3);
-    }
-
-    #[test]
-    fn buckets_are_cumulative_and_bounds_belong_to_their_bucket() {
-        let registry = Registry::new().unwrap();
-        let spread = registry
-            .histograms("wait_seconds", "Waiting.", &["who"])
-            .unwrap()
-            .with_label_values(&["me"]);
-        for bound in SECONDS {
-            spread.observe(bound);
-        }
-        spread.observe_duration(Duration::from_secs(11));
-        let text = registry.render();
-        for (position, bound) in SECONDS.iter().enumerate() {
-            let name = format!(r#"sidegate_wait_seconds_bucket{{who="me",le="{bound}"}}"#);
-            assert_eq!(
-                line(&text, &name),
-                Some((position + 1).to_string().as_str())
-            );
-        }
-        assert_eq!(
-            line(&text, r#"sidegate_wait_seconds_bucket{who="me",le="+Inf"}"#),
-            Some("17")
-        );
-        assert_eq!(
-            line(&text, r#"sidegate_wait_seconds_count{who="me"}"#),
-            Some("17")
-        );
-        let sum: f64 = line(&text, r#"sidegate_wait_seconds_sum{who="me"}"#)
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!((sum - SECONDS.iter().sum::<f64>() - 11.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn what_is_no_duration_counts_as_zero_and_spoils_nothing() {
-        let spread = Histogram::create(&());
-        for odd in [f64::NAN, -1.0, f64::NEG_INFINITY] {
-            spread.observe(odd);
-        }
-        assert_eq!(spread.0.read().nanos, 0);
-        assert_eq!(spread.0.read().buckets[0], 3);
-        spread.observe(f64::INFINITY);
-        assert_eq!(spread.0.read().nanos, LONGEST_NANOS);
-        assert_eq!(spread.count(), 4);
-    }
-
-    #[test]
-    fn a_gauge_follows_threads_that_open_and_threads_that_close() {
-        let gauge = Registry::new().unwrap().gauge("open", "Open.").unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(|| (0..5).for_each(|_| gauge.inc()));
-        });
-        (0..7).for_each(|_| gauge.dec());
-        assert_eq!(gauge.get(), -2);
-        gauge.set(9);
-        assert_eq!(gauge.get(), 9);
-    }
-
-    #[test]
-    fn series_of_a_deleted_route_disappear_and_their_handles_stay_harmless() {
-        let registry = Registry::new().unwrap();
-        let family = registry
-            .counters("hits_total", "Hits.", &["route"])
-            .unwrap();
-        let (old, kept) = (
-            family.with_label_values(&["old"]),
-            family.with_label_values(&["kept"]),
-        );
-        old.inc();
-        family.retain(|values| &*values[0] == "kept");
-        old.inc();
-        kept.inc();
-        let text = registry.render();
-        assert!(!text.contains("old") && text.contains(r#"sidegate_hits_total{route="kept"} 1"#));
-        assert!(family.remove_label_values(&["kept"]));
-        assert!(!family.remove_label_values(&["kept"]));
-        assert!(!registry.render().contains("sidegate_hits_total"));
-    }
-
-    #[test]
-    fn a_name_is_taken_once_and_must_be_one() {
-        let registry = Registry::new().unwrap();
-        registry.counters("a_total", "A.", &[]).unwrap();
-        assert!(registry.counters("a_total", "A.", &[]).is_err());
-        assert!(registry.gauges("b-c", "B.", &[]).is_err());
-    }
-
-    #[test]
-    fn label_values_with_quotes_and_newlines_stay_one_line() {
-        let registry = Registry::new().unwrap();
-        let family = registry.counters("a_total", "A.", &["route"]).unwrap();
-        family.with_label_values(&["a\"b\nc\\d"]).inc();
-        assert!(registry.render().contains(r#"{route="a\"b\nc\\d"} 1"#));
-    }
-
-    #[test]
-    fn the_exposition_is_clean_in_the_eyes_of_promtool() {
-        let registry = Registry::new().unwrap();
-        registry
-            .build_info(&[("version", "1.2.3"), ("commit", "abc")])
-            .unwrap();
-        registry.counter("a_total", "A.").unwrap().inc();
-        registry.gauge("open", "Open.").unwrap().set(1);
-        let seconds = registry.histograms("wait_seconds", "Waiting.", &["route"]).unwrap();
-        seconds.with_label_values(&["x"]).observe(0.5);
-        let text = registry.render();
-        assert!(text.contains(r#"sidegate_build_info{version="1.2.3",commit="abc"} 1"#));
-        assert!(text.contains("\nprocess_open_fds ") && !text.contains("sidegate_process"));
-        let promtool = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        // The integration tests insist on promtool; here it is a convenience.
-        let Ok(mut promtool) = promtool else { return };
-        promtool
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        let output = promtool.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && said.is_empty(), "{said}");
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 pub mod access;
 mod cells;
 mod escape;
-mod family;
+pub mod family;
 pub mod log;
 pub mod metrics;
 mod shard;
