@@ -273,23 +273,3 @@ fn answered(atom: &Atom, asked: &[Atom], granted: &[bool]) -> Option<bool> {
     let at = asked.iter().position(|known| known == atom)?;
     granted.get(at).copied()
 }
-
-#[cfg(test)]
-impl Permit {
-    /// A permit nobody earned, for the tests of the floors above.
-    pub(crate) fn for_tests(
-        route: Arc<Route>,
-        entry: Option<Arc<Entry>>,
-        target: &str,
-        host: &str,
-    ) -> Self {
-        Self {
-            scheme: entry.as_ref().map(|_| Scheme::Basic),
-            route,
-            entry,
-            cache: CacheResult::Hit,
-            target: target.parse().unwrap(),
-            host: host.into(),
-        }
-    }
-}

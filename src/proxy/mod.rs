@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{StatusCode, Version};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use self::exchange::Exchange;
 use self::respond::{Denial, Wants, respond};
@@ -159,7 +159,6 @@ impl Handler for Proxy {
                 exchange.refusal = Some(denial.reason());
                 if let Denial::Refused(refusal) = &denial {
                     local.site.metrics.reject(refusal);
-                    debug!(reason = refusal.reason(), %refusal, client.ip = %peer.client_ip, "request refused");
                 }
                 let explain = local.site.explain_refusals;
                 respond(&denial, wants, &exchange.request_id, explain)
