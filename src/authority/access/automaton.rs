@@ -1,7 +1,7 @@
 //! One language, as a minimised deterministic automaton with the algebra Elasticsearch's privileges need.
 //!
 //! Building is bounded: too many states is an error. Matching is linear in the text and never fails. Names in the
-//! pattern language are in [`super::pattern`]; many languages at once are [`super::cover`].
+//! pattern language are in [`super::pattern`]; many languages at once are `cover`.
 
 use super::budget::Budget;
 use super::determinise::{complement, product};

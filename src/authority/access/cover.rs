@@ -273,3 +273,52 @@ impl Cover {
         Ok(cuts.iter().map(step).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(cover: &Cover, pattern: &str) -> Vec<usize> {
+        let budget = Budget::for_questions();
+        let question = Question::parse(pattern, &budget).unwrap();
+        let held = cover.of_all(&question, false, &budget).unwrap().unwrap();
+        held.iter().collect()
+    }
+
+    #[test]
+    fn languages_that_blow_up_together_are_several_automata_with_one_answer() {
+        let mut languages: Vec<Language> = (0..8)
+            .map(|number| Language {
+                open: vec![format!("*{number}a{number}?????????")],
+                shy: Vec::new(),
+            })
+            .collect();
+        languages.push(Language {
+            open: vec!["x*".into()],
+            shy: Vec::new(),
+        });
+        let cover = Cover::build(&languages, &[]).unwrap();
+        assert!(cover.shards.len() > 1);
+        assert_eq!(held(&cover, "x3a3123456789"), [3, 8]);
+        assert_eq!(held(&cover, "x*"), [8]);
+        assert_eq!(held(&cover, "x*7a7?????????"), [7, 8]);
+        let budget = Budget::for_questions();
+        let Question::Names(nfa) = Question::parse("/x.*|.*3a3.{9}/", &budget).unwrap() else {
+            panic!("a regular expression is an automaton")
+        };
+        let each = cover.of_each(&nfa, false, &budget);
+        assert!(each.is_err() || each.is_ok_and(|sets| sets.iter().all(|set| !set.is_empty())));
+    }
+
+    #[test]
+    fn languages_that_get_along_are_one_automaton() {
+        let of = |number: usize| Language {
+            open: vec![format!("logs-{number}-*"), format!("m{number}")],
+            shy: Vec::new(),
+        };
+        let cover = Cover::build(&(0..500).map(of).collect::<Vec<_>>(), &[]).unwrap();
+        assert_eq!(cover.shards.len(), 1);
+        assert_eq!(held(&cover, "logs-77-x"), [77]);
+        assert_eq!(held(&cover, "m400"), [400]);
+    }
+}

@@ -1,8 +1,8 @@
-//! The pattern language of roles: text in, [`Expr`] out.
+//! The pattern language of roles: text in, `Expr` out.
 //!
 //! `*` is any run of characters, `?` any one, `\` takes the next one literally, and `/…/` is a Lucene regular
-//! expression, which [`super::regex`] reads. Nothing here knows automata; a new kind of pattern is one more arm in
-//! [`parse`].
+//! expression, which `regex` reads. Nothing here knows automata; a new kind of pattern is one more arm in
+//! `parse`.
 
 use super::charset::CharSet;
 use super::regex;

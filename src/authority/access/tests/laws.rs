@@ -92,7 +92,7 @@ fn granted(permissions: &Permissions) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn another_role_never_takes_anything_away(roles in prop::collection::vec(some_role(), 1..4), another in some_role()) {
