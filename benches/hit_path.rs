@@ -14,7 +14,9 @@ use futures_util::FutureExt as _;
 use http::HeaderValue;
 use serde_json::json;
 
-use sidegate::config::settings::{self, Access, Forward, Requirement, Settings, Template, TemplatePart};
+use sidegate::config::settings::{
+    self, Access, Forward, Requirement, Settings, Template, TemplatePart,
+};
 use sidegate::elastic::client::Client;
 use sidegate::elastic::metrics::ElasticMetrics;
 use sidegate::elastic::transport::Transport;
@@ -45,7 +47,9 @@ fn main_settings(routes: usize) -> Settings {
     };
     Settings {
         listeners: Vec::new(),
-        admin: settings::Admin { address: ([127, 0, 0, 1], 0).into() },
+        admin: settings::Admin {
+            address: ([127, 0, 0, 1], 0).into(),
+        },
         authority: settings::Authority::Embedded(settings::Embedded {
             data: None,
             address: None,
@@ -63,7 +67,11 @@ fn main_settings(routes: usize) -> Settings {
             expiry_leeway: second,
         },
         routes: (0..routes).map(route).collect(),
-        login_limit: settings::LoginLimit { per_address: 0, per_username: 0, window: second },
+        login_limit: settings::LoginLimit {
+            per_address: 0,
+            per_username: 0,
+            window: second,
+        },
         explain_refusals: false,
         access_log: settings::AccessLog {
             format: settings::AccessLogFormat::Off,
@@ -106,14 +114,17 @@ async fn grant_all(request: Request) -> Result<Response, BodyError> {
         let all: BTreeMap<String, bool> = (0..10).map(|at| (format!("p{at}"), true)).collect();
         let body = request.into_body().collect_up_to(1 << 20).await?;
         let asked: serde_json::Value = serde_json::from_slice(&body)?;
-        let asked = asked["application"][0]["privileges"].as_array().map_or(0, Vec::len);
+        let asked = asked["application"][0]["privileges"]
+            .as_array()
+            .map_or(0, Vec::len);
         let granted: BTreeMap<_, _> = all.into_iter().take(asked).collect();
         json!({"username": "user", "has_all_requested": true, "application": {"shop": {"*": granted}}})
     };
     let mut response = Response::new(Body::full(text.to_string()));
-    response
-        .headers_mut()
-        .insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
+    response.headers_mut().insert(
+        "x-elastic-product",
+        HeaderValue::from_static("Elasticsearch"),
+    );
     Ok(response)
 }
 
@@ -147,16 +158,30 @@ fn head(route: usize, user: usize) -> Result<Head, http::Error> {
 
 fn peer() -> Peer {
     let ip = IpAddr::from([10, 0, 0, 1]);
-    Peer { address: (ip, 1).into(), client_ip: ip, trusted: false, tls: true, listener: "bench".into() }
+    Peer {
+        address: (ip, 1).into(),
+        client_ip: ip,
+        trusted: false,
+        tls: true,
+        listener: "bench".into(),
+    }
 }
 
 /// A gate that knows `users`, and requests of a thousand of them to its routes.
-fn warm(routes: usize, users: usize, clock: &Clock) -> Result<(Gate, Vec<Head>), Box<dyn std::error::Error>> {
+fn warm(
+    routes: usize,
+    users: usize,
+    clock: &Clock,
+) -> Result<(Gate, Vec<Head>), Box<dyn std::error::Error>> {
     let gate = gate(routes, clock)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         for user in 0..users {
-            let decided = gate.decide(&head(0, user)?, &peer(), clock.now(), &mut Steps::off()).await;
+            let decided = gate
+                .decide(&head(0, user)?, &peer(), clock.now(), &mut Steps::off())
+                .await;
             decided?;
         }
         Ok::<_, Box<dyn std::error::Error>>(())
@@ -170,22 +195,33 @@ fn warm(routes: usize, users: usize, clock: &Clock) -> Result<(Gate, Vec<Head>),
 fn hit_path(criterion: &mut Criterion) {
     let clock = Clock::system();
     let mut group = criterion.benchmark_group("hit_path");
-    for (routes, users) in [(1, 1), (100, 1_000), (10_000, 1_000), (100, 100_000), (10_000, 1_000_000)] {
+    for (routes, users) in [
+        (1, 1),
+        (100, 1_000),
+        (10_000, 1_000),
+        (100, 100_000),
+        (10_000, 1_000_000),
+    ] {
         let (gate, heads) = match warm(routes, users, &clock) {
             Ok(warm) => warm,
             Err(error) => panic!("the gate could not be warmed: {error}"),
         };
         let peer = peer();
         let mut turn = heads.iter().cycle();
-        group.bench_function(BenchmarkId::from_parameter(format!("{routes} routes, {users} credentials")), |bencher| {
-            bencher.iter(|| {
-                let Some(head) = turn.next() else { return };
-                let mut steps = Steps::off();
-                let decided = gate.decide(black_box(head), &peer, clock.now(), &mut steps).now_or_never();
-                assert!(matches!(&decided, Some(Ok(_))), "a hit waits for nobody");
-                drop(black_box(decided));
-            });
-        });
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("{routes} routes, {users} credentials")),
+            |bencher| {
+                bencher.iter(|| {
+                    let Some(head) = turn.next() else { return };
+                    let mut steps = Steps::off();
+                    let decided = gate
+                        .decide(black_box(head), &peer, clock.now(), &mut steps)
+                        .now_or_never();
+                    assert!(matches!(&decided, Some(Ok(_))), "a hit waits for nobody");
+                    drop(black_box(decided));
+                });
+            },
+        );
     }
     group.finish();
 }

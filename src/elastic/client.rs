@@ -252,8 +252,8 @@ impl Client {
                 )
                 .await?;
             let parsed: HasPrivilegesResponse = answer.parse()?;
-            let answers = questions::granted(of_round(), &parsed)
-                .map_err(|what| answer.garbage(what))?;
+            let answers =
+                questions::granted(of_round(), &parsed).map_err(|what| answer.garbage(what))?;
             for (at, yes) in round.iter().zip(answers) {
                 if let Some(slot) = granted.get_mut(*at) {
                     *slot = yes;
@@ -307,10 +307,11 @@ impl Client {
         authorization: Option<HeaderValue>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
-        let request = question(method, path, authorization, body).map_err(|_| AskError::Garbage {
-            node: Arc::from("sidegate"),
-            what: "the question can't be written as a request",
-        })?;
+        let request =
+            question(method, path, authorization, body).map_err(|_| AskError::Garbage {
+                node: Arc::from("sidegate"),
+                what: "the question can't be written as a request",
+            })?;
         let exchange = async {
             let answered = self.0.transport.send(request).await.map_err(ask_error)?;
             let (head, body) = answered.response.into_parts();

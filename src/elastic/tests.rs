@@ -161,8 +161,13 @@ async fn a_credential_travels_as_it_came_and_the_answer_becomes_an_identity() {
     let node = {
         let seen = Arc::clone(&seen);
         FakeNode::start(None, move |request| {
-            let authorization = request.headers()["authorization"].to_str().unwrap().to_owned();
-            seen.lock().unwrap().push((request.uri().path().to_owned(), authorization));
+            let authorization = request.headers()["authorization"]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            seen.lock()
+                .unwrap()
+                .push((request.uri().path().to_owned(), authorization));
             alice(request)
         })
         .await
@@ -172,24 +177,44 @@ async fn a_credential_travels_as_it_came_and_the_answer_becomes_an_identity() {
     let client = client(vec![url]);
     assert!(!client.is_reachable());
     let identity = client.authenticate(&credential()).await.unwrap();
-    assert_eq!((identity.username.as_str(), identity.realm.kind.as_str()), ("alice", "native"));
+    assert_eq!(
+        (identity.username.as_str(), identity.realm.kind.as_str()),
+        ("alice", "native")
+    );
     assert!(client.is_reachable());
-    client.authenticate(&Credential::Bearer("tok".into())).await.unwrap();
-    client.authenticate(&Credential::ApiKey("a2V5".into())).await.unwrap();
+    client
+        .authenticate(&Credential::Bearer("tok".into()))
+        .await
+        .unwrap();
+    client
+        .authenticate(&Credential::ApiKey("a2V5".into()))
+        .await
+        .unwrap();
     let path = "/es/a/_security/_authenticate";
     let expected = ["Basic YWxpY2U6cMOkOnNz", "Bearer tok", "ApiKey a2V5"];
-    assert_eq!(*seen.lock().unwrap(), expected.map(|line| (path.to_owned(), line.to_owned())));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        expected.map(|line| (path.to_owned(), line.to_owned()))
+    );
 }
 
 #[tokio::test]
 async fn asks_go_round_the_nodes_and_around_those_that_fail() {
-    let (one, two) = (FakeNode::start(None, alice).await, FakeNode::start(None, alice).await);
+    let (one, two) = (
+        FakeNode::start(None, alice).await,
+        FakeNode::start(None, alice).await,
+    );
     let client = client(vec![one.url(), dead_node().await, two.url()]);
     for _ in 0..12 {
         client.authenticate(&credential()).await.unwrap();
     }
     assert_eq!(one.seen() + two.seen(), 12);
-    assert!(one.seen() >= 4 && two.seen() >= 4, "{} {}", one.seen(), two.seen());
+    assert!(
+        one.seen() >= 4 && two.seen() >= 4,
+        "{} {}",
+        one.seen(),
+        two.seen()
+    );
 }
 
 #[tokio::test]
@@ -211,7 +236,10 @@ async fn a_node_that_can_not_serve_is_passed_over_and_rests() {
 #[tokio::test]
 async fn a_silent_node_leaves_time_for_another() {
     let well = FakeNode::start(None, alice).await;
-    let settings = settings(vec![silent_node().await, well.url()], Duration::from_millis(400));
+    let settings = settings(
+        vec![silent_node().await, well.url()],
+        Duration::from_millis(400),
+    );
     let (client, _, _) = client_of(&settings, None);
     for _ in 0..4 {
         client.authenticate(&credential()).await.unwrap();
@@ -225,18 +253,31 @@ async fn when_all_fail_the_cause_is_told_and_a_recovery_is_seen_at_once() {
     let error = dead.authenticate(&credential()).await.unwrap_err();
     assert!(matches!(error, AskError::Connect { .. }), "{error:?}");
     assert!(error.allows_stale() && !error.is_refusal() && !dead.is_reachable());
-    let (silent, _, _) = client_of(&settings(vec![silent_node().await], Duration::from_millis(50)), None);
+    let (silent, _, _) = client_of(
+        &settings(vec![silent_node().await], Duration::from_millis(50)),
+        None,
+    );
     let error = silent.authenticate(&credential()).await.unwrap_err();
     assert!(matches!(error, AskError::Timeout { .. }), "{error:?}");
 
     let turn = AtomicUsize::new(0);
     let node = FakeNode::start(None, move |request| {
-        if turn.fetch_add(1, Ordering::SeqCst) == 0 { answer(503, "") } else { alice(request) }
+        if turn.fetch_add(1, Ordering::SeqCst) == 0 {
+            answer(503, "")
+        } else {
+            alice(request)
+        }
     })
     .await;
     let client = client(vec![node.url()]);
-    assert!(matches!(client.authenticate(&credential()).await, Err(AskError::Status { status: 503, .. })));
-    assert!(client.authenticate(&credential()).await.is_ok(), "a lone node is tried although it rests");
+    assert!(matches!(
+        client.authenticate(&credential()).await,
+        Err(AskError::Status { status: 503, .. })
+    ));
+    assert!(
+        client.authenticate(&credential()).await.is_ok(),
+        "a lone node is tried although it rests"
+    );
 }
 
 #[tokio::test]
@@ -245,11 +286,16 @@ async fn redirects_are_not_followed() {
     let location = format!("http://{}/_security/_authenticate", target.address);
     let node = FakeNode::start(None, move |_| {
         let mut response = answer(302, "");
-        response.headers_mut().insert("location", location.parse().unwrap());
+        response
+            .headers_mut()
+            .insert("location", location.parse().unwrap());
         response
     })
     .await;
-    let error = client(vec![node.url()]).authenticate(&credential()).await.unwrap_err();
+    let error = client(vec![node.url()])
+        .authenticate(&credential())
+        .await
+        .unwrap_err();
     assert!(matches!(error, AskError::Status { status: 302, .. }));
     assert_eq!(target.seen(), 0);
 }
@@ -266,8 +312,14 @@ async fn what_is_not_elasticsearch_is_not_believed() {
     };
     for status in [200, 401] {
         let node = FakeNode::start(None, plain(status)).await;
-        let error = client(vec![node.url()]).authenticate(&credential()).await.unwrap_err();
-        assert!(matches!(error, AskError::NotElasticsearch { .. }), "{status} {error:?}");
+        let error = client(vec![node.url()])
+            .authenticate(&credential())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, AskError::NotElasticsearch { .. }),
+            "{status} {error:?}"
+        );
     }
 }
 
@@ -282,7 +334,10 @@ async fn a_401_with_elasticsearchs_envelope_or_header_is_a_refusal() {
     .await;
     let named = FakeNode::start(None, |_| answer(401, "")).await;
     for node in [bare, named] {
-        let error = client(vec![node.url()]).authenticate(&credential()).await.unwrap_err();
+        let error = client(vec![node.url()])
+            .authenticate(&credential())
+            .await
+            .unwrap_err();
         assert!(error.is_refusal(), "{error:?}");
     }
 }
@@ -291,14 +346,22 @@ async fn a_401_with_elasticsearchs_envelope_or_header_is_a_refusal() {
 async fn overload_tells_when_to_come_back_and_a_huge_answer_is_garbage() {
     let busy = FakeNode::start(None, |_| {
         let mut response = answer(429, "");
-        response.headers_mut().insert("retry-after", "7".parse().unwrap());
+        response
+            .headers_mut()
+            .insert("retry-after", "7".parse().unwrap());
         response
     })
     .await;
-    let error = client(vec![busy.url()]).authenticate(&credential()).await.unwrap_err();
+    let error = client(vec![busy.url()])
+        .authenticate(&credential())
+        .await
+        .unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     let huge = FakeNode::start(None, |_| answer(200, vec![b' '; 2 << 20])).await;
-    let error = client(vec![huge.url()]).authenticate(&credential()).await.unwrap_err();
+    let error = client(vec![huge.url()])
+        .authenticate(&credential())
+        .await
+        .unwrap_err();
     assert!(matches!(error, AskError::Garbage { .. }), "{error:?}");
 }
 
@@ -308,26 +371,44 @@ async fn sidegates_own_credential_failing_is_nobody_elses_fault() {
         match request.headers().get("authorization") {
             Some(value) if value == "ApiKey b3du" => answer(403, "{}"),
             Some(_) => answer(401, "{}"),
-            None => answer(200, json!({"name": "n", "version": {"number": "9.0.0"}}).to_string()),
+            None => answer(
+                200,
+                json!({"name": "n", "version": {"number": "9.0.0"}}).to_string(),
+            ),
         }
     })
     .await;
     let settings = settings(vec![node.url()], Duration::from_secs(10));
     let own = OwnCredential::ApiKey("b3du".into());
     let (with_own, _, _) = client_of(&settings, Some(own));
-    assert!(matches!(with_own.info().await, Err(AskError::OwnCredential { .. })));
-    assert!(with_own.probe().await.is_ok(), "a refusal is a sign of life");
-    let monitor = [Atom::Cluster { privilege: "monitor".into() }];
-    assert!(matches!(with_own.own_privileges(&monitor).await, Err(AskError::OwnCredential { .. })));
+    assert!(matches!(
+        with_own.info().await,
+        Err(AskError::OwnCredential { .. })
+    ));
+    assert!(
+        with_own.probe().await.is_ok(),
+        "a refusal is a sign of life"
+    );
+    let monitor = [Atom::Cluster {
+        privilege: "monitor".into(),
+    }];
+    assert!(matches!(
+        with_own.own_privileges(&monitor).await,
+        Err(AskError::OwnCredential { .. })
+    ));
     let (without, _, _) = client_of(&settings, None);
     assert_eq!(without.info().await.unwrap().version.number, "9.0.0");
-    assert!(matches!(without.own_privileges(&monitor).await, Err(AskError::OwnCredential { .. })));
+    assert!(matches!(
+        without.own_privileges(&monitor).await,
+        Err(AskError::OwnCredential { .. })
+    ));
 }
 
 #[tokio::test]
 async fn tls_is_verified_against_the_configured_ca() {
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let key =
+        rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -344,14 +425,21 @@ async fn tls_is_verified_against_the_configured_ca() {
     let mut trusted = settings(vec![url.clone()], Duration::from_secs(10));
     trusted.ca = Some(ca.path().to_owned());
     let (client, _, _) = client_of(&trusted, None);
-    assert_eq!(client.authenticate(&credential()).await.unwrap().username, "alice");
+    assert_eq!(
+        client.authenticate(&credential()).await.unwrap().username,
+        "alice"
+    );
 
     url.host = "127.0.0.1".into();
     trusted.nodes = vec![url];
     let (wrong_name, _, _) = client_of(&trusted, None);
     let error = wrong_name.authenticate(&credential()).await.unwrap_err();
     assert!(matches!(error, AskError::Connect { .. }), "{error:?}");
-    assert!(error.in_full().contains("certificate"), "{}", error.in_full());
+    assert!(
+        error.in_full().contains("certificate"),
+        "{}",
+        error.in_full()
+    );
 }
 
 #[test]

@@ -89,12 +89,23 @@ impl Authenticator {
             if entry.claim_refresh(now, self.cache.refresh_pause()) {
                 self.refresh(fingerprint, presented, now);
             }
-            return Ok(self.known(fingerprint, entry, presented.scheme(), CacheResult::Hit, steps));
+            return Ok(self.known(
+                fingerprint,
+                entry,
+                presented.scheme(),
+                CacheResult::Hit,
+                steps,
+            ));
         }
         let (outcome, how) = match found {
             Found::Refused => (Err(refused(presented.scheme())), CacheResult::NegativeHit),
-            Found::Expired(entry) => self.ask_again(fingerprint, entry, presented, peer, now).await,
-            Found::Absent | Found::Live(_) => self.ask_first(fingerprint, presented, peer, now).await,
+            Found::Expired(entry) => {
+                self.ask_again(fingerprint, entry, presented, peer, now)
+                    .await
+            }
+            Found::Absent | Found::Live(_) => {
+                self.ask_first(fingerprint, presented, peer, now).await
+            }
         };
         match outcome {
             Ok(entry) => Ok(self.known(fingerprint, entry, presented.scheme(), how, steps)),
@@ -270,10 +281,12 @@ impl Authenticator {
         now: Now,
     ) -> Learnt {
         match self.ask_all(&credential).await {
-            Ok(learned) => Learnt::Known(
-                self.cache
-                    .remember(fingerprint, learned, self.slots, stamp, now),
-            ),
+            Ok(learned) => {
+                Learnt::Known(
+                    self.cache
+                        .remember(fingerprint, learned, self.slots, stamp, now),
+                )
+            }
             Err(error) if error.is_refusal() => {
                 self.cache.refuse(fingerprint, stamp, now);
                 Learnt::Refused

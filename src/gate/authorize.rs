@@ -87,10 +87,15 @@ impl Permit {
 }
 
 /// The permit of a route for everyone; `None` for every other route.
-pub(super) fn permit_everyone(route: &Arc<Route>, target: Target) -> Result<Permit, Target> {
+pub(super) fn permit_everyone(route: &Arc<Route>, target: &Target) -> Option<Permit> {
     match route.rule {
-        Rule::Everyone => Ok(Permit::new(route, target, None, CacheResult::Bypass)),
-        Rule::Authenticated | Rule::Require(_) => Err(target),
+        Rule::Everyone => Some(Permit::new(
+            route,
+            target.clone(),
+            None,
+            CacheResult::Bypass,
+        )),
+        Rule::Authenticated | Rule::Require(_) => None,
     }
 }
 
@@ -126,7 +131,10 @@ fn segments_for(need: &Need, target: &Target) -> Vec<String> {
     if need.is_static() {
         return Vec::new();
     }
-    target.segments().map(std::borrow::Cow::into_owned).collect()
+    target
+        .segments()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
 }
 
 /// Whether a yes rests on answers past their ttl.
@@ -156,14 +164,22 @@ struct Evaluated {
 
 impl Question<'_> {
     /// `Ok` means yes.
-    async fn ask(&self, presented: &Presented<'_>, steps: &mut Steps) -> Result<Freshness, Refusal> {
+    async fn ask(
+        &self,
+        presented: &Presented<'_>,
+        steps: &mut Steps,
+    ) -> Result<Freshness, Refusal> {
         let stale = self.known.how == CacheResult::Stale;
         let first = self.evaluate(stale, &[], &[]);
         if !first.due.is_empty() {
             self.authenticator
                 .refresh_resolved(self.known, presented, &first.due, self.now);
         }
-        let freshness = if stale { Freshness::Stale } else { Freshness::Live };
+        let freshness = if stale {
+            Freshness::Stale
+        } else {
+            Freshness::Live
+        };
         if first.answer != Answer::Unknown {
             self.note(&[], &[], steps);
             return self.conclude(first.answer, freshness, &[], &[]);

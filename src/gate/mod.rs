@@ -24,6 +24,7 @@ pub mod target;
 pub mod trace;
 mod trie;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -55,6 +56,7 @@ pub struct Gate {
     routes: RouteTable,
     authenticator: Arc<Authenticator>,
     metrics: Arc<GateMetrics>,
+    families: GateFamilies,
 }
 
 impl Gate {
@@ -88,6 +90,7 @@ impl Gate {
             routes,
             authenticator: Arc::new(authenticator),
             metrics,
+            families: families.clone(),
         })
     }
 
@@ -105,7 +108,8 @@ impl Gate {
                 steps.add("verdict", || json!({"permitted": true}));
             }
             Err(refusal) => {
-                self.metrics.refused(route.map(|route| route.index), refusal);
+                self.metrics
+                    .refused(route.map(|route| route.index), refusal);
                 log_refusal(refusal, route, head, peer);
                 steps.add("verdict", || {
                     json!({"permitted": false, "reason": refusal.reason(), "detail": refusal.to_string()})
@@ -124,19 +128,27 @@ impl Gate {
         matched: &mut Option<Arc<Route>>,
     ) -> Verdict {
         let target = Target::parse(head)?;
-        steps.add("target", || json!({"host": target.host(), "path": target.path()}));
+        steps.add(
+            "target",
+            || json!({"host": target.host(), "path": target.path()}),
+        );
         let route = self
             .routes
             .find(&target, &head.method)
             .ok_or(Refusal::NoRoute)?;
         *matched = Some(Arc::clone(route));
-        steps.add("route", || json!({"name": route.name, "access": route.access()}));
-        let target = match authorize::permit_everyone(route, target) {
-            Ok(permit) => return Ok(permit),
-            Err(target) => target,
-        };
+        steps.add(
+            "route",
+            || json!({"name": route.name, "access": route.access()}),
+        );
+        if let Some(permit) = authorize::permit_everyone(route, &target) {
+            return Ok(permit);
+        }
         let presented = Presented::find(&head.headers)?.ok_or(Refusal::NoCredential)?;
-        steps.add("credential", || json!({"scheme": presented.scheme().label()}));
+        steps.add(
+            "credential",
+            || json!({"scheme": presented.scheme().label()}),
+        );
         let known = self
             .authenticator
             .identify(&presented, peer, now, steps)
@@ -163,6 +175,18 @@ impl Gate {
         tokio::task::spawn_blocking(move || authenticator.cache.sweep(&scope))
             .await
             .unwrap_or(0)
+    }
+
+    /// Takes away the metric series of routes that `former` had and this gate doesn't. For the moment of a swap: building a
+    /// gate that is then not used must not disturb the one that is.
+    pub fn succeeds(&self, former: &Self) {
+        let names = |gate: &Self| -> HashSet<String> {
+            let routes = gate.routes.routes().iter();
+            routes.map(|route| route.name.clone()).collect()
+        };
+        for gone in names(former).difference(&names(self)) {
+            self.families.forget_route(gone);
+        }
     }
 
     /// Sizes of the caches now.
