@@ -37,7 +37,9 @@ impl Reloads {
 
     /// Reload from this configuration file.
     pub fn of(config: PathBuf) -> Self {
-        Self { config: Some(config) }
+        Self {
+            config: Some(config),
+        }
     }
 
     /// The configuration file, if there is one.
@@ -83,7 +85,11 @@ impl Watch {
                 None
             }
         };
-        Ok(Self { hangup, changes, _watcher: watcher })
+        Ok(Self {
+            hangup,
+            changes,
+            _watcher: watcher,
+        })
     }
 
     /// The next cause. Cancel-safe: a cause is only consumed when it is returned.
@@ -124,9 +130,18 @@ impl Contents {
     pub(super) fn read(files: &BTreeSet<PathBuf>) -> Self {
         let digest = |file: &PathBuf| {
             let bytes = zeroize::Zeroizing::new(std::fs::read(file).ok()?);
-            Some(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes).as_ref().to_vec())
+            Some(
+                aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes)
+                    .as_ref()
+                    .to_vec(),
+            )
         };
-        Self(files.iter().map(|file| (file.clone(), digest(file))).collect())
+        Self(
+            files
+                .iter()
+                .map(|file| (file.clone(), digest(file)))
+                .collect(),
+        )
     }
 }
 
@@ -136,8 +151,13 @@ mod tests {
 
     #[test]
     fn directories_are_watched_not_files() {
-        let files = ["/etc/sidegate/a.yaml", "/etc/sidegate/tls.crt", "b.yaml"].map(PathBuf::from).into();
-        assert_eq!(directories(&files), ["/etc/sidegate", "."].map(PathBuf::from).into());
+        let files = ["/etc/sidegate/a.yaml", "/etc/sidegate/tls.crt", "b.yaml"]
+            .map(PathBuf::from)
+            .into();
+        assert_eq!(
+            directories(&files),
+            ["/etc/sidegate", "."].map(PathBuf::from).into()
+        );
     }
 
     #[test]

@@ -81,12 +81,21 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(options) => block_on(check::run(options)),
         Command::Explain(options) => block_on(explain::run(options)),
         Command::Schema { markdown } => {
-            let text = if markdown { reference::markdown() } else { schema::schema_text() };
+            let text = if markdown {
+                reference::markdown()
+            } else {
+                schema::schema_text()
+            };
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sidegate", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "sidegate",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Health(options) => block_on(health::run(options)),
@@ -95,11 +104,18 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The control runtime: signals, reloads, the admin door. Requests run on the workers' own runtimes.
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(command)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Reads and checks a configuration file; warnings go to standard error.

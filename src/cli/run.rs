@@ -58,9 +58,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyhow::Result<()> {
-    let listeners: Vec<_> =
-        addresses.listeners.iter().map(|(name, address)| json!({"name": name, "address": address})).collect();
-    let line = json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
+    let listeners: Vec<_> = addresses
+        .listeners
+        .iter()
+        .map(|(name, address)| json!({"name": name, "address": address}))
+        .collect();
+    let line =
+        json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
     // Written beside and renamed, so that a reader never sees half a line.
     let draft = path.with_extension("partial");
     std::fs::write(&draft, format!("{line}\n"))
