@@ -1,1 +1,188 @@
-//! (to be written)
+//! The assembled program: builds every floor in order, runs it, reloads it, drains it.
+//!
+//! Assembly only: no type that another floor needs is defined here, and no decision about a request is made here.
+
+mod authority;
+pub mod build;
+mod operations;
+pub mod probe;
+mod reload;
+mod running;
+mod serving;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::authority::Authority;
+use crate::config::check;
+use crate::config::references::Machine;
+use crate::config::settings::Settings;
+use crate::model::clock::Clock;
+use crate::net::drain::{Drain, Report};
+use crate::telemetry::log::LogLevel;
+
+use reload::{Cause, Contents, Watch};
+use running::Running;
+use serving::Serving;
+
+pub use reload::Reloads;
+
+/// Where everything was bound.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Listeners of the proxy door, by name, in written order.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin door.
+    pub admin: SocketAddr,
+    /// The embedded authority's API, when it is served.
+    pub authority: Option<SocketAddr>,
+}
+
+/// A running Sidegate.
+pub struct App {
+    running: Arc<Running>,
+    serving: Serving,
+    embedded: Option<Authority>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl App {
+    /// Builds everything, binds every address and begins to serve.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving as configured: a port that is taken, a file that can't be read, a store that can't be
+    /// opened. An authority that doesn't answer is no error: it may come up later, and until then requests get 503.
+    pub async fn start(settings: Settings, clock: Clock, level: LogLevel) -> anyhow::Result<Self> {
+        // First of all, so that a signal during start-up is not lost.
+        let (terminate, interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let (drain, watch) = Drain::new();
+        let (running, embedded) = Running::assemble(settings, clock, level, watch.clone()).await?;
+        let running = Arc::new(running);
+        let serving = Serving::start(&running, embedded.clone(), (drain, watch))?;
+        tokio::spawn(authority::watch(Arc::clone(&running)));
+        Ok(Self {
+            running,
+            serving,
+            embedded,
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// Where everything was bound.
+    pub fn addresses(&self) -> &Addresses {
+        self.serving.addresses()
+    }
+
+    /// The embedded authority, when there is one.
+    pub fn embedded_authority(&self) -> Option<&Authority> {
+        self.embedded.as_ref()
+    }
+
+    /// Serves until SIGTERM or SIGINT, reloading meanwhile, then drains. A second signal cuts the drain short.
+    ///
+    /// # Errors
+    /// When the process can't watch for reloads.
+    pub async fn run(mut self, reloads: Reloads) -> anyhow::Result<ExitCode> {
+        let mut watch = Watch::start(&watched_files(&self.running.settings(), &reloads))?;
+        let mut contents = Contents::read(&watched_files(&self.running.settings(), &reloads));
+        loop {
+            let cause = tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                cause = watch.next() => cause,
+            };
+            watch.settle().await;
+            let files = watched_files(&self.running.settings(), &reloads);
+            let found = Contents::read(&files);
+            if cause == Cause::Signal || found != contents {
+                self.reload(&reloads, cause);
+                let now_watched = watched_files(&self.running.settings(), &reloads);
+                if now_watched != files {
+                    watch = Watch::start(&now_watched)?;
+                }
+                contents = Contents::read(&now_watched);
+            }
+        }
+        self.drain().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Check, then swap: whatever is wrong with the new files, the old configuration stays whole.
+    fn reload(&self, reloads: &Reloads, cause: Cause) {
+        if cause == Cause::Signal
+            && let Err(error) = self.running.reopen_access_log()
+        {
+            tracing::error!(%error, "the access log could not be reopened");
+        }
+        let outcome = self.try_reload(reloads);
+        self.running.note_reload(&outcome);
+        match outcome {
+            Ok(()) => tracing::info!(?cause, "configuration and certificates reloaded"),
+            Err(error) => {
+                tracing::error!(?cause, error = %format!("{error:#}"), "reload refused, the old configuration stays");
+            }
+        }
+    }
+
+    fn try_reload(&self, reloads: &Reloads) -> anyhow::Result<()> {
+        let Some(path) = reloads.config() else {
+            return Ok(());
+        };
+        let checked = check::load(path, &Machine).with_context(|| path.display().to_string())?;
+        for warning in &checked.warnings {
+            tracing::warn!(%warning, "configuration warning");
+        }
+        // Certificates are read before anything is swapped, and swapped last.
+        Serving::try_certificates(&checked.settings)?;
+        self.running.apply(checked.settings)?;
+        self.serving
+            .reload_certificates(&self.running, &self.running.settings())
+    }
+
+    async fn drain(mut self) {
+        self.running.begin_drain();
+        let deadline = self.running.settings().drain_timeout;
+        tracing::info!(?deadline, "draining");
+        let Report { open, cut } = tokio::select! {
+            report = self.serving.drain(deadline) => report,
+            _ = self.terminate.recv() => Report { open: 0, cut: 0 },
+            _ = self.interrupt.recv() => Report { open: 0, cut: 0 },
+        };
+        if cut > 0 {
+            tracing::warn!(open, cut, "drain deadline passed, connections cut");
+        } else {
+            tracing::info!(open, "drained");
+        }
+        self.running.stop();
+    }
+}
+
+/// Every file whose change matters: the configuration, certificates and keys.
+fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
+    let certificates = settings
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref())
+        .flat_map(|tls| {
+            tls.certificates
+                .iter()
+                .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+        });
+    let Some(config) = reloads.config() else {
+        return BTreeSet::new();
+    };
+    certificates.chain([config.to_owned()]).collect()
+}
+
+pub use running::gate_alone;

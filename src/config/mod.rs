@@ -2,5 +2,25 @@
 //!
 //! `file` is serde's, strict about unknown keys; `settings` is what the rest of the program sees; `check` turns one into the
 //! other, reads no network, and reports every fault at once with its key path. Nothing above this module reads YAML.
+//!
+//! In reading order: `tree` (the YAML with its places) → `shape` (fits it to the schema) → `file` → `check` → `settings`; the
+//! texts inside are understood by `values`, `references`, `addresses`, `patterns`, `grants` and `headers`; `schema` and `reference` print
+//! what is known about every key.
 
+pub mod addresses;
+pub mod check;
+pub mod default;
+pub mod fault;
+pub mod file;
+pub mod file_routes;
+pub mod grants;
+pub mod headers;
+pub mod nearest;
+pub mod patterns;
+pub mod reference;
+pub mod references;
+pub mod schema;
 pub mod settings;
+pub mod shape;
+pub mod tree;
+pub mod values;

@@ -1,6 +1,7 @@
 //! The configuration as meant: checked, defaulted, with secrets resolved. Plain data; every floor above builds from it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub struct Settings {
 }
 
 /// One address requests come in at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Name in logs and metrics; the written address unless given.
     pub name: String,
@@ -52,7 +53,7 @@ pub struct Listener {
 }
 
 /// TLS on a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates, chosen by SNI; the first is the default.
     pub certificates: Vec<CertificateFiles>,
@@ -79,7 +80,7 @@ pub struct CertificateFiles {
 }
 
 /// Bounds per listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections; more wait in the kernel's backlog.
     pub max_connections: usize,
@@ -100,7 +101,7 @@ pub struct Limits {
 }
 
 /// The admin door: metrics, health, cache, routes. Never on a public listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Address to bind; loopback by default.
     pub address: SocketAddr,
@@ -160,7 +161,7 @@ pub enum OwnCredential {
 }
 
 /// The embedded authority.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Embedded {
     /// Directory it keeps its store in; `None`: memory only.
     pub data: Option<PathBuf>,
@@ -310,9 +311,9 @@ pub enum Access {
 #[derive(Clone, Debug)]
 pub enum Requirement {
     /// All of them.
-    AllOf(Vec<Requirement>),
+    AllOf(Vec<Self>),
     /// At least one of them.
-    AnyOf(Vec<Requirement>),
+    AnyOf(Vec<Self>),
     /// A cluster privilege.
     Cluster(String),
     /// An index privilege on a name or pattern.
@@ -396,7 +397,7 @@ pub enum Forward {
 }
 
 /// Limits on failed logins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginLimit {
     /// Failures a source address may have at once.
     pub per_address: u32,
@@ -433,4 +434,30 @@ pub enum AccessLogTarget {
     Stdout,
     /// A file, appended to and reopened on SIGHUP.
     File(PathBuf),
+}
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_origin(f, self.tls, &self.host, self.port)?;
+        f.write_str(&self.prefix)
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { tls, host, port } => write_origin(f, *tls, host, *port),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// RFC 6454 §6.2; an IPv6 address gets its brackets back.
+fn write_origin(f: &mut fmt::Formatter<'_>, tls: bool, host: &str, port: u16) -> fmt::Result {
+    let scheme = if tls { "https" } else { "http" };
+    if host.contains(':') {
+        write!(f, "{scheme}://[{host}]:{port}")
+    } else {
+        write!(f, "{scheme}://{host}:{port}")
+    }
 }

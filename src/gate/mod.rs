@@ -3,38 +3,243 @@
 //! Always true: no route matched → refused; a cached authentication never implies an authorisation; trouble at the
 //! authority is a refusal of its own kind, never a 401 and never a permit. [`Permit`](authorize::Permit) is the
 //! proof of a yes, and only `authorize` can make one.
+//!
+//! One request reads downwards: [`target`] (one canonical reading) → [`routes`] → [`extract`] (one credential) → `authenticate`
+//! ([`cache`], or one ask) → [`authorize`]. A hit on that way takes no lock of ours and waits for nobody. A reload makes a new
+//! gate, whose cache is empty and whose fingerprints are its own; the [`limiter`] lives on.
 
+mod authenticate;
 pub mod authorize;
 pub mod cache;
+pub mod extract;
+mod flight;
+pub mod limiter;
+pub mod metrics;
+pub mod pattern;
+pub mod purge;
 pub mod refusal;
+mod requirement;
 pub mod routes;
+pub mod target;
 pub mod trace;
+mod trie;
 
-use crate::model::clock::Now;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::settings::Settings;
+use crate::elastic::client::Client;
+use crate::model::clock::{Clock, Now};
+use crate::model::credential::FingerprintKey;
 use crate::net::http::{Head, Peer};
 
+use authenticate::Authenticator;
 use authorize::Permit;
+use cache::{Cache, CacheStats};
+use extract::Presented;
+use flight::Flights;
+use limiter::LoginLimiter;
+use metrics::{GateFamilies, GateMetrics};
+use purge::PurgeScope;
 use refusal::Refusal;
+use routes::{Route, RouteFault, RouteTable};
+use target::Target;
 use trace::Steps;
 
 /// What a decision comes to.
 pub type Verdict = Result<Permit, Refusal>;
 
 /// Routes, cache and authority, joined to one decision.
-pub struct Gate {}
+pub struct Gate {
+    routes: RouteTable,
+    authenticator: Arc<Authenticator>,
+    metrics: Arc<GateMetrics>,
+    families: GateFamilies,
+}
 
 impl Gate {
+    /// Builds a gate with an empty cache. `limiter` and `families` outlive reloads.
+    ///
+    /// # Errors
+    /// Every [`RouteFault`]; checked settings have none.
+    pub fn new(
+        settings: &Settings,
+        client: Client,
+        families: &GateFamilies,
+        limiter: Arc<LoginLimiter>,
+        clock: Clock,
+    ) -> Result<Self, Vec<RouteFault>> {
+        let routes = RouteTable::compile(settings)?;
+        let names = routes.routes().iter().map(|route| route.name.as_str());
+        let metrics = Arc::new(GateMetrics::new(families, names));
+        let authenticator = Authenticator {
+            client,
+            cache: Cache::new(&settings.cache, &metrics),
+            metrics: Arc::clone(&metrics),
+            limiter,
+            clock,
+            key: FingerprintKey::random(),
+            atoms: routes.atoms().into(),
+            slots: routes.forwardings().len(),
+            asks: Flights::new(),
+            resolving: Flights::new(),
+        };
+        Ok(Self {
+            routes,
+            authenticator: Arc::new(authenticator),
+            metrics,
+            families: families.clone(),
+        })
+    }
+
     /// Decides one request: canonical target → route → credential → identity → requirement.
     ///
     /// # Errors
     /// A [`Refusal`] for every request that may not pass, whatever the reason.
-    pub async fn decide(
+    pub async fn decide(&self, head: &Head, peer: &Peer, now: Now, steps: &mut Steps) -> Verdict {
+        let mut matched = None;
+        let verdict = self.judge(head, peer, now, steps, &mut matched).await;
+        let route = matched.as_deref();
+        match &verdict {
+            Ok(permit) => {
+                self.metrics.permitted(permit.route().index);
+                steps.add("verdict", || json!({"permitted": true}));
+            }
+            Err(refusal) => {
+                self.metrics
+                    .refused(route.map(|route| route.index), refusal);
+                log_refusal(refusal, route, head, peer);
+                steps.add("verdict", || {
+                    json!({"permitted": false, "reason": refusal.reason(), "detail": refusal.to_string()})
+                });
+            }
+        }
+        verdict
+    }
+
+    async fn judge(
         &self,
-        _head: &Head,
-        _peer: &Peer,
-        _now: Now,
-        _steps: &mut Steps,
+        head: &Head,
+        peer: &Peer,
+        now: Now,
+        steps: &mut Steps,
+        matched: &mut Option<Arc<Route>>,
     ) -> Verdict {
-        Err(Refusal::NoRoute)
+        let target = Target::parse(head)?;
+        steps.add(
+            "target",
+            || json!({"host": target.host(), "path": target.path()}),
+        );
+        let route = self
+            .routes
+            .find(&target, &head.method)
+            .ok_or(Refusal::NoRoute)?;
+        *matched = Some(Arc::clone(route));
+        steps.add(
+            "route",
+            || json!({"name": route.name, "access": route.access()}),
+        );
+        if let Some(permit) = authorize::permit_everyone(route, &target) {
+            return Ok(permit);
+        }
+        let presented = Presented::find(&head.headers)?.ok_or(Refusal::NoCredential)?;
+        steps.add(
+            "credential",
+            || json!({"scheme": presented.scheme().label()}),
+        );
+        let known = self
+            .authenticator
+            .identify(&presented, peer, now, steps)
+            .await?;
+        authorize::permit(
+            &self.authenticator,
+            route,
+            target,
+            &presented,
+            known,
+            now,
+            steps,
+        )
+        .await
+    }
+
+    /// Forgets what is known within `scope`. Complete when it returns, against asks in flight too; tells how many
+    /// credentials that were.
+    pub async fn purge(&self, scope: PurgeScope) -> u64 {
+        let authenticator = Arc::clone(&self.authenticator);
+        authenticator.cache.purge(scope.clone());
+        tracing::info!(target: "sidegate::gate", scope = scope.label(), "purged");
+        // Nothing covered is used from here on; what follows only frees memory, on a thread that serves nobody.
+        tokio::task::spawn_blocking(move || authenticator.cache.sweep(&scope))
+            .await
+            .unwrap_or(0)
+    }
+
+    /// Takes away the metric series of routes that `former` had and this gate doesn't. For the moment of a swap: building a
+    /// gate that is then not used must not disturb the one that is.
+    pub fn succeeds(&self, former: &Self) {
+        let names = |gate: &Self| -> HashSet<String> {
+            let routes = gate.routes.routes().iter();
+            routes.map(|route| route.name.clone()).collect()
+        };
+        for gone in names(former).difference(&names(self)) {
+            self.families.forget_route(gone);
+        }
+    }
+
+    /// Sizes of the caches now.
+    pub fn stats(&self) -> CacheStats {
+        let in_flight = self.authenticator.asks.len() + self.authenticator.resolving.len();
+        CacheStats {
+            in_flight: in_flight as u64,
+            ..self.authenticator.cache.stats()
+        }
+    }
+
+    /// The route table.
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The authority's client, for readiness.
+    pub fn client(&self) -> &Client {
+        &self.authenticator.client
     }
 }
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("routes", &self.routes.routes().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One line per refusal. Paths are shown without query and not in full: both may hold what is nobody's business.
+fn log_refusal(refusal: &Refusal, route: Option<&Route>, head: &Head, peer: &Peer) {
+    let path: String = head.uri.path().chars().take(200).collect();
+    let route = route.map_or("none", |route| route.name.as_str());
+    let reason = refusal.reason();
+    match refusal {
+        Refusal::AuthorityUnavailable { .. } | Refusal::Internal(_) => tracing::warn!(
+            target: "sidegate::gate",
+            route, reason, method = %head.method, ?path, client = %peer.client_ip, detail = %refusal,
+            "refused"
+        ),
+        Refusal::Forbidden { username, .. } => tracing::info!(
+            target: "sidegate::gate",
+            route, reason, method = %head.method, ?path, client = %peer.client_ip, ?username, detail = %refusal,
+            "refused"
+        ),
+        _ => tracing::info!(
+            target: "sidegate::gate",
+            route, reason, method = %head.method, ?path, client = %peer.client_ip, detail = %refusal,
+            "refused"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

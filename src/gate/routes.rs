@@ -1,6 +1,19 @@
-//! Which route takes a request (to be completed: canonical target, trie, captures).
+//! Which route takes a request.
+//!
+//! Always true: the first match in written order wins; no match is a refusal; a method that no route lists only reaches
+//! routes that take any method. Matching sees decoded segments of the canonical path and the canonical host, nothing else.
 
-use crate::config::settings::Forward;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::settings::{self, Forward, Settings};
+use crate::model::privilege::Atom;
+
+use super::pattern::{PathPattern, PatternError, Segment};
+use super::requirement::{self, AtomTable, Rule};
+use super::target::Target;
+use super::trie::{HostPattern, Methods, Query, Trie, Wanted};
 
 /// A route, compiled.
 #[derive(Debug)]
@@ -17,4 +30,282 @@ pub struct Route {
     pub forward_slot: usize,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// Which requests it takes, as configured.
+    pub matches: settings::Match,
+    /// What it asks, compiled.
+    pub(super) rule: Rule,
+    pattern: PathPattern,
 }
+
+impl Route {
+    /// `everyone`, `authenticated` or `require`.
+    pub const fn access(&self) -> &'static str {
+        match self.rule {
+            Rule::Everyone => "everyone",
+            Rule::Authenticated => "authenticated",
+            Rule::Require(_) => "require",
+        }
+    }
+}
+
+/// All routes, compiled.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Arc<Route>>,
+    forwardings: Vec<Forward>,
+    atoms: AtomTable,
+    methods: MethodBits,
+    trie: Trie,
+}
+
+/// Why a route can't be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("route {route}: {what}")]
+pub struct RouteFault {
+    /// The route's name.
+    pub route: String,
+    /// What is wrong.
+    pub what: RouteFaultKind,
+}
+
+/// What is wrong with a route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteFaultKind {
+    /// The path is no pattern.
+    #[error(transparent)]
+    Path(#[from] PatternError),
+    /// A template names a capture that the path doesn't have.
+    #[error("the path captures no {{{0}}}")]
+    Capture(String),
+    /// The upstream doesn't exist.
+    #[error("there is no upstream {0}")]
+    Upstream(String),
+    /// More than 64 distinct methods are listed in all.
+    #[error("too many distinct methods")]
+    Methods,
+}
+
+/// A route that can never match, and the earlier route that takes its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The route that never matches.
+    pub route: String,
+    /// The first route that takes what it would take.
+    pub by: String,
+}
+
+/// Methods that routes list; each has a bit.
+#[derive(Debug, Default)]
+struct MethodBits(Vec<Method>);
+
+impl MethodBits {
+    fn bit(&self, method: &Method) -> u64 {
+        self.0
+            .iter()
+            .position(|known| known == method)
+            .map_or(0, |at| 1 << at)
+    }
+
+    fn intern(&mut self, listed: &[String]) -> Option<Methods> {
+        if listed.is_empty() {
+            return Some(Methods::Any);
+        }
+        let mut mask = 0;
+        for name in listed {
+            let method = Method::from_bytes(name.as_bytes()).ok()?;
+            if !self.0.contains(&method) {
+                if self.0.len() == 64 {
+                    return None;
+                }
+                self.0.push(method.clone());
+            }
+            mask |= self.bit(&method);
+        }
+        Some(Methods::Listed(mask))
+    }
+}
+
+impl RouteTable {
+    /// Compiles the routes of `settings`.
+    ///
+    /// # Errors
+    /// Every [`RouteFault`] at once. Checked settings have none.
+    pub fn compile(settings: &Settings) -> Result<Self, Vec<RouteFault>> {
+        let mut table = Self {
+            routes: Vec::with_capacity(settings.routes.len()),
+            forwardings: Vec::new(),
+            atoms: AtomTable::default(),
+            methods: MethodBits::default(),
+            trie: Trie::default(),
+        };
+        let mut faults = Vec::new();
+        for route in &settings.routes {
+            if let Err(what) = table.add(route, settings) {
+                faults.push(RouteFault {
+                    route: route.name.clone(),
+                    what,
+                });
+            }
+        }
+        if faults.is_empty() {
+            Ok(table)
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn add(&mut self, route: &settings::Route, settings: &Settings) -> Result<(), RouteFaultKind> {
+        let pattern = PathPattern::parse(&route.matches.path)?;
+        let rule = requirement::compile(&route.access, &pattern, &mut self.atoms)
+            .map_err(RouteFaultKind::Capture)?;
+        let upstream = settings
+            .upstreams
+            .keys()
+            .position(|name| *name == route.upstream)
+            .ok_or_else(|| RouteFaultKind::Upstream(route.upstream.clone()))?;
+        let methods = self
+            .methods
+            .intern(&route.matches.methods)
+            .ok_or(RouteFaultKind::Methods)?;
+        let index = self.routes.len();
+        for host in host_patterns(&route.matches) {
+            self.trie.insert(host, &pattern, methods, index);
+        }
+        let forward_slot = self.forward_slot(&route.forward);
+        self.routes.push(Arc::new(Route {
+            name: route.name.clone(),
+            index,
+            upstream,
+            forward: route.forward.clone(),
+            forward_slot,
+            websocket: route.websocket,
+            matches: route.matches.clone(),
+            rule,
+            pattern,
+        }));
+        Ok(())
+    }
+
+    fn forward_slot(&mut self, forward: &Forward) -> usize {
+        match self.forwardings.iter().position(|known| known == forward) {
+            Some(slot) => slot,
+            None => {
+                self.forwardings.push(forward.clone());
+                self.forwardings.len() - 1
+            }
+        }
+    }
+
+    /// The first route that takes this request.
+    pub fn find(&self, target: &Target, method: &Method) -> Option<&Arc<Route>> {
+        /// Segments held without allocating; deeper paths are rare.
+        const SHALLOW: usize = 16;
+        let mut shallow = [Wanted::Every; SHALLOW];
+        let bit = self.methods.bit(method);
+        let path = target.path();
+        if path.contains('%') || path.bytes().filter(|byte| *byte == b'/').count() > SHALLOW {
+            let segments: Vec<_> = target.segments().collect();
+            let wanted: Vec<_> = segments.iter().map(|text| Wanted::Text(text)).collect();
+            return self.first(target.host(), &wanted, bit);
+        }
+        let inner = path.trim_matches('/');
+        let mut count = 0;
+        if !inner.is_empty() {
+            for (slot, segment) in shallow.iter_mut().zip(inner.split('/')) {
+                *slot = Wanted::Text(segment);
+                count += 1;
+            }
+        }
+        self.first(target.host(), shallow.get(..count)?, bit)
+    }
+
+    fn first(&self, host: &str, segments: &[Wanted<'_>], bit: u64) -> Option<&Arc<Route>> {
+        let query = Query {
+            segments,
+            rest: false,
+            method: Some(bit),
+        };
+        let at = self
+            .trie
+            .find(HostPattern::Exact(host), query, usize::MAX)?;
+        self.routes.get(at)
+    }
+
+    /// Routes that can never match because earlier ones take all their requests. Finds every route covered, host by host
+    /// and method by method, by single earlier routes; not those that only several path patterns together cover.
+    pub fn shadowed(&self) -> Vec<Shadowed> {
+        self.routes
+            .iter()
+            .filter_map(|route| {
+                let by = self.cover(route)?;
+                Some(Shadowed {
+                    route: route.name.clone(),
+                    by: self.routes.get(by)?.name.clone(),
+                })
+            })
+            .collect()
+    }
+
+    fn cover(&self, route: &Route) -> Option<usize> {
+        let segments: Vec<_> = route
+            .pattern
+            .segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Literal(text) => Wanted::Text(text),
+                Segment::One(_) => Wanted::Every,
+            })
+            .collect();
+        let methods: Vec<Option<u64>> = if route.matches.methods.is_empty() {
+            vec![None]
+        } else {
+            let known = route.matches.methods.iter();
+            known
+                .filter_map(|name| Method::from_bytes(name.as_bytes()).ok())
+                .map(|method| Some(self.methods.bit(&method)))
+                .collect()
+        };
+        let mut first = None;
+        for host in host_patterns(&route.matches) {
+            for method in &methods {
+                let query = Query {
+                    segments: &segments,
+                    rest: route.pattern.rest,
+                    method: *method,
+                };
+                let by = self.trie.find(host, query, route.index)?;
+                first = Some(first.map_or(by, |first: usize| first.min(by)));
+            }
+        }
+        first
+    }
+
+    /// The routes in written order.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The distinct forwardings; [`Route::forward_slot`] is a position here.
+    pub fn forwardings(&self) -> &[Forward] {
+        &self.forwardings
+    }
+
+    /// The static atoms of all routes, each once; what is asked about a credential on first sight.
+    pub fn atoms(&self) -> &[Atom] {
+        self.atoms.atoms()
+    }
+}
+
+fn host_patterns(matches: &settings::Match) -> Vec<HostPattern<'_>> {
+    if matches.hosts.is_empty() {
+        return vec![HostPattern::Any];
+    }
+    matches
+        .hosts
+        .iter()
+        .map(|host| HostPattern::of(host))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
+use super::pulse::InFlight;
+
 /// A request as the doors see it.
 pub type Request = http::Request<Body>;
 /// A response as the doors make it.
@@ -139,6 +141,43 @@ impl http_body::Body for Body {
             Self::Incoming(body) => body.size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
+    }
+}
+
+/// A response body that counts as a request in flight until it is dropped.
+#[derive(Debug)]
+pub struct Tracked {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl Tracked {
+    /// Ties a body to its request.
+    pub fn new(body: Body, in_flight: InFlight) -> Self {
+        Self {
+            body,
+            _in_flight: in_flight,
+        }
+    }
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -1,3 +1,22 @@
 //! HTTP plumbing that knows no identity: bodies, peers, TLS, connections, draining, serving.
+//!
+//! In the order of one connection: [`listen`] accepts and picks one of the [`workers`]; [`serve`] does the [`tls`] handshake,
+//! speaks HTTP within the listener's limits and calls the [`serve::Handler`] with a request and its [`peer`];
+//! [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
+//! Always true: bounded sizes, bounded waits, no state shared between workers per request.
 
+pub mod certificates;
+pub mod connect;
+pub mod conversation;
+pub mod drain;
 pub mod http;
+pub mod listen;
+pub mod metrics;
+pub mod peer;
+pub mod pulse;
+pub mod serve;
+pub mod steady;
+pub mod tls;
+pub mod trust;
+pub mod upgraded;
+pub mod workers;

@@ -1,1 +1,175 @@
-//! (to be written)
+//! The proxy door: one request in, decided, forwarded, recorded.
+//!
+//! Always true: nothing is forwarded without a [`Permit`], and the permit is consumed by forwarding; what was judged (target,
+//! host, method) is what is forwarded; identities are stripped before they are set; the upstream's own answers pass untouched,
+//! its 401 and 403 included, and only Sidegate's carry `x-sidegate-refusal`.
+//! To add a reason to fail: a variant of [`failure::Failure`], an arm in [`respond`].
+
+pub mod connection;
+pub mod exchange;
+pub mod failure;
+pub mod metrics;
+pub mod outgoing;
+pub mod pool;
+pub mod reply;
+pub mod request_id;
+pub mod respond;
+pub mod rewrite;
+pub mod site;
+pub mod upgrade;
+pub mod upstream;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{StatusCode, Version};
+use tracing::warn;
+
+use self::exchange::Exchange;
+use self::respond::{Denial, Wants, respond};
+use self::rewrite::X_REQUEST_ID;
+use self::site::{Local, Shared, Site};
+use self::upgrade::Handshake;
+use crate::gate::authorize::Permit;
+use crate::gate::refusal::Refusal;
+use crate::gate::trace::Steps;
+use crate::net::http::{Body, Head, Peer, Request, Response};
+use crate::net::serve::Handler;
+
+/// The door. One per process; its site is exchanged on reload.
+pub struct Proxy {
+    site: ArcSwap<Site>,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Joins what a configuration came to with what outlives it.
+    pub fn new(site: Site, shared: Shared) -> Self {
+        Self {
+            site: ArcSwap::from_pointee(site),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Serves by another site from the next request on.
+    pub fn swap(&self, site: Site) {
+        self.site.store(Arc::new(site));
+    }
+
+    /// The site in force.
+    pub fn site(&self) -> Arc<Site> {
+        self.site.load_full()
+    }
+
+    /// Decides, then forwards; the caller records.
+    async fn pass(
+        &self,
+        head: Head,
+        body: Body,
+        peer: &Peer,
+        local: &Arc<Local>,
+        exchange: &mut Exchange,
+    ) -> Result<Response, Denial> {
+        let site = &*local.site;
+        site.rewrite
+            .check_connection(&head.headers, &site.forwarding)?;
+        let permit = site
+            .gate
+            .decide(&head, peer, exchange.started, &mut Steps::off())
+            .await?;
+        forward(permit, head, body, peer, local, exchange).await
+    }
+}
+
+/// Sends a permitted request on: rewrites the head, attaches the identity, and takes the target from the permit.
+///
+/// Consumes the permit; the exchange keeps it for the record, where nothing can be forwarded on it any more.
+async fn forward(
+    permit: Permit,
+    mut head: Head,
+    body: Body,
+    peer: &Peer,
+    local: &Arc<Local>,
+    exchange: &mut Exchange,
+) -> Result<Response, Denial> {
+    let site = &*local.site;
+    let started = exchange.started;
+    let handshake = Handshake::find(&head)?;
+    if handshake.is_some() && !permit.route().websocket {
+        exchange.permit = Some(permit);
+        return Err(Refusal::UpgradeNotAllowed.into());
+    }
+    let index = permit.route().upstream;
+    let (Some(upstream), Some(pools)) = (site.upstreams.get(index), local.pools.get(index)) else {
+        return Err(Refusal::Internal("route without upstream").into());
+    };
+    site.rewrite.prepare(
+        &mut head,
+        peer,
+        &exchange.request_id,
+        upstream.speaks_http2(),
+    );
+    let attached = site.forwarding.attach(&permit, &mut head, started);
+    head.uri = permit.target().clone();
+    exchange.permit = Some(permit);
+    if let Err(error) = attached {
+        warn!(%error, "identity could not be attached");
+        return Err(Refusal::Internal("identity could not be attached").into());
+    }
+    let clock = &local.shared.clock;
+    let sent = match handshake {
+        // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
+        Some(handshake) => {
+            Box::pin(upgrade::tunnel(handshake, head, local, index, started)).await
+        }
+        None => upstream.send(pools, head, body, clock, started).await,
+    };
+    match sent {
+        Ok(mut response) => {
+            let took = clock.now().mono.saturating_sub(started.mono);
+            upstream.metrics().duration.observe(took.as_secs_f64());
+            // A switch of protocols is the one answer whose `Connection` and `Upgrade` are for the client.
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                site.rewrite.clean_response(response.headers_mut());
+            }
+            *response.version_mut() = Version::HTTP_11;
+            let id = exchange.request_id.clone();
+            response.headers_mut().insert(X_REQUEST_ID, id);
+            Ok(response)
+        }
+        Err(failure) => {
+            upstream.metrics().fail(&failure);
+            warn!(upstream = upstream.name(), cause = failure.cause(), %failure, "upstream gave no response");
+            Err(failure.into())
+        }
+    }
+}
+
+impl Handler for Proxy {
+    async fn call(&self, request: Request, peer: &Arc<Peer>) -> Response {
+        let started = self.shared.clock.now();
+        let local = Local::current(&self.site, &self.shared);
+        let (head, body) = request.into_parts();
+        let id = request_id::request_id(&head.headers, peer.trusted);
+        let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
+        let wants = Wants::of(&head.headers);
+        let response = match self.pass(head, body, peer, &local, &mut exchange).await {
+            Ok(response) => response,
+            Err(denial) => {
+                exchange.refusal = Some(denial.reason());
+                if let Denial::Refused(refusal) = &denial {
+                    local.site.metrics.reject(refusal);
+                }
+                let explain = local.site.explain_refusals;
+                respond(&denial, wants, &exchange.request_id, explain)
+            }
+        };
+        exchange.answer(response)
+    }
+
+    fn panicked(&self) -> Response {
+        let denial = Refusal::Internal("panic").into();
+        let id = request_id::request_id(&http::HeaderMap::new(), false);
+        respond(&denial, Wants::Problem, &id, false)
+    }
+}

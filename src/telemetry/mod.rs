@@ -1,3 +1,14 @@
 //! What an operator sees: metrics, the access log, the program's own log.
+//!
+//! Always true: counting and logging a request never blocks it, never makes a system call and never grows without bound.
+//! Never: a secret, a client's raw value as a metric label, a line that a client can forge.
 
+pub mod access;
+mod cells;
+mod escape;
+pub mod family;
+pub mod log;
 pub mod metrics;
+mod shard;
+mod sink;
+mod stamp;

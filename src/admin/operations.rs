@@ -1,0 +1,93 @@
+//! What the admin door needs of the running program, without knowing how it is built.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::Value;
+
+/// A purge under way; comes to the number of credentials forgotten.
+pub type Purging<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
+
+/// The running program, as an operator sees it. The app implements it.
+pub trait Operations: Send + Sync {
+    /// Which parts are ready to serve requests: `authority`, `config`, `draining`.
+    fn readiness(&self) -> Readiness;
+
+    /// Entries, bounds and counts of the caches, without any key or credential.
+    fn cache_statistics(&self) -> Value;
+
+    /// Forgets answers. When this has completed, no request is decided from what was in `scope`, not even by an ask that was in
+    /// flight. Forgetting more than was asked for is allowed; less is not.
+    fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a>;
+
+    /// The route table in written order, without secrets.
+    fn routes(&self) -> Value;
+}
+
+/// Whether requests can be served, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Every part there is, ready or not.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the program that must be ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Why it isn't ready, in words without secrets; `None` when it is.
+    pub trouble: Option<String>,
+}
+
+impl Readiness {
+    /// Adds a part.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, trouble: Option<String>) -> Self {
+        self.parts.push(Part { name, trouble });
+        self
+    }
+
+    /// True when no part is in trouble.
+    pub fn is_ready(&self) -> bool {
+        self.parts.iter().all(|part| part.trouble.is_none())
+    }
+}
+
+/// Which remembered answers to forget.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PurgeScope {
+    /// All of them.
+    All,
+    /// A user's, in every realm, API keys that the user owns included.
+    User(String),
+    /// Those that a realm gave.
+    Realm(String),
+    /// A user's in one realm.
+    UserInRealm {
+        /// The user's name.
+        user: String,
+        /// The realm's name.
+        realm: String,
+    },
+    /// An API key's, by id.
+    ApiKey(String),
+    /// Those of everyone who holds a role. API keys don't: they have a copy of their owner's privileges.
+    Role(String),
+}
+
+impl PurgeScope {
+    /// The label in logs and metrics; a closed set.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::User(_) | Self::UserInRealm { .. } => "user",
+            Self::Realm(_) => "realm",
+            Self::ApiKey(_) => "api_key",
+            Self::Role(_) => "role",
+        }
+    }
+
+    /// Every label, to pre-create metric series.
+    pub const LABELS: [&'static str; 5] = ["all", "user", "realm", "api_key", "role"];
+}

@@ -1,0 +1,157 @@
+//! `check --online`: asks the authority and the upstreams what no file can tell.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::authority;
+use crate::config::settings::{self, Elasticsearch, Settings, Upstream};
+use crate::elastic::client::Client;
+use crate::elastic::error::AskError;
+use crate::elastic::metrics::ElasticMetrics;
+use crate::model::clock::Clock;
+use crate::model::privilege::Atom;
+use crate::net::connect::Connector;
+use crate::telemetry::metrics::Registry;
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    /// What: `authority https://es-1:9200`, `upstream shop http://127.0.0.1:3000`.
+    pub subject: String,
+    /// How it went: a note when fine, the trouble and what to do about it otherwise.
+    pub outcome: Result<String, String>,
+}
+
+impl Finding {
+    /// Whether the configuration can't work like this.
+    pub fn is_fault(&self) -> bool {
+        self.outcome.is_err()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(note) => write!(f, "ok      {}: {note}", self.subject),
+            Err(trouble) => write!(f, "FAULT   {}: {trouble}", self.subject),
+        }
+    }
+}
+
+/// Cluster privileges Sidegate's own credential needs. Decisions need none: this is for reading what the cluster is.
+/// Exchanges (tokens, API keys) will add theirs.
+const NEEDED_PRIVILEGES: [&str; 1] = ["monitor"];
+/// How long one probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the authority and connects to every address of every upstream, one finding each.
+pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let settings::Authority::Elasticsearch(nodes) = &settings.authority {
+        for node in &nodes.nodes {
+            // Each node alone, so that a dead one does not hide behind a live one.
+            let alone = Elasticsearch {
+                nodes: vec![node.clone()],
+                ..nodes.clone()
+            };
+            findings.push(probe_node(&alone, &clock).await);
+        }
+        findings.extend(probe_own_credential(nodes, &clock).await);
+    }
+    for upstream in settings.upstreams.values() {
+        findings.extend(probe_upstream(upstream).await);
+    }
+    findings
+}
+
+async fn probe_node(node: &Elasticsearch, clock: &Clock) -> Finding {
+    let subject = format!(
+        "authority {}",
+        node.nodes
+            .first()
+            .map_or_else(String::new, ToString::to_string)
+    );
+    let outcome = match client(node, clock) {
+        Ok(client) => match client.info().await {
+            Ok(info) => Ok(format!(
+                "Elasticsearch {}, cluster {}",
+                info.version.number, info.cluster_name
+            )),
+            // Without a credential of our own a secured node says no more than that it is there, and no more is needed.
+            Err(AskError::OwnCredential { .. }) if node.credential.is_none() => {
+                Ok("answers, and asks who we are".to_owned())
+            }
+            Err(error) => Err(format!("{}; {}", error.in_full(), authority::hint(&error))),
+        },
+        Err(error) => Err(format!("{error:#}")),
+    };
+    Finding { subject, outcome }
+}
+
+/// What Sidegate itself may do. Checking a client's credential takes none of it: each is asked about with itself.
+async fn probe_own_credential(nodes: &Elasticsearch, clock: &Clock) -> Option<Finding> {
+    nodes.credential.as_ref()?;
+    let subject = "authority.elasticsearch.credential".to_owned();
+    let atoms: Vec<_> = NEEDED_PRIVILEGES
+        .iter()
+        .map(|privilege| Atom::Cluster {
+            privilege: (*privilege).to_owned(),
+        })
+        .collect();
+    let outcome = match client(nodes, clock) {
+        Ok(client) => match client.own_privileges(&atoms).await {
+            Ok((username, granted)) => {
+                let missing: Vec<_> = NEEDED_PRIVILEGES
+                    .iter()
+                    .zip(granted)
+                    .filter(|(_, granted)| !granted)
+                    .map(|(name, _)| *name)
+                    .collect();
+                if missing.is_empty() {
+                    Ok(format!("{username} has what this configuration needs"))
+                } else {
+                    Err(format!(
+                        "{username} lacks the cluster privilege(s) {}",
+                        missing.join(", ")
+                    ))
+                }
+            }
+            Err(error) => Err(format!("{}; {}", error.in_full(), authority::hint(&error))),
+        },
+        Err(error) => Err(format!("{error:#}")),
+    };
+    Some(Finding { subject, outcome })
+}
+
+fn client(nodes: &Elasticsearch, clock: &Clock) -> anyhow::Result<Client> {
+    let metrics = ElasticMetrics::register(&Registry::new()?)?;
+    authority::client_of(nodes, &metrics, clock)
+}
+
+async fn probe_upstream(upstream: &Upstream) -> Vec<Finding> {
+    let connector = match Connector::new(upstream) {
+        Ok(connector) => connector,
+        Err(error) => {
+            return vec![Finding {
+                subject: format!("upstream {}", upstream.name),
+                outcome: Err(error.to_string()),
+            }];
+        }
+    };
+    let mut findings = Vec::new();
+    for url in &upstream.urls {
+        let outcome = match tokio::time::timeout(PROBE_TIMEOUT, connector.connect(url)).await {
+            Ok(Ok(_connection)) => Ok("accepts connections".to_owned()),
+            Ok(Err(error)) => Err(format!("{:#}", anyhow::Error::new(error))),
+            Err(_elapsed) => Err(format!(
+                "no connection within {} s",
+                PROBE_TIMEOUT.as_secs()
+            )),
+        };
+        findings.push(Finding {
+            subject: format!("upstream {} {url}", upstream.name),
+            outcome,
+        });
+    }
+    findings
+}

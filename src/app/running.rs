@@ -1,0 +1,309 @@
+//! What runs: the proxy with its current site, and everything that outlives a reload.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{anyhow, ensure};
+use arc_swap::ArcSwap;
+
+use super::authority;
+use super::build;
+use crate::authority::Authority;
+use crate::config::settings::{self, Listener, Settings};
+use crate::elastic::client::Client;
+use crate::elastic::metrics::ElasticMetrics;
+use crate::gate::Gate;
+use crate::gate::limiter::LoginLimiter;
+use crate::gate::metrics::GateFamilies;
+use crate::gate::routes::RouteFault;
+use crate::model::clock::Clock;
+use crate::net::drain::Watch;
+use crate::net::metrics::NetMetrics;
+use crate::proxy::Proxy;
+use crate::proxy::metrics::ProxyMetrics;
+use crate::proxy::site::{Shared, Site};
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::log::LogLevel;
+use crate::telemetry::metrics::{CounterVec, Gauge, RegisterError, Registry};
+
+/// Metric families of every floor.
+pub(super) struct Families {
+    pub(super) registry: Registry,
+    pub(super) gate: GateFamilies,
+    pub(super) elastic: ElasticMetrics,
+    pub(super) proxy: ProxyMetrics,
+    pub(super) net: NetMetrics,
+    reloads: CounterVec,
+    last_reload: Gauge,
+}
+
+impl Families {
+    /// Registers everything there is to count.
+    ///
+    /// # Errors
+    /// A name that is taken twice: a mistake in this program.
+    pub(super) fn register() -> Result<Self, RegisterError> {
+        let registry = Registry::new()?;
+        registry.build_info(&[
+            ("version", build::VERSION),
+            ("commit", build::COMMIT),
+            ("profile", build::PROFILE),
+        ])?;
+        let reloads = registry.counters(
+            "config_reloads_total",
+            "Reloads by result; worry when one was refused: the files on disk are not what runs",
+            &["result"],
+        )?;
+        for result in ["applied", "refused"] {
+            let _created = reloads.with_label_values(&[result]);
+        }
+        let last_reload = registry.gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration that runs was loaded, in seconds since the Unix epoch",
+        )?;
+        Ok(Self {
+            gate: GateFamilies::register(&registry)?,
+            elastic: ElasticMetrics::register(&registry)?,
+            proxy: ProxyMetrics::register(&registry)?,
+            net: NetMetrics::register(&registry)?,
+            registry,
+            reloads,
+            last_reload,
+        })
+    }
+}
+
+/// The running program.
+pub(super) struct Running {
+    settings: ArcSwap<Settings>,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) families: Families,
+    pub(super) level: LogLevel,
+    limiter: Arc<LoginLimiter>,
+    access_log: AccessLog,
+    clock: Clock,
+    draining: AtomicBool,
+    /// Why the last reload was refused, until one is applied.
+    last_refusal: ArcSwap<Option<String>>,
+}
+
+impl Running {
+    /// Builds every floor in order. Returns the embedded authority beside, when that is what is asked.
+    ///
+    /// # Errors
+    /// A store that can't be opened, a file that can't be read.
+    pub(super) async fn assemble(
+        settings: Settings,
+        clock: Clock,
+        level: LogLevel,
+        drain: Watch,
+    ) -> anyhow::Result<(Self, Option<Authority>)> {
+        let families = Families::register()?;
+        let access_log = AccessLog::start(&settings.access_log)?;
+        access_log.register(&families.registry)?;
+        let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+        let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
+        let site = site(&settings, asked.client, &families, &limiter, &clock)?;
+        let shared = Shared {
+            clock: clock.clone(),
+            log: access_log.clone(),
+            metrics: families.proxy.clone(),
+            drain,
+        };
+        let running = Self {
+            settings: ArcSwap::from_pointee(settings),
+            proxy: Arc::new(Proxy::new(site, shared)),
+            families,
+            level,
+            limiter,
+            access_log,
+            clock,
+            draining: AtomicBool::new(false),
+            last_refusal: ArcSwap::from_pointee(None),
+        };
+        running.tell_loaded();
+        Ok((running, asked.embedded))
+    }
+
+    /// The settings in force.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// The client in force.
+    pub(super) fn client(&self) -> Client {
+        self.proxy.site().gate.client().clone()
+    }
+
+    /// Builds a site from new settings and serves by it. The cache starts empty: a new configuration asks its own questions.
+    ///
+    /// # Errors
+    /// Whatever can't be built, or can only change by a restart; the old site stays.
+    pub(super) fn apply(&self, settings: Settings) -> anyhow::Result<()> {
+        let old = self.settings();
+        refuse_what_needs_a_restart(&old, &settings)?;
+        let client = match &settings.authority {
+            settings::Authority::Embedded(_) => self.client(),
+            settings::Authority::Elasticsearch(nodes) => {
+                authority::client_of(nodes, &self.families.elastic, &self.clock)?
+            }
+        };
+        let site = site(
+            &settings,
+            client,
+            &self.families,
+            &self.limiter,
+            &self.clock,
+        )?;
+        self.proxy.swap(site);
+        self.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Counts a reload and remembers why it was refused, for readiness and `/metrics`.
+    pub(super) fn note_reload(&self, outcome: &anyhow::Result<()>) {
+        let result = if outcome.is_ok() {
+            "applied"
+        } else {
+            "refused"
+        };
+        self.families.reloads.with_label_values(&[result]).inc();
+        self.last_refusal.store(Arc::new(
+            outcome.as_ref().err().map(|error| format!("{error:#}")),
+        ));
+        if outcome.is_ok() {
+            self.tell_loaded();
+        }
+    }
+
+    fn tell_loaded(&self) {
+        let seconds = i64::try_from(self.clock.now().unix.as_secs()).unwrap_or(i64::MAX);
+        self.families.last_reload.set(seconds);
+    }
+
+    /// Why the last reload was refused, if it was.
+    pub(super) fn last_refusal(&self) -> Option<String> {
+        self.last_refusal.load().as_ref().clone()
+    }
+
+    /// Turns readiness off.
+    pub(super) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a drain has begun.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Opens the access log's file anew, for log rotation.
+    ///
+    /// # Errors
+    /// When it can't be opened; the old one stays in use.
+    pub(super) fn reopen_access_log(&self) -> anyhow::Result<()> {
+        Ok(self.access_log.reopen()?)
+    }
+
+    /// Writes out what is still in memory.
+    pub(super) fn stop(&self) {
+        self.access_log.stop();
+    }
+}
+
+/// Everything one configuration comes to.
+fn site(
+    settings: &Settings,
+    client: Client,
+    families: &Families,
+    limiter: &Arc<LoginLimiter>,
+    clock: &Clock,
+) -> anyhow::Result<Site> {
+    let gate = gate(settings, client, families, limiter, clock)?;
+    Ok(Site::build(settings, Arc::new(gate), &families.proxy)?)
+}
+
+fn gate(
+    settings: &Settings,
+    client: Client,
+    families: &Families,
+    limiter: &Arc<LoginLimiter>,
+    clock: &Clock,
+) -> anyhow::Result<Gate> {
+    Gate::new(
+        settings,
+        client,
+        &families.gate,
+        Arc::clone(limiter),
+        clock.clone(),
+    )
+    .map_err(|faults| in_words(&faults))
+}
+
+/// A gate without doors, for `explain`.
+///
+/// # Errors
+/// As for the running gate: a store that can't be opened, a file that can't be read.
+pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gate> {
+    let families = Families::register()?;
+    let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+    let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
+    gate(settings, asked.client, &families, &limiter, &clock)
+}
+
+fn in_words(faults: &[RouteFault]) -> anyhow::Error {
+    anyhow!(
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    )
+}
+
+/// Sockets and threads are made at start only.
+fn refuse_what_needs_a_restart(old: &Settings, new: &Settings) -> anyhow::Result<()> {
+    let fixed = |listener: &Listener| Listener {
+        tls: None,
+        ..listener.clone()
+    };
+    let same_listeners =
+        old.listeners.len() == new.listeners.len()
+            && old.listeners.iter().zip(&new.listeners).all(|(old, new)| {
+                fixed(old) == fixed(new) && old.tls.is_some() == new.tls.is_some()
+            });
+    ensure!(
+        same_listeners,
+        "listeners: addresses, limits and trusted proxies can only change by a restart"
+    );
+    ensure!(
+        old.admin == new.admin,
+        "admin.address can only change by a restart"
+    );
+    ensure!(
+        old.workers == new.workers,
+        "workers can only change by a restart"
+    );
+    ensure!(
+        old.access_log == new.access_log,
+        "access_log can only change by a restart"
+    );
+    ensure!(
+        old.login_limit == new.login_limit,
+        "login_limit can only change by a restart"
+    );
+    match (&old.authority, &new.authority) {
+        (settings::Authority::Embedded(old), settings::Authority::Embedded(new)) => {
+            ensure!(
+                old == new,
+                "authority.embedded can only change by a restart"
+            );
+        }
+        (settings::Authority::Elasticsearch(_), settings::Authority::Elasticsearch(_)) => {}
+        _ => {
+            return Err(anyhow!(
+                "the kind of authority can only change by a restart"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! `sidegate check`: every fault of a configuration at once; with `--online` also what can only be learned by asking.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::app;
+use crate::model::clock::Clock;
+
+/// Options of `sidegate check`.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", env = "SIDEGATE_CONFIG")]
+    config: PathBuf,
+    /// Also ask the authority and the upstreams
+    #[arg(long)]
+    online: bool,
+}
+
+/// Exit code 0 when nothing is wrong, 1 otherwise; warnings alone are not wrong.
+///
+/// # Errors
+/// When the file has faults (they are printed whole) or the online probe can't be set up.
+#[expect(clippy::print_stdout, reason = "this is the command's output")]
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let settings = super::settings_from_file(&options.config)?;
+    let mut code = ExitCode::SUCCESS;
+    if options.online {
+        for finding in app::probe::probe(&settings, Clock::system()).await {
+            println!("{finding}");
+            if finding.is_fault() {
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    if code == ExitCode::SUCCESS {
+        println!("{} is fine", options.config.display());
+    }
+    Ok(code)
+}

@@ -1,0 +1,73 @@
+//! `sidegate run`: the gate from a configuration file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::app;
+use crate::model::clock::Clock;
+use crate::telemetry::log::LogFormat;
+
+/// Options of `sidegate run`.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", env = "SIDEGATE_CONFIG")]
+    config: PathBuf,
+    /// Write the bound addresses to this file, as one JSON line, once everything listens
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Form of the program's own log on standard error (its level: $SIDEGATE_LOG)
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+}
+
+/// Forms of the program's own log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Readable lines
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// A configuration with faults, a port that is taken, an authority's store that can't be opened.
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let level = super::start_log(options.log_format.into())?;
+    let settings = super::settings_from_file(&options.config)?;
+    let app = app::App::start(settings, Clock::system(), level).await?;
+    if let Some(path) = &options.ready_file {
+        write_ready_file(path, app.addresses())?;
+    }
+    app.run(app::Reloads::of(options.config)).await
+}
+
+fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyhow::Result<()> {
+    let listeners: Vec<_> = addresses
+        .listeners
+        .iter()
+        .map(|(name, address)| json!({"name": name, "address": address}))
+        .collect();
+    let line =
+        json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
+    // Written beside and renamed, so that a reader never sees half a line.
+    let draft = path.with_extension("partial");
+    std::fs::write(&draft, format!("{line}\n"))
+        .and_then(|()| std::fs::rename(&draft, path))
+        .with_context(|| format!("can't write {}", path.display()))
+}

@@ -1,0 +1,222 @@
+//! From the file as written to the settings as meant: pure, and with every fault at once.
+//!
+//! Each section has its file here, with one function from what was written to `Option` of what is meant; `None` means that a
+//! fault was noted, and the others are checked all the same. Nothing is bound, connected or changed; the environment and files
+//! are read through [`Surroundings`] only.
+
+mod access;
+mod authority;
+mod forward;
+mod listeners;
+mod report;
+mod requirement;
+mod routes;
+mod shadow;
+mod upstreams;
+
+use std::path::Path;
+
+use self::report::{Report, Zero};
+use super::default;
+use super::fault::{At, Fault, Faults, Place};
+use super::file::{self, File};
+use super::references::Surroundings;
+use super::schema::schema;
+use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Cache, LoginLimit, Settings};
+use super::{shape, tree};
+
+/// A config without faults.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What it means.
+    pub settings: Settings,
+    /// What is doubtful about it, in the order of the file.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads and checks a config file.
+///
+/// # Errors
+/// Every fault, in the order of the file; a file that can't be read is one.
+pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Checked, Faults> {
+    let refused = |place, problem| Faults(vec![Fault::new("", place, problem)]);
+    let content = surroundings.file(path).map_err(|error| {
+        refused(
+            None,
+            format!("file {} can't be read: {error}", path.display()),
+        )
+    })?;
+    match std::str::from_utf8(&content) {
+        Ok(text) => check(text, surroundings),
+        Err(error) => {
+            let before = &content[..error.valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let place = Place { line, column: 1 };
+            Err(refused(Some(place), "the file is not UTF-8".to_owned()))
+        }
+    }
+}
+
+/// Checks the text of a config file.
+///
+/// # Errors
+/// Every fault, in the order of the file.
+pub fn check(text: &str, surroundings: &dyn Surroundings) -> Result<Checked, Faults> {
+    let root = tree::parse(text).map_err(|fault| Faults(vec![fault]))?;
+    let mut faults = Vec::new();
+    let root = shape::fit(schema(), root, &mut faults);
+    let mut report = Report::new(&root, surroundings, faults);
+    let settings = match serde_json::from_value::<File>(root.to_json()) {
+        Ok(file) => settings(&mut report, &file),
+        // serde's own text may quote a value, and there is nothing it knows that the shape did not tell.
+        Err(_) => None,
+    };
+    let Report {
+        mut faults,
+        mut warnings,
+        ..
+    } = report;
+    faults.sort_by_key(|fault| fault.place);
+    warnings.sort_by_key(|warning| warning.place);
+    match settings {
+        Some(settings) if faults.is_empty() => Ok(Checked { settings, warnings }),
+        Some(_) | None => {
+            if faults.is_empty() {
+                faults.push(Fault::new("", None, "the file does not fit its schema"));
+            }
+            Err(Faults(faults))
+        }
+    }
+}
+
+fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
+    let root = At::ROOT;
+    let listeners = listeners::listeners(report, file);
+    let admin = listeners::admin(report, file.admin.as_ref());
+    let authority = authority::authority(report, file.authority.as_ref());
+    listeners::refuse_conflicts(
+        report,
+        listeners.as_deref(),
+        admin.as_ref(),
+        authority.as_ref(),
+    );
+    let upstreams = upstreams::upstreams(report, file);
+    let routes = routes::routes(report, file, upstreams.as_ref());
+    let cache = cache(
+        report,
+        file.cache.as_ref().unwrap_or(&file::Cache::default()),
+    );
+    let login_limit = login_limit(
+        report,
+        file.login_limit
+            .as_ref()
+            .unwrap_or(&file::LoginLimit::default()),
+    );
+    let access_log = access_log(
+        report,
+        file.access_log
+            .as_ref()
+            .unwrap_or(&file::AccessLog::default()),
+    );
+    let drain_timeout = report.duration(
+        file.drain_timeout.as_ref(),
+        default::DRAIN_TIMEOUT,
+        Zero::Allowed,
+        &root.key("drain_timeout"),
+    );
+    Some(Settings {
+        listeners: listeners?,
+        admin: admin?,
+        authority: authority?,
+        upstreams: upstreams?,
+        cache: cache?,
+        routes: routes?,
+        login_limit: login_limit?,
+        explain_refusals: file.explain_refusals.unwrap_or(default::EXPLAIN_REFUSALS),
+        access_log: access_log?,
+        drain_timeout: drain_timeout?,
+        workers: file.workers.map(|workers| workers as usize),
+    })
+}
+
+fn cache(report: &mut Report<'_>, file: &file::Cache) -> Option<Cache> {
+    const LONG: std::time::Duration = std::time::Duration::from_secs(3_600);
+    let at = At::ROOT.key("cache");
+    let ttl = report.duration(
+        file.ttl.as_ref(),
+        default::TTL,
+        Zero::Refused,
+        &at.key("ttl"),
+    );
+    if ttl.is_some_and(|ttl| ttl > LONG) {
+        report.warn(
+            &at.key("ttl"),
+            "a revoked credential may get in for more than an hour",
+        );
+    }
+    let negative_ttl = report.duration(
+        file.negative_ttl.as_ref(),
+        default::NEGATIVE_TTL,
+        Zero::Allowed,
+        &at.key("negative_ttl"),
+    );
+    let max_stale = report.duration(
+        file.max_stale.as_ref(),
+        default::MAX_STALE,
+        Zero::Allowed,
+        &at.key("max_stale"),
+    );
+    let expiry_leeway = report.duration(
+        file.expiry_leeway.as_ref(),
+        default::EXPIRY_LEEWAY,
+        Zero::Allowed,
+        &at.key("expiry_leeway"),
+    );
+    Some(Cache {
+        ttl: ttl?,
+        refresh_ahead: file.refresh_ahead.unwrap_or(default::REFRESH_AHEAD),
+        negative_ttl: negative_ttl?,
+        max_stale: max_stale?,
+        max_entries: file.max_entries.unwrap_or(default::MAX_ENTRIES),
+        max_negative_entries: file
+            .max_negative_entries
+            .unwrap_or(default::MAX_NEGATIVE_ENTRIES),
+        max_resolved_entries: file
+            .max_resolved_entries
+            .unwrap_or(default::MAX_RESOLVED_ENTRIES),
+        expiry_leeway: expiry_leeway?,
+    })
+}
+
+fn login_limit(report: &mut Report<'_>, file: &file::LoginLimit) -> Option<LoginLimit> {
+    let at = At::ROOT.key("login_limit");
+    Some(LoginLimit {
+        per_address: file.per_address.unwrap_or(default::PER_ADDRESS),
+        per_username: file.per_username.unwrap_or(default::PER_USERNAME),
+        window: report.duration(
+            file.window.as_ref(),
+            default::WINDOW,
+            Zero::Refused,
+            &at.key("window"),
+        )?,
+    })
+}
+
+fn access_log(report: &mut Report<'_>, file: &file::AccessLog) -> Option<AccessLog> {
+    let at = At::ROOT.key("access_log");
+    let format = match file.format {
+        None | Some(file::AccessLogFormat::Json) => AccessLogFormat::Json,
+        Some(file::AccessLogFormat::Text) => AccessLogFormat::Text,
+        Some(file::AccessLogFormat::Off) => AccessLogFormat::Off,
+    };
+    let target = match &file.target {
+        None | Some(file::AccessLogTarget::Stdout) => AccessLogTarget::Stdout,
+        Some(file::AccessLogTarget::File(path)) => {
+            AccessLogTarget::File(report.value(Some(path), &at.key("target").key("file"))?)
+        }
+    };
+    Some(AccessLog { format, target })
+}
+
+#[cfg(test)]
+mod tests;

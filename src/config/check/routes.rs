@@ -1,0 +1,194 @@
+//! Routes: what they take, what they ask, where they send it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::config::check::access::access;
+use crate::config::check::forward::forward;
+use crate::config::check::report::Report;
+use crate::config::check::shadow::{Taken, warn_of_shadows};
+use crate::config::check::upstreams::is_in_the_clear;
+use crate::config::default;
+use crate::config::fault::At;
+use crate::config::file::File;
+use crate::config::file_routes;
+use crate::config::headers::METHODS;
+use crate::config::nearest::did_you_mean;
+use crate::config::patterns::PathPattern;
+use crate::config::settings::{Access, Forward, Match, Route, Upstream};
+use crate::config::values::shown;
+
+/// The routes in written order.
+pub(super) fn routes(
+    report: &mut Report<'_>,
+    file: &File,
+    upstreams: Option<&BTreeMap<String, Upstream>>,
+) -> Option<Vec<Route>> {
+    let at = At::ROOT.key("routes");
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut used: HashSet<&str> = HashSet::new();
+    let mut taken = Vec::new();
+    let mut checked = Vec::new();
+    for (index, written) in file.routes.as_deref()?.iter().enumerate() {
+        let here = at.index(index);
+        if let Some(name) = written.name.as_ref().and_then(|name| name.text())
+            && let Some(first) = names.insert(name.to_owned(), index)
+        {
+            report.fault(
+                &here.key("name"),
+                format!("{} is the name of `routes[{first}]` already", shown(name)),
+            );
+        }
+        used.extend(written.upstream.as_ref().and_then(|name| name.text()));
+        let route = route(report, written, file, &here);
+        if let Some((route, path)) = &route {
+            if let Some(upstream) = upstreams.and_then(|upstreams| upstreams.get(&route.upstream)) {
+                warn_of_exposure(report, route, upstream, &here.key("forward"));
+            }
+            taken.push(Taken::new(index, route, path));
+        }
+        checked.push(route.map(|(route, _)| route));
+    }
+    warn_of_shadows(report, &taken);
+    let unused: Vec<&String> = file
+        .upstreams
+        .iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .filter(|name| !used.contains(name.as_str()))
+        .collect();
+    for name in unused {
+        let section = At::ROOT.key("upstreams");
+        report.warn(
+            &section.key(name),
+            "no route sends anything to this upstream",
+        );
+    }
+    checked.into_iter().collect()
+}
+
+fn route(
+    report: &mut Report<'_>,
+    written: &file_routes::Route,
+    file: &File,
+    at: &At<'_>,
+) -> Option<(Route, PathPattern)> {
+    let name = report.value(written.name.as_ref(), &at.key("name"));
+    let matches = written
+        .r#match
+        .as_ref()
+        .map(|file| matches(report, file, &at.key("match")));
+    let (matches, path) = matches.unwrap_or((None, None));
+    let captures: Option<Vec<&str>> = path.as_ref().map(|path| path.captures().collect());
+    let access = access(report, written, captures.as_deref(), at);
+    let upstream = upstream_name(report, written, file, at);
+    let forward = forward(report, written.forward.as_ref(), &at.key("forward"));
+    if matches!(access, Some(Access::Everyone))
+        && matches!(forward, Some(Forward::IdentityHeaders(_)))
+    {
+        report
+            .warn(
+                &at.key("forward"),
+                "no identity ever travels here: with `allow: everyone` no credential is looked at",
+            )
+            .hint("`allow: authenticated`, or no `forward`");
+    }
+    let route = Route {
+        name: name?.0,
+        matches: matches?,
+        access: access?,
+        upstream: upstream?,
+        forward: forward?,
+        websocket: written.websocket.unwrap_or(default::WEBSOCKET),
+    };
+    Some((route, path?))
+}
+
+fn warn_of_exposure(report: &mut Report<'_>, route: &Route, upstream: &Upstream, at: &At<'_>) {
+    if route.forward == Forward::Passthrough && is_in_the_clear(upstream) {
+        report
+            .warn(
+                at,
+                format!(
+                    "clients' credentials are passed on in clear text to upstream `{}`",
+                    upstream.name
+                ),
+            )
+            .hint("use `https` towards it");
+    }
+}
+
+fn matches(
+    report: &mut Report<'_>,
+    file: &file_routes::Match,
+    at: &At<'_>,
+) -> (Option<Match>, Option<PathPattern>) {
+    let (hosts_at, methods_at) = (at.key("hosts"), at.key("methods"));
+    let path: Option<PathPattern> = report.value(file.path.as_ref(), &at.key("path"));
+    let hosts = report.list(file.hosts.as_deref().unwrap_or_default(), &hosts_at);
+    let methods = report.list(file.methods.as_deref().unwrap_or_default(), &methods_at);
+    let hosts: Option<Vec<String>> =
+        hosts.map(|hosts| hosts.into_iter().map(|host| host.0).collect());
+    let methods: Option<Vec<String>> =
+        methods.map(|methods| methods.into_iter().map(|method| method.0).collect());
+    for (list, at) in [(&hosts, &hosts_at), (&methods, &methods_at)] {
+        for (index, text) in list.iter().flatten().enumerate() {
+            if list.iter().flatten().take(index).any(|other| other == text) {
+                report.fault(&at.index(index), format!("{} is listed twice", shown(text)));
+            }
+        }
+    }
+    for (index, method) in methods.iter().flatten().enumerate() {
+        if !METHODS.contains(&method.as_str()) {
+            let warning = report.warn(
+                &methods_at.index(index),
+                format!("{} is no common method", shown(method)),
+            );
+            if let Some(hint) = did_you_mean(method, METHODS.iter().copied()) {
+                warning.hint(hint);
+            }
+        }
+    }
+    let complete = match (&path, hosts, methods) {
+        (Some(path), Some(hosts), Some(methods)) => Some(Match {
+            hosts,
+            path: path.text.clone(),
+            methods,
+        }),
+        _ => None,
+    };
+    (complete, path)
+}
+
+/// A name that `upstreams` holds.
+fn upstream_name(
+    report: &mut Report<'_>,
+    written: &file_routes::Route,
+    file: &File,
+    at: &At<'_>,
+) -> Option<String> {
+    let at = at.key("upstream");
+    let name = report.value(written.upstream.as_ref(), &at)?.0;
+    // Without any upstreams that fault is told; every route would only repeat it.
+    let known = file.upstreams.as_ref()?;
+    if known.contains_key(&name) {
+        return Some(name);
+    }
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    let hint = did_you_mean(&name, names.iter().copied());
+    let mut listed = names
+        .iter()
+        .take(20)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > 20 {
+        listed.push_str(", …");
+    }
+    let fault = report
+        .fault(&at, format!("no upstream is named {}", shown(&name)))
+        .allowed(listed);
+    if let Some(hint) = hint {
+        fault.hint(hint);
+    }
+    None
+}

@@ -1,0 +1,98 @@
+//! Every default of the config file, as it would be written there; the reference shows these, and `check` parses them.
+
+/// `admin.address`
+pub const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
+/// `drain_timeout`
+pub const DRAIN_TIMEOUT: &str = "30s";
+/// `explain_refusals`
+pub const EXPLAIN_REFUSALS: bool = false;
+/// `listeners[].limits.max_connections`
+pub const MAX_CONNECTIONS: u32 = 10_000;
+/// `listeners[].limits.max_headers`
+pub const MAX_HEADERS: u32 = 100;
+/// `listeners[].limits.max_header_bytes`
+pub const MAX_HEADER_BYTES: &str = "64KiB";
+/// `listeners[].limits.handshake_timeout`
+pub const HANDSHAKE_TIMEOUT: &str = "10s";
+/// `listeners[].limits.header_timeout`
+pub const HEADER_TIMEOUT: &str = "10s";
+/// `listeners[].limits.body_idle_timeout`
+pub const BODY_IDLE_TIMEOUT: &str = "30s";
+/// `listeners[].limits.keep_alive_timeout`
+pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
+/// `listeners[].limits.max_streams`
+pub const MAX_STREAMS: u32 = 128;
+/// `listeners[].tls.minimum_version`
+pub const TLS_VERSION: &str = "tls1.2";
+/// `authority.elasticsearch.timeout`
+pub const AUTHORITY_TIMEOUT: &str = "5s";
+/// `authority.elasticsearch.connect_timeout`
+pub const AUTHORITY_CONNECT_TIMEOUT: &str = "2s";
+/// `upstreams.NAME.protocol`
+pub const PROTOCOL: &str = "http1";
+/// `upstreams.NAME.host`
+pub const HOST: &str = "preserve";
+/// `upstreams.NAME.connect_timeout`
+pub const CONNECT_TIMEOUT: &str = "5s";
+/// `upstreams.NAME.response_timeout`
+pub const RESPONSE_TIMEOUT: &str = "60s";
+/// `upstreams.NAME.idle_timeout`
+pub const IDLE_TIMEOUT: &str = "1h";
+/// `upstreams.NAME.max_idle`
+pub const MAX_IDLE: u32 = 64;
+/// `upstreams.NAME.pool_idle_timeout`
+pub const POOL_IDLE_TIMEOUT: &str = "60s";
+/// `upstreams.NAME.retries`
+pub const RETRIES: u32 = 1;
+/// `upstreams.NAME.unhealthy_after`
+pub const UNHEALTHY_AFTER: u32 = 3;
+/// `upstreams.NAME.unhealthy_for`
+pub const UNHEALTHY_FOR: &str = "10s";
+/// `cache.ttl`
+pub const TTL: &str = "60s";
+/// `cache.refresh_ahead`
+pub const REFRESH_AHEAD: f64 = 0.75;
+/// `cache.negative_ttl`
+pub const NEGATIVE_TTL: &str = "5s";
+/// `cache.max_stale`
+pub const MAX_STALE: &str = "0s";
+/// `cache.max_entries`
+pub const MAX_ENTRIES: u64 = 100_000;
+/// `cache.max_negative_entries`
+pub const MAX_NEGATIVE_ENTRIES: u64 = 20_000;
+/// `cache.max_resolved_entries`
+pub const MAX_RESOLVED_ENTRIES: u64 = 200_000;
+/// `cache.expiry_leeway`
+pub const EXPIRY_LEEWAY: &str = "5s";
+/// `routes[].forward`
+pub const FORWARD: &str = "none";
+/// `routes[].websocket`
+pub const WEBSOCKET: bool = false;
+/// `routes[].require.index[].allow_restricted_indices`
+pub const ALLOW_RESTRICTED_INDICES: bool = false;
+/// `login_limit.per_address`
+pub const PER_ADDRESS: u32 = 100;
+/// `login_limit.per_username`
+pub const PER_USERNAME: u32 = 10;
+/// `login_limit.window`
+pub const WINDOW: &str = "5m";
+/// `access_log.format`
+pub const ACCESS_LOG_FORMAT: &str = "json";
+/// `access_log.target`
+pub const ACCESS_LOG_TARGET: &str = "stdout";
+/// `forward.identity_headers.username`
+pub const USERNAME_HEADER: &str = "X-Forwarded-User";
+/// `forward.identity_headers.roles`
+pub const ROLES_HEADER: &str = "X-Forwarded-Roles";
+/// `forward.identity_headers.full_name`
+pub const FULL_NAME_HEADER: &str = "X-Forwarded-Name";
+/// `forward.identity_headers.email`
+pub const EMAIL_HEADER: &str = "X-Forwarded-Email";
+/// `forward.identity_headers.realm`
+pub const REALM_HEADER: &str = "X-Forwarded-Realm";
+/// `forward.identity_headers.authentication_type`
+pub const AUTHENTICATION_TYPE_HEADER: &str = "X-Forwarded-Authentication-Type";
+/// `forward.identity_headers.api_key_id`
+pub const API_KEY_ID_HEADER: &str = "X-Forwarded-Api-Key-Id";
+/// `forward.identity_headers.api_key_name`
+pub const API_KEY_NAME_HEADER: &str = "X-Forwarded-Api-Key-Name";

@@ -1,0 +1,371 @@
+//! The config file as written: one type per section, strict about keys, lenient about everything `check` judges better.
+//!
+//! The doc comments here are the reference: they become the descriptions in the JSON Schema and `docs/configuration.md`.
+//! Every key is optional to serde, so that one missing key hides no other fault; the schema knows which must be there: lists by
+//! `#[schemars(required)]`, others by `#[schemars(with = ..)]`, which keeps their reference. Enums are externally tagged, which keeps positions exact. Defaults stand in `default` and nowhere else.
+//!
+//! To add a key: add the field with its doc comment and default here, its meaning in `check`, its field in `settings`, its line
+//! in `config/sidegate.yaml`, and run `sidegate schema --markdown > docs/configuration.md`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::addresses::ServerName;
+use super::default;
+use super::file_routes::Route;
+use super::references::SecretRef;
+use super::settings;
+use super::values::{Name, Size, Written};
+
+/// Configuration of Sidegate, which stands in front of an application and lets in only what Elasticsearch security allows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Sidegate configuration")]
+pub struct File {
+    /// The addresses that requests come in at.
+    #[schemars(required, length(min = 1))]
+    pub listeners: Option<Vec<Listener>>,
+    /// The admin door: metrics, health, cache and routes, on a listener of its own.
+    pub admin: Option<Admin>,
+    /// Who answers `_security` questions: `elasticsearch` or `embedded`.
+    #[schemars(with = "Authority")]
+    pub authority: Option<Authority>,
+    /// The applications behind Sidegate, by a name that routes refer to.
+    #[schemars(with = "BTreeMap<String, Upstream>")]
+    pub upstreams: Option<BTreeMap<String, Upstream>>,
+    /// How long the authority's answers are remembered.
+    pub cache: Option<Cache>,
+    /// Which requests are let in, and where they go. The first route that matches wins; a request that none matches is refused.
+    #[schemars(required, length(min = 1))]
+    pub routes: Option<Vec<Route>>,
+    /// Limits on failed logins, per client address and per user name. A refused login is answered 429 with `Retry-After`.
+    pub login_limit: Option<LoginLimit>,
+    /// The access log: one line per request.
+    pub access_log: Option<AccessLog>,
+    /// Whether a 403 names the missing privileges to the client. The log always has them.
+    #[schemars(extend("default" = default::EXPLAIN_REFUSALS))]
+    pub explain_refusals: Option<bool>,
+    /// How long requests under way may take to finish after SIGTERM or SIGINT before they are cut.
+    #[schemars(extend("default" = default::DRAIN_TIMEOUT))]
+    pub drain_timeout: Option<Written<Duration>>,
+    /// Number of worker threads. Without it, one per core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<u32>,
+}
+
+/// One address that requests come in at.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Name in logs and metrics. Without it, the address.
+    pub name: Option<Written<Name>>,
+    /// Address to bind.
+    #[schemars(with = "Written<SocketAddr>")]
+    pub address: Option<Written<SocketAddr>>,
+    /// TLS. Without it, plain HTTP is spoken, which only suits loopback or a network that encrypts by itself.
+    pub tls: Option<Tls>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Without it, nobody's are.
+    pub trusted_proxies: Option<Vec<Written<IpNet>>>,
+    /// Bounds on what clients may send and hold.
+    pub limits: Option<Limits>,
+}
+
+/// TLS on a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-reserved" = ["client_certificates"]))]
+pub struct Tls {
+    /// Certificates, chosen by the name a client asks for (SNI); the first is the default. Files that change are read again.
+    #[schemars(required, length(min = 1))]
+    pub certificates: Option<Vec<CertificateFiles>>,
+    /// The lowest version accepted.
+    #[schemars(extend("default" = default::TLS_VERSION))]
+    pub minimum_version: Option<TlsVersion>,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    #[serde(rename = "tls1.2")]
+    V1_2,
+    /// TLS 1.3 alone.
+    #[serde(rename = "tls1.3")]
+    V1_3,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// PEM file of the chain, leaf first.
+    #[schemars(with = "Written<PathBuf>")]
+    pub certificate: Option<Written<PathBuf>>,
+    /// PEM file of the private key, not encrypted.
+    #[schemars(with = "Written<PathBuf>")]
+    pub key: Option<Written<PathBuf>>,
+}
+
+/// Bounds on what the clients of a listener may send and hold.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Open connections. More wait in the kernel's backlog.
+    #[schemars(extend("default" = default::MAX_CONNECTIONS), range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// Header lines per request.
+    #[schemars(extend("default" = default::MAX_HEADERS), range(min = 8, max = 1_000))]
+    pub max_headers: Option<u32>,
+    /// Bytes of a request's head, from `4KiB` to `1MiB`.
+    #[schemars(extend("default" = default::MAX_HEADER_BYTES))]
+    pub max_header_bytes: Option<Written<Size>>,
+    /// Time for a TLS handshake.
+    #[schemars(extend("default" = default::HANDSHAKE_TIMEOUT))]
+    pub handshake_timeout: Option<Written<Duration>>,
+    /// Time for a request's head to arrive whole.
+    #[schemars(extend("default" = default::HEADER_TIMEOUT))]
+    pub header_timeout: Option<Written<Duration>>,
+    /// Time that a request's body may stand still.
+    #[schemars(extend("default" = default::BODY_IDLE_TIMEOUT))]
+    pub body_idle_timeout: Option<Written<Duration>>,
+    /// Time that a connection may stay open between requests.
+    #[schemars(extend("default" = default::KEEP_ALIVE_TIMEOUT))]
+    pub keep_alive_timeout: Option<Written<Duration>>,
+    /// Concurrent HTTP/2 streams per connection.
+    #[schemars(extend("default" = default::MAX_STREAMS), range(min = 1, max = 10_000))]
+    pub max_streams: Option<u32>,
+}
+
+/// The admin door.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Address to bind. Nothing on it asks for a credential, so keep it on loopback or behind a network policy.
+    #[schemars(extend("default" = default::ADMIN_ADDRESS))]
+    pub address: Option<Written<SocketAddr>>,
+}
+
+/// Who answers `_security` questions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// One or more Elasticsearch nodes.
+    Elasticsearch(Elasticsearch),
+    /// The authority inside this process, which speaks the same API.
+    Embedded(Embedded),
+}
+
+/// Elasticsearch as the authority.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Elasticsearch {
+    /// URLs of the nodes; when one fails, the next is asked.
+    #[schemars(required, length(min = 1))]
+    pub nodes: Option<Vec<Written<settings::NodeUrl>>>,
+    /// PEM file of the CA that signed the nodes' certificates. Without it, the system's roots.
+    pub ca: Option<Written<PathBuf>>,
+    /// Sidegate's own credential, for exchanges and for `check --online`. Not needed to check the clients' credentials.
+    pub credential: Option<OwnCredential>,
+    /// Time for one question, fail-over included.
+    #[schemars(extend("default" = default::AUTHORITY_TIMEOUT))]
+    pub timeout: Option<Written<Duration>>,
+    /// Time to establish a connection to a node.
+    #[schemars(extend("default" = default::AUTHORITY_CONNECT_TIMEOUT))]
+    pub connect_timeout: Option<Written<Duration>>,
+}
+
+/// Sidegate's own credential towards Elasticsearch.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnCredential {
+    /// An API key: base64 of `id:secret`, the `encoded` field of the answer that created it.
+    ApiKey(Written<SecretRef>),
+    /// A user name and a password.
+    Basic(BasicCredential),
+    /// A bearer token, such as a service account's.
+    Bearer(Written<SecretRef>),
+}
+
+/// A user name and a password.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicCredential {
+    /// User name; a reference works as in `password`.
+    #[schemars(with = "Written<SecretRef>")]
+    pub username: Option<Written<SecretRef>>,
+    /// Password.
+    #[schemars(with = "Written<SecretRef>")]
+    pub password: Option<Written<SecretRef>>,
+}
+
+/// The authority inside this process.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Embedded {
+    /// Directory that it keeps its users, roles and keys in. Without it, all of that is gone when the process ends.
+    pub data: Option<Written<PathBuf>>,
+    /// Loopback address that its API is served at as well, for `curl` and clients of Elasticsearch. Without it, it is reached only from inside.
+    pub address: Option<Written<SocketAddr>>,
+    /// The first password of the superuser `elastic`. Without it, a random one is printed once.
+    pub superuser_password: Option<Written<SecretRef>>,
+}
+
+/// An application behind Sidegate. It has either `url` or `urls`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its address.
+    pub url: Option<Written<settings::UpstreamUrl>>,
+    /// Its addresses; requests go round them.
+    #[schemars(length(min = 1))]
+    pub urls: Option<Vec<Written<settings::UpstreamUrl>>>,
+    /// Protocol spoken to it.
+    #[schemars(extend("default" = default::PROTOCOL))]
+    pub protocol: Option<Protocol>,
+    /// TLS details for `https` addresses.
+    pub tls: Option<UpstreamTls>,
+    /// The `Host` it sees.
+    #[schemars(extend("default" = default::HOST))]
+    pub host: Option<Host>,
+    /// Time to establish a connection, TLS included.
+    #[schemars(extend("default" = default::CONNECT_TIMEOUT))]
+    pub connect_timeout: Option<Written<Duration>>,
+    /// Time from the end of a request to the head of its response.
+    #[schemars(extend("default" = default::RESPONSE_TIMEOUT))]
+    pub response_timeout: Option<Written<Duration>>,
+    /// Time that a response or a WebSocket tunnel may stand still in both directions.
+    #[schemars(extend("default" = default::IDLE_TIMEOUT))]
+    pub idle_timeout: Option<Written<Option<Duration>>>,
+    /// Idle connections that each worker keeps.
+    #[schemars(extend("default" = default::MAX_IDLE), range(min = 0, max = 10_000))]
+    pub max_idle: Option<u32>,
+    /// How long an idle connection is kept. Stay below the application's own keep-alive time.
+    #[schemars(extend("default" = default::POOL_IDLE_TIMEOUT))]
+    pub pool_idle_timeout: Option<Written<Duration>>,
+    /// How often a request that is safe to send again is tried on another address or connection.
+    #[schemars(extend("default" = default::RETRIES), range(min = 0, max = 10))]
+    pub retries: Option<u32>,
+    /// Consecutive connection failures after which an address rests.
+    #[schemars(extend("default" = default::UNHEALTHY_AFTER), range(min = 1, max = 1_000))]
+    pub unhealthy_after: Option<u32>,
+    /// How long it rests.
+    #[schemars(extend("default" = default::UNHEALTHY_FOR))]
+    pub unhealthy_for: Option<Written<Duration>>,
+}
+
+/// Protocols towards an upstream.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, with prior knowledge (h2c) over plain TCP.
+    Http2,
+}
+
+/// The `Host` that an upstream sees.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Host {
+    /// The client's.
+    Preserve,
+    /// That of the upstream's URL.
+    Upstream,
+}
+
+/// TLS towards an upstream.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// PEM file of the CA that signed its certificate. Without it, the system's roots.
+    pub ca: Option<Written<PathBuf>>,
+    /// Certificate that Sidegate presents.
+    pub client_certificate: Option<CertificateFiles>,
+    /// Name to verify instead of the URL's host.
+    pub server_name: Option<Written<ServerName>>,
+}
+
+/// How long the authority's answers are remembered. One entry holds everything about one credential.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How long an answer is used at most: the longest time in which a revoked credential still gets in. Never longer than the credential itself lives.
+    #[schemars(extend("default" = default::TTL))]
+    pub ttl: Option<Written<Duration>>,
+    /// Share of `ttl` after which an entry that is used is asked again in the background; 1 turns that off.
+    #[schemars(extend("default" = default::REFRESH_AHEAD), range(min = 0, max = 1))]
+    pub refresh_ahead: Option<f64>,
+    /// How long a refusal is remembered; `0s` turns that off.
+    #[schemars(extend("default" = default::NEGATIVE_TTL))]
+    pub negative_ttl: Option<Written<Duration>>,
+    /// How long past `ttl` a former permit still serves while the authority is in trouble; `0s` turns that off. It also lengthens the time in which a revoked credential gets in.
+    #[schemars(extend("default" = default::MAX_STALE))]
+    pub max_stale: Option<Written<Duration>>,
+    /// Entries at most, one per credential.
+    #[schemars(extend("default" = default::MAX_ENTRIES), range(min = 1, max = 100_000_000))]
+    pub max_entries: Option<u64>,
+    /// Entries of the cache of refusals, which is apart so that guesses push out nothing good.
+    #[schemars(extend("default" = default::MAX_NEGATIVE_ENTRIES), range(min = 1, max = 100_000_000))]
+    pub max_negative_entries: Option<u64>,
+    /// Entries of the cache of privileges that depend on a capture or an identity field.
+    #[schemars(extend("default" = default::MAX_RESOLVED_ENTRIES), range(min = 1, max = 100_000_000))]
+    pub max_resolved_entries: Option<u64>,
+    /// How long before its own expiry a credential is no longer served from the cache.
+    #[schemars(extend("default" = default::EXPIRY_LEEWAY))]
+    pub expiry_leeway: Option<Written<Duration>>,
+}
+
+/// Limits on failed logins. Answers from the cache count for nothing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginLimit {
+    /// Failures that a client address may have at once.
+    #[schemars(extend("default" = default::PER_ADDRESS), range(min = 1, max = 1_000_000))]
+    pub per_address: Option<u32>,
+    /// Failures that a user name may have at once.
+    #[schemars(extend("default" = default::PER_USERNAME), range(min = 1, max = 1_000_000))]
+    pub per_username: Option<u32>,
+    /// Time in which the whole allowance grows back.
+    #[schemars(extend("default" = default::WINDOW))]
+    pub window: Option<Written<Duration>>,
+}
+
+/// The access log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessLog {
+    /// Its form.
+    #[schemars(extend("default" = default::ACCESS_LOG_FORMAT))]
+    pub format: Option<AccessLogFormat>,
+    /// Where it goes.
+    #[schemars(extend("default" = default::ACCESS_LOG_TARGET))]
+    pub target: Option<AccessLogTarget>,
+}
+
+/// Forms of the access log.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLogFormat {
+    /// One JSON object per line, with the field names of the Elastic Common Schema.
+    Json,
+    /// One readable line, for terminals.
+    Text,
+    /// None at all.
+    Off,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLogTarget {
+    /// Standard output.
+    Stdout,
+    /// A file, appended to, and opened again on SIGHUP.
+    File(Written<PathBuf>),
+}

@@ -1,0 +1,136 @@
+//! What is counted about asks.
+
+use std::time::Duration;
+
+use crate::telemetry::metrics::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, RegisterError, Registry,
+};
+
+/// The endpoints asked, as a closed set of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `GET /_security/_authenticate`
+    Authenticate,
+    /// `POST /_security/user/_has_privileges`
+    HasPrivileges,
+    /// `GET /_security/api_key?id=…`
+    ApiKey,
+    /// `GET /`
+    Info,
+}
+
+impl Api {
+    /// Every endpoint.
+    pub const ALL: [Self; 4] = [
+        Self::Authenticate,
+        Self::HasPrivileges,
+        Self::ApiKey,
+        Self::Info,
+    ];
+
+    /// The label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Authenticate => "authenticate",
+            Self::HasPrivileges => "has_privileges",
+            Self::ApiKey => "api_key",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Values of the label `code`: statuses that matter one by one, the rest by class, and the ways to get none.
+const CODES: [&str; 11] = [
+    "200",
+    "401",
+    "403",
+    "404",
+    "429",
+    "other",
+    "5xx",
+    "timeout",
+    "connect",
+    "garbage",
+    "not_elasticsearch",
+];
+
+/// Handles on the metrics of asks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ElasticMetrics {
+    requests: CounterVec,
+    seconds: HistogramVec,
+    up: GaugeVec,
+}
+
+impl ElasticMetrics {
+    /// Registers `es_requests_total`, `es_request_duration_seconds` and `es_up`, every series of a closed set at zero.
+    ///
+    /// # Errors
+    /// [`RegisterError`] when a name is taken.
+    pub fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        let metrics = Self {
+            requests: registry.counters(
+                "es_requests_total",
+                "Asks to the authority by endpoint and outcome; watch 5xx, timeout and connect",
+                &["api", "code"],
+            )?,
+            seconds: registry.histograms(
+                "es_request_duration_seconds",
+                "Time until the authority's answer was whole",
+                &["api"],
+            )?,
+            up: registry.gauges(
+                "es_up",
+                "1 while the node answers, 0 while it rests after a failure",
+                &["node"],
+            )?,
+        };
+        for api in Api::ALL {
+            metrics.seconds(api);
+            for code in CODES {
+                metrics.requests(api, code);
+            }
+        }
+        Ok(metrics)
+    }
+
+    /// Counts one ask and its time.
+    pub(super) fn asked(&self, api: Api, code: &'static str, took: Duration) {
+        self.requests(api, code).inc();
+        self.seconds(api).observe(took.as_secs_f64());
+    }
+
+    /// The gauge of one node, made at 1: nobody is down until it fails.
+    pub(super) fn up(&self, node: &str) -> Gauge {
+        let gauge = self.up.with_label_values(&[node]);
+        gauge.set(1);
+        gauge
+    }
+
+    /// Takes the gauge of a node away that a reload dropped from the configuration.
+    pub fn forget_node(&self, node: &str) {
+        // Only fails when there is no such series, which is what we want.
+        drop(self.up.remove_label_values(&[node]));
+    }
+
+    fn requests(&self, api: Api, code: &'static str) -> Counter {
+        self.requests.with_label_values(&[api.label(), code])
+    }
+
+    fn seconds(&self, api: Api) -> Histogram {
+        self.seconds.with_label_values(&[api.label()])
+    }
+}
+
+/// The value of `code` for a status.
+pub(super) const fn code_of(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        429 => "429",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}

@@ -1,0 +1,490 @@
+//! From a presented credential to a cache entry: looked up, or asked for once however many are waiting.
+//!
+//! Always true: a hit waits for nobody; an ask runs detached and is bounded by the client's deadline, a waiter by its own;
+//! only a 401 makes a credential refused and counts as a failed login; trouble is handed on as trouble.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::elastic::client::Client;
+use crate::elastic::error::AskError;
+use crate::model::clock::{Clock, Now};
+use crate::model::credential::{Credential, Fingerprint, FingerprintKey, Scheme};
+use crate::model::privilege::{Atom, AtomBits, AtomId};
+use crate::net::http::Peer;
+
+use super::cache::{Cache, CacheResult, Entry, Found, Learned};
+use super::extract::{self, Presented};
+use super::flight::Flights;
+use super::limiter::LoginLimiter;
+use super::metrics::{AuthnResult, GateMetrics};
+use super::refusal::Refusal;
+use super::trace::Steps;
+
+/// What the client is told to wait when the authority didn't say.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long stale entries are used without asking again after trouble.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// Asks begun on behalf of one request: more than one only when a purge overtook it or the asking task died.
+const ATTEMPTS: u32 = 3;
+/// A waiter outlasts the ask's own deadline by this, so that it learns the cause.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Knows who credentials belong to.
+pub(super) struct Authenticator {
+    pub(super) client: Client,
+    pub(super) cache: Cache,
+    pub(super) metrics: Arc<GateMetrics>,
+    pub(super) limiter: Arc<LoginLimiter>,
+    pub(super) clock: Clock,
+    pub(super) key: FingerprintKey,
+    /// Static atoms of all routes.
+    pub(super) atoms: Arc<[Atom]>,
+    /// Distinct forwardings: slots of prebuilt headers per entry.
+    pub(super) slots: usize,
+    pub(super) asks: Flights<Fingerprint, Learnt>,
+    pub(super) resolving: Flights<(Fingerprint, Vec<Atom>), Resolution>,
+}
+
+/// What an ask about a credential came to. Cloned to everybody who waited.
+#[derive(Clone, Debug)]
+pub(super) enum Learnt {
+    Known(Arc<Entry>),
+    Refused,
+    Trouble(AskError),
+}
+
+/// What an ask about resolved atoms came to; one boolean per atom.
+pub(super) type Resolution = Result<Arc<[bool]>, AskError>;
+
+/// A credential whose identity is known.
+pub(super) struct Known {
+    pub(super) entry: Arc<Entry>,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) how: CacheResult,
+}
+
+/// Why waiting for an ask came to nothing.
+enum Unasked {
+    /// The waiter's deadline passed.
+    Late,
+    /// Too many asks are in flight.
+    Crowded,
+    /// Asks kept dying or being overtaken by purges.
+    Lost,
+}
+
+impl Authenticator {
+    /// Finds out who presented a credential.
+    pub(super) async fn identify(
+        self: &Arc<Self>,
+        presented: &Presented<'_>,
+        peer: &Peer,
+        now: Now,
+        steps: &mut Steps,
+    ) -> Result<Known, Refusal> {
+        let fingerprint = presented.fingerprint(&self.key);
+        let found = self.cache.find(&fingerprint, now);
+        if let Found::Live(entry) = found {
+            if entry.claim_refresh(now, self.cache.refresh_pause()) {
+                self.refresh(fingerprint, presented, now);
+            }
+            return Ok(self.known(
+                fingerprint,
+                entry,
+                presented.scheme(),
+                CacheResult::Hit,
+                steps,
+            ));
+        }
+        let (outcome, how) = match found {
+            Found::Refused => (Err(refused(presented.scheme())), CacheResult::NegativeHit),
+            Found::Expired(entry) => {
+                self.ask_again(fingerprint, entry, presented, peer, now)
+                    .await
+            }
+            Found::Absent | Found::Live(_) => {
+                self.ask_first(fingerprint, presented, peer, now).await
+            }
+        };
+        match outcome {
+            Ok(entry) => Ok(self.known(fingerprint, entry, presented.scheme(), how, steps)),
+            Err(refusal) => {
+                self.metrics.looked_up(how);
+                self.metrics
+                    .authenticated(presented.scheme(), result_of(&refusal));
+                steps.add("cache", || serde_json::json!({"result": how.label()}));
+                Err(refusal)
+            }
+        }
+    }
+
+    fn known(
+        &self,
+        fingerprint: Fingerprint,
+        entry: Arc<Entry>,
+        scheme: Scheme,
+        how: CacheResult,
+        steps: &mut Steps,
+    ) -> Known {
+        self.metrics.looked_up(how);
+        self.metrics.authenticated(scheme, AuthnResult::Accepted);
+        steps.add("cache", || serde_json::json!({"result": how.label()}));
+        steps.add("identity", || {
+            serde_json::json!({
+                "username": entry.identity.username,
+                "roles": entry.identity.roles,
+                "realm": entry.identity.realm.name,
+                "authentication_type": entry.identity.authentication_type,
+            })
+        });
+        Known {
+            entry,
+            fingerprint,
+            how,
+        }
+    }
+
+    /// A credential never seen, or long ago: only here a guess can be made, so only here the limiter is asked.
+    async fn ask_first(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        presented: &Presented<'_>,
+        peer: &Peer,
+        now: Now,
+    ) -> (Result<Arc<Entry>, Refusal>, CacheResult) {
+        let credential = match presented.credential() {
+            Ok(credential) => credential,
+            Err(refusal) => return (Err(refusal), CacheResult::Bypass),
+        };
+        let username = username_of(&credential);
+        if let Err(blocked) = self.limiter.check(peer.client_ip, username, now) {
+            self.metrics.blocked(blocked.by);
+            let refusal = Refusal::TooManyFailures {
+                by: blocked.by,
+                retry_after: blocked.retry_after,
+            };
+            return (Err(refusal), CacheResult::Bypass);
+        }
+        let (outcome, how) = self.ask(fingerprint, &credential, now).await;
+        (self.settle(outcome, &credential, peer, how, now), how)
+    }
+
+    /// A credential that was good: on trouble its entry may still serve.
+    async fn ask_again(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        entry: Arc<Entry>,
+        presented: &Presented<'_>,
+        peer: &Peer,
+        now: Now,
+    ) -> (Result<Arc<Entry>, Refusal>, CacheResult) {
+        let may_be_stale = self.cache.may_be_stale(&entry, now);
+        if may_be_stale && entry.in_trouble(now) {
+            return (Ok(entry), CacheResult::Stale);
+        }
+        let credential = match presented.credential() {
+            Ok(credential) => credential,
+            Err(refusal) => return (Err(refusal), CacheResult::Bypass),
+        };
+        let (outcome, how) = self.ask(fingerprint, &credential, now).await;
+        let lets_stale = match &outcome {
+            Ok(Learnt::Trouble(error)) => error.allows_stale(),
+            Err(Unasked::Late) => true,
+            _ => false,
+        };
+        // Looked at again, because a purge may have come while we waited.
+        if lets_stale && self.cache.may_be_stale(&entry, self.clock.now()) {
+            entry.note_trouble(self.clock.now(), TROUBLE_PAUSE);
+            return (Ok(entry), CacheResult::Stale);
+        }
+        (self.settle(outcome, &credential, peer, how, now), how)
+    }
+
+    fn settle(
+        &self,
+        outcome: Result<Learnt, Unasked>,
+        credential: &Credential,
+        peer: &Peer,
+        how: CacheResult,
+        now: Now,
+    ) -> Result<Arc<Entry>, Refusal> {
+        match outcome {
+            Ok(Learnt::Known(entry)) => Ok(entry),
+            Ok(Learnt::Refused) => {
+                // One ask is one failed login, however many waited for it.
+                if how == CacheResult::Miss {
+                    self.limiter
+                        .failed(peer.client_ip, username_of(credential), now);
+                }
+                Err(refused(credential.scheme()))
+            }
+            Ok(Learnt::Trouble(error)) => Err(trouble(&error)),
+            Err(unasked) => Err(unasked.refusal()),
+        }
+    }
+
+    /// Asks about a credential, or waits for whoever already does.
+    async fn ask(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: &Credential,
+        now: Now,
+    ) -> (Result<Learnt, Unasked>, CacheResult) {
+        let mut how = CacheResult::Coalesced;
+        let asking = async {
+            let mut now = now;
+            for _ in 0..ATTEMPTS {
+                let stamp = self.cache.stamp();
+                let ticket = self
+                    .asks
+                    .join(&fingerprint, stamp, || {
+                        Arc::clone(self).learn(fingerprint, credential.clone(), stamp, now)
+                    })
+                    .ok_or(Unasked::Crowded)?;
+                if ticket.started {
+                    how = CacheResult::Miss;
+                }
+                match ticket.wait().await {
+                    Some(Learnt::Known(entry)) if !self.cache.is_unpurged(&entry) => {}
+                    Some(learnt) => return Ok(learnt),
+                    None => tracing::error!(target: "sidegate::gate", "an asking task died"),
+                }
+                now = self.clock.now();
+            }
+            Err(Unasked::Lost)
+        };
+        let outcome = tokio::time::timeout(self.client.timeout() + GRACE, asking)
+            .await
+            .unwrap_or(Err(Unasked::Late));
+        (outcome, how)
+    }
+
+    /// Asks again in the background; whoever is served meanwhile is served from the cache.
+    fn refresh(self: &Arc<Self>, fingerprint: Fingerprint, presented: &Presented<'_>, now: Now) {
+        let Ok(credential) = presented.credential() else {
+            return;
+        };
+        let stamp = self.cache.stamp();
+        // Crowded: then it is refreshed by a later use.
+        drop(self.asks.join(&fingerprint, stamp, || {
+            Arc::clone(self).learn(fingerprint, credential, stamp, now)
+        }));
+    }
+
+    /// The detached part: asks who it is and what it may, and remembers the answer.
+    async fn learn(
+        self: Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: Credential,
+        stamp: u64,
+        now: Now,
+    ) -> Learnt {
+        match self.ask_all(&credential).await {
+            Ok(learned) => {
+                Learnt::Known(
+                    self.cache
+                        .remember(fingerprint, learned, self.slots, stamp, now),
+                )
+            }
+            Err(error) if error.is_refusal() => {
+                self.cache.refuse(fingerprint, stamp, now);
+                Learnt::Refused
+            }
+            Err(error) => {
+                tracing::warn!(
+                    target: "sidegate::gate",
+                    node = error.node(),
+                    cause = error.cause(),
+                    error = error.in_full(),
+                    "authority could not be asked"
+                );
+                Learnt::Trouble(error)
+            }
+        }
+    }
+
+    /// Everything there is to ask about a credential, at once.
+    async fn ask_all(&self, credential: &Credential) -> Result<Learned, AskError> {
+        let privileges = async {
+            if self.atoms.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.client.has_privileges(credential, &self.atoms).await
+        };
+        let (identity, answers, credential_expires) = tokio::try_join!(
+            self.client.authenticate(credential),
+            privileges,
+            self.expiry(credential),
+        )?;
+        let mut granted = AtomBits::with_capacity(self.atoms.len());
+        for (id, yes) in (0..).zip(answers) {
+            if yes {
+                granted.insert(AtomId(id));
+            }
+        }
+        Ok(Learned {
+            identity,
+            granted,
+            credential_expires,
+        })
+    }
+
+    /// When the credential itself expires, as far as that can be known: `_authenticate` doesn't tell. An API key may ask about
+    /// itself; a JWT says so (unverified, so only good to shorten). Of other tokens nothing is known, and the ttl bounds them.
+    async fn expiry(&self, credential: &Credential) -> Result<Option<Duration>, AskError> {
+        match credential {
+            Credential::Basic { .. } => Ok(None),
+            Credential::Bearer(token) => Ok(extract::unverified_expiry(token.expose())),
+            Credential::ApiKey(key) => match extract::api_key_id(key.expose()) {
+                Some(id) => match self.client.api_key_expiration(credential, &id).await {
+                    Ok(expires) => Ok(expires),
+                    Err(error) if error.is_refusal() => Err(error),
+                    // An authority without this endpoint, or one that forbids it: the ttl bounds it.
+                    Err(_) => Ok(None),
+                },
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Asks about resolved atoms, or waits for whoever already asks the same.
+    pub(super) async fn resolve(
+        self: &Arc<Self>,
+        known: &Known,
+        presented: &Presented<'_>,
+        atoms: Vec<Atom>,
+        now: Now,
+    ) -> Result<(Arc<[bool]>, CacheResult), Unresolved> {
+        let credential = presented.credential().map_err(Unresolved::Refusal)?;
+        let mut how = CacheResult::Coalesced;
+        let asking = async {
+            let mut now = now;
+            for _ in 0..ATTEMPTS {
+                let stamp = self.cache.stamp();
+                let ticket = self
+                    .join_resolving(known.fingerprint, &credential, &atoms, stamp, now)
+                    .ok_or(Unasked::Crowded)?;
+                if ticket.started {
+                    how = CacheResult::Miss;
+                }
+                match ticket.wait().await {
+                    Some(Ok(_)) if stamp != self.cache.stamp() => {}
+                    Some(resolution) => return Ok(resolution),
+                    None => tracing::error!(target: "sidegate::gate", "an asking task died"),
+                }
+                now = self.clock.now();
+            }
+            Err(Unasked::Lost)
+        };
+        let outcome = tokio::time::timeout(self.client.timeout() + GRACE, asking)
+            .await
+            .unwrap_or(Err(Unasked::Late));
+        match outcome {
+            Ok(Ok(granted)) => Ok((granted, how)),
+            Ok(Err(error)) if error.is_refusal() => {
+                self.cache
+                    .refuse(known.fingerprint, self.cache.stamp(), self.clock.now());
+                Err(Unresolved::Refusal(refused(credential.scheme())))
+            }
+            Ok(Err(error)) => Err(Unresolved::Trouble {
+                stale: error.allows_stale(),
+                refusal: trouble(&error),
+            }),
+            Err(unasked) => Err(Unresolved::Trouble {
+                stale: matches!(unasked, Unasked::Late),
+                refusal: unasked.refusal(),
+            }),
+        }
+    }
+
+    /// Asks again about resolved atoms in the background.
+    pub(super) fn refresh_resolved(
+        self: &Arc<Self>,
+        known: &Known,
+        presented: &Presented<'_>,
+        atoms: &[Atom],
+        now: Now,
+    ) {
+        if let Ok(credential) = presented.credential() {
+            let stamp = self.cache.stamp();
+            drop(self.join_resolving(known.fingerprint, &credential, atoms, stamp, now));
+        }
+    }
+
+    fn join_resolving(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: &Credential,
+        atoms: &[Atom],
+        stamp: u64,
+        now: Now,
+    ) -> Option<super::flight::Ticket<Resolution>> {
+        let key = (fingerprint, atoms.to_vec());
+        self.resolving.join(&key, stamp, || {
+            let (this, credential, atoms) = (Arc::clone(self), credential.clone(), atoms.to_vec());
+            async move {
+                let granted = this.client.has_privileges(&credential, &atoms).await?;
+                this.cache
+                    .remember_resolved(fingerprint, &atoms, &granted, stamp, now);
+                Ok(granted.into())
+            }
+        })
+    }
+}
+
+/// Why resolved atoms stay unknown.
+pub(super) enum Unresolved {
+    /// The credential is no good any more.
+    Refusal(Refusal),
+    /// The authority is in trouble.
+    Trouble {
+        /// Whether former answers may serve.
+        stale: bool,
+        refusal: Refusal,
+    },
+}
+
+impl Unasked {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Late => unavailable("timeout"),
+            Self::Crowded => unavailable("overloaded"),
+            Self::Lost => Refusal::Internal("asks were lost or overtaken by purges"),
+        }
+    }
+}
+
+const fn unavailable(cause: &'static str) -> Refusal {
+    Refusal::AuthorityUnavailable {
+        cause,
+        retry_after: RETRY_AFTER,
+    }
+}
+
+fn trouble(error: &AskError) -> Refusal {
+    Refusal::AuthorityUnavailable {
+        cause: error.cause(),
+        retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
+    }
+}
+
+const fn refused(scheme: Scheme) -> Refusal {
+    Refusal::Unauthenticated { scheme }
+}
+
+fn username_of(credential: &Credential) -> Option<&str> {
+    match credential {
+        Credential::Basic { username, .. } => Some(username),
+        Credential::Bearer(_) | Credential::ApiKey(_) => None,
+    }
+}
+
+fn result_of(refusal: &Refusal) -> AuthnResult {
+    match refusal {
+        Refusal::Unauthenticated { .. } => AuthnResult::Refused,
+        Refusal::TooManyFailures { .. } => AuthnResult::Blocked,
+        Refusal::AuthorityUnavailable { .. } | Refusal::Internal(_) => AuthnResult::Trouble,
+        _ => AuthnResult::Malformed,
+    }
+}

@@ -1,0 +1,199 @@
+//! What a connection is doing, told by its own reads, writes and requests, so that one lazy timer can watch it.
+//!
+//! The hot path sets flags; it never reads a clock and never re-arms a timer. The timer wakes at most once per period, looks
+//! at the flags, and closes the connection when nothing moved for too long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Shared by a connection's socket, its requests and its timer; all of them live on one worker.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    requests: AtomicU32,
+    in_flight: AtomicU32,
+    head_begun: AtomicBool,
+    write_blocked: AtomicBool,
+    writes: AtomicU32,
+}
+
+/// What the timer sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Between requests (or before the first), nothing of the next one has arrived.
+    Idle {
+        /// How many requests came before.
+        requests: u32,
+    },
+    /// Part of a request head has arrived.
+    Head {
+        /// How many requests came before.
+        requests: u32,
+    },
+    /// A request is being answered.
+    Busy,
+    /// An answer can't be written because the client doesn't read.
+    Blocked {
+        /// How many writes succeeded so far.
+        writes: u32,
+    },
+}
+
+/// Counts as a request in flight while it lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<Pulse>);
+
+// === impl Pulse ===
+
+impl Pulse {
+    /// A request head has arrived whole.
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_begun.store(false, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// What is going on.
+    pub fn activity(&self) -> Activity {
+        let requests = self.requests.load(Ordering::Relaxed);
+        if self.write_blocked.load(Ordering::Relaxed) {
+            let writes = self.writes.load(Ordering::Relaxed);
+            Activity::Blocked { writes }
+        } else if self.in_flight.load(Ordering::Relaxed) > 0 {
+            Activity::Busy
+        } else if self.head_begun.load(Ordering::Relaxed) {
+            Activity::Head { requests }
+        } else {
+            Activity::Idle { requests }
+        }
+    }
+
+    /// Whether an incomplete head is waiting for its rest.
+    pub fn in_head(&self) -> bool {
+        self.head_begun.load(Ordering::Relaxed) && self.in_flight.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A socket that tells its [`Pulse`]. Sits below TLS, so that a stalled handshake or record shows too.
+#[derive(Debug)]
+pub struct Watched<S> {
+    socket: S,
+    pulse: Arc<Pulse>,
+}
+
+impl<S> Watched<S> {
+    /// Wraps a connected socket.
+    pub fn new(socket: S, pulse: Arc<Pulse>) -> Self {
+        Self { socket, pulse }
+    }
+
+    fn wrote<T>(&self, result: &Poll<io::Result<T>>) {
+        match result {
+            Poll::Pending => self.pulse.write_blocked.store(true, Ordering::Relaxed),
+            Poll::Ready(_) => {
+                self.pulse.write_blocked.store(false, Ordering::Relaxed);
+                let writes = self.pulse.writes.load(Ordering::Relaxed);
+                self.pulse
+                    .writes
+                    .store(writes.wrapping_add(1), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut this.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before && this.pulse.in_flight.load(Ordering::Relaxed) == 0 {
+            this.pulse.head_begun.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.socket).poll_write(context, bytes);
+        this.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.socket).poll_write_vectored(context, slices);
+        this.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_goes_from_idle_over_head_to_busy_and_back() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let pulse = Arc::new(Pulse::default());
+        let mut server = Watched::new(server, Arc::clone(&pulse));
+        assert_eq!(pulse.activity(), Activity::Idle { requests: 0 });
+        client.write_all(b"GET /").await.unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 5);
+        assert_eq!(pulse.activity(), Activity::Head { requests: 0 });
+        assert!(pulse.in_head());
+        let request = pulse.begin();
+        assert_eq!(pulse.activity(), Activity::Busy);
+        drop(request);
+        assert_eq!(pulse.activity(), Activity::Idle { requests: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_shows_as_blocked() {
+        let (_client, server) = tokio::io::duplex(4);
+        let pulse = Arc::new(Pulse::default());
+        let mut server = Watched::new(server, Arc::clone(&pulse));
+        let write = server.write_all(b"longer than the pipe");
+        assert!(futures_util::FutureExt::now_or_never(write).is_none());
+        assert_eq!(pulse.activity(), Activity::Blocked { writes: 1 });
+    }
+}

@@ -1,0 +1,299 @@
+//! From an accepted socket to answered requests: handshake, protocol, limits, one [`Handler`] call per request.
+//!
+//! Always true: every wait has a deadline, every size a bound, and a panic while answering costs one 500, not the
+//! process. This module knows HTTP and no identities; what a request means is the handler's business.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::header::UPGRADE;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, error};
+
+use super::conversation::{Conversation, End, Patience};
+use super::drain::{Hold, Watch};
+use super::http::{Body, Peer, Request, Response, Tracked};
+use super::metrics::{ListenerMetrics, Opened};
+use super::peer::TrustedProxies;
+use super::pulse::{Pulse, Watched};
+use super::steady::Steady;
+use super::tls::{ALPN_H2, ServerTls};
+use super::workers::Load;
+use crate::config::settings::{Limits, Listener};
+
+/// How often a silent HTTP/2 peer is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Bytes of one HTTP/2 stream a client may send ahead of being read; the connection's bound is four times that.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Bytes buffered per message while reading or writing.
+const BUFFER: usize = 64 * 1024;
+
+/// Answers requests. Implemented by doors.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. Dropped when the client goes away.
+    fn call(&self, request: Request, peer: &Arc<Peer>) -> impl Future<Output = Response> + Send;
+
+    /// The answer to a request whose `call` panicked. The panic is already logged.
+    fn panicked(&self) -> Response;
+}
+
+/// Keeps a connection's place (its worker's load, its permit, its share of the drain and of the metrics) while it lives.
+///
+/// A request that may be upgraded carries one in its extensions, so that a tunnel inherits the place.
+#[derive(Clone, Debug)]
+pub struct Tenure(#[expect(dead_code, reason = "held for its drop")] Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _load: Load,
+    _hold: Hold,
+    _opened: Opened,
+}
+
+/// All connections of one listener share one.
+pub struct Front<H> {
+    handler: Arc<H>,
+    listener: Arc<str>,
+    limits: Limits,
+    trusted: TrustedProxies,
+    tls: Option<Arc<ServerTls>>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    metrics: ListenerMetrics,
+    drain: Watch,
+}
+
+/// What the requests of one connection share. One allocation per connection, so that requests touch no memory another core writes.
+struct Link<H> {
+    front: Arc<Front<H>>,
+    peer: Arc<Peer>,
+    pulse: Arc<Pulse>,
+    tenure: Tenure,
+}
+
+// === impl Front ===
+
+impl<H: Handler> Front<H> {
+    /// Joins a listener's settings with who answers. `tls` must be there when the settings say so.
+    pub fn new(
+        settings: &Listener,
+        handler: Arc<H>,
+        tls: Option<Arc<ServerTls>>,
+        metrics: ListenerMetrics,
+        drain: Watch,
+    ) -> Self {
+        let limits = settings.limits.clone();
+        Self {
+            handler,
+            listener: settings.name.as_str().into(),
+            trusted: TrustedProxies::new(&settings.trusted_proxies),
+            tls,
+            http1: http1_builder(&limits),
+            http2: http2_builder(&limits),
+            metrics,
+            drain,
+            limits,
+        }
+    }
+
+    /// Bounds of this listener.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The drain it follows.
+    pub fn drain(&self) -> &Watch {
+        &self.drain
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &ListenerMetrics {
+        &self.metrics
+    }
+
+    /// Serves one accepted socket to its end. Runs on the worker that owns the connection.
+    pub async fn serve(
+        self: Arc<Self>,
+        socket: std::net::TcpStream,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        load: Load,
+    ) {
+        let tenure = Tenure(Arc::new(Place {
+            _permit: permit,
+            _load: load,
+            _hold: self.drain.hold(),
+            _opened: self.metrics.opened(),
+        }));
+        let socket = match TcpStream::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                error!(listener = %self.listener, %error, "socket could not be registered");
+                return;
+            }
+        };
+        let _ = socket.set_nodelay(true);
+        let pulse = Arc::new(Pulse::default());
+        let link = Arc::new(Link {
+            peer: Arc::new(self.trusted.peer(
+                address,
+                self.tls.is_some(),
+                Arc::clone(&self.listener),
+            )),
+            pulse: Arc::clone(&pulse),
+            tenure,
+            front: Arc::clone(&self),
+        });
+        match &self.tls {
+            None => {
+                let http2 = self.has_http2_preface(&socket).await;
+                self.converse(Watched::new(socket, pulse), http2, link)
+                    .await;
+            }
+            Some(tls) => {
+                let acceptor = TlsAcceptor::from(tls.config());
+                let handshake = acceptor.accept(Watched::new(socket, pulse));
+                // Boxed, so that the handshake's state isn't carried through the connection's life.
+                let handshake =
+                    Box::pin(tokio::time::timeout(self.limits.handshake_timeout, handshake)).await;
+                match handshake {
+                    Ok(Ok(stream)) => {
+                        self.metrics.handshake_succeeded.inc();
+                        let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
+                        self.converse(stream, http2, link).await;
+                    }
+                    Ok(Err(error)) => {
+                        self.metrics.handshake_failed.inc();
+                        debug!(listener = %self.listener, client.address = %address, %error, "tls handshake failed");
+                    }
+                    Err(_elapsed) => self.metrics.handshake_timed_out.inc(),
+                }
+            }
+        }
+    }
+
+    /// Whether a plain connection begins with HTTP/2's preface (RFC 9113 §3.4), without taking anything from the socket.
+    async fn has_http2_preface(&self, socket: &TcpStream) -> bool {
+        let mut start = [0; 4];
+        let peek = tokio::time::timeout(self.limits.header_timeout, socket.peek(&mut start));
+        // A time-out or an error shows again, and is dealt with, where the request is read.
+        matches!(peek.await, Ok(Ok(length)) if length == start.len() && &start == b"PRI ")
+    }
+
+    async fn converse<S>(&self, stream: S, http2: bool, link: Arc<Link<H>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(stream);
+        let patience = Patience {
+            head: self.limits.header_timeout,
+            idle: self.limits.keep_alive_timeout,
+            write: self.limits.body_idle_timeout,
+            heads_are_visible: !http2,
+        };
+        let pulse = Arc::clone(&link.pulse);
+        let drain = self.drain.clone();
+        let address = link.peer.address;
+        let service = service_fn(move |request| {
+            let link = Arc::clone(&link);
+            async move { Ok::<_, Infallible>(link.answer(request).await) }
+        });
+        let end = if http2 {
+            let connection = self.http2.serve_connection(io, service);
+            Conversation::new(connection, pulse, patience, drain).await
+        } else {
+            let connection = self.http1.serve_connection(io, service).with_upgrades();
+            Conversation::new(connection, pulse, patience, drain).await
+        };
+        match end {
+            End::Closed(Ok(())) => {}
+            End::Closed(Err(error)) => {
+                debug!(listener = %self.listener, client.address = %address, %error, "connection ended");
+            }
+            End::TimedOut(activity) => {
+                self.metrics.timed_out.inc();
+                debug!(listener = %self.listener, client.address = %address, ?activity, "connection stood still");
+            }
+            End::Cut => {
+                debug!(listener = %self.listener, client.address = %address, "connection cut at the drain's deadline");
+            }
+        }
+    }
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // `Conversation` watches heads itself: hyper's own timer is made and dropped with every request.
+        .header_read_timeout(None)
+        .max_header_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(BUFFER))
+        .pipeline_flush(true);
+    // hyper keeps up to 100 headers on the stack; any other number costs an allocation per request.
+    if limits.max_headers != 100 {
+        builder.max_headers(limits.max_headers);
+    }
+    builder
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * 4)
+        .max_send_buf_size(BUFFER)
+        // Rapid reset (CVE-2023-44487): how many streams may be opened and reset before the connection is closed.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(128)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}
+
+// === impl Link ===
+
+impl<H: Handler> Link<H> {
+    async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
+        let in_flight = self.pulse.begin();
+        let limit = self.front.limits.body_idle_timeout;
+        let mut request = request.map(|body| match Body::from(body) {
+            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
+            other => other,
+        });
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(self.tenure.clone());
+        }
+        let peer = self
+            .front
+            .trusted
+            .for_request(&self.peer, request.headers());
+        let handler = &self.front.handler;
+        let response = AssertUnwindSafe(handler.call(request, &peer))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| {
+                error!(listener = %self.front.listener, "a request made the handler panic");
+                handler.panicked()
+            });
+        response.map(|body| Tracked::new(body, in_flight))
+    }
+}

@@ -1,0 +1,108 @@
+//! TLS towards clients: one configuration per listener, exchanged whole when files or settings change.
+//!
+//! Always true: a reload either replaces everything or changes nothing. Tickets stay valid over a reload, so that clients
+//! resume; the ticket key never leaves the process. Kernel-side or plaintext key material is never written anywhere.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::server::ProducesTickets;
+use rustls::version::{TLS12, TLS13};
+
+use super::certificates::{CertificateError, Certificates};
+use crate::config::settings::{Tls, TlsVersion};
+
+/// HTTP/2 in ALPN.
+pub const ALPN_H2: &[u8] = b"h2";
+/// HTTP/1.1 in ALPN.
+pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// Why TLS can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate, key or CA file.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The library refuses the combination.
+    #[error("tls settings were rejected: {0}")]
+    Rejected(#[from] rustls::Error),
+    /// No root certificate could be found in the system's store.
+    #[error("the system has no root certificates")]
+    NoRoots,
+    /// A host name that can't be verified.
+    #[error("{0:?} is not a server name")]
+    ServerName(String),
+}
+
+/// A listener's TLS, reloadable.
+pub struct ServerTls {
+    current: ArcSwap<Current>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// One consistent set.
+struct Current {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+}
+
+impl ServerTls {
+    /// Reads everything the settings name.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the first file or setting that can't be used.
+    pub fn load(settings: &Tls) -> Result<Self, TlsError> {
+        let tickets = Ticketer::new()?;
+        let current = ArcSwap::from_pointee(build(settings, &tickets)?);
+        Ok(Self { current, tickets })
+    }
+
+    /// Reads everything again and swaps it in if all of it is good; handshakes under way are not touched.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the old configuration then stays.
+    pub fn reload(&self, settings: &Tls) -> Result<(), TlsError> {
+        self.current
+            .store(Arc::new(build(settings, &self.tickets)?));
+        Ok(())
+    }
+
+    /// The configuration for the next handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().config)
+    }
+
+    /// Name and end of validity (Unix seconds) of every certificate.
+    pub fn expiries(&self) -> Vec<(String, i64)> {
+        self.current
+            .load()
+            .certificates
+            .iter()
+            .map(|certificate| (certificate.name.clone(), certificate.not_after))
+            .collect()
+    }
+}
+
+fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let certificates = Arc::new(Certificates::read(&settings.certificates, &provider)?);
+    let versions: &[_] = match settings.minimum_version {
+        TlsVersion::V1_2 => &[&TLS13, &TLS12],
+        TlsVersion::V1_3 => &[&TLS13],
+    };
+    let resolver: Arc<Certificates> = Arc::clone(&certificates);
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
+    config.ticketer = Arc::clone(tickets);
+    // One ticket is enough to resume, and each costs a record per handshake.
+    config.send_tls13_tickets = 1;
+    Ok(Current {
+        config: Arc::new(config),
+        certificates,
+    })
+}

@@ -1,0 +1,168 @@
+//! One request and its response, counted and logged once, when both are over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Method, StatusCode, Uri};
+use http_body::{Frame, SizeHint};
+
+use super::site::Local;
+use crate::gate::authorize::Permit;
+use crate::gate::cache::CacheResult;
+use crate::model::clock::Now;
+use crate::net::http::{Body, BodyError, Head, Peer, Response};
+use crate::telemetry::access::Record;
+
+/// What a client that left before its answer began is logged with, as nginx does.
+const CLIENT_CLOSED: u16 = 499;
+
+/// Everything known of one request. Its end is its drop: when the response's body was sent, or the client went away.
+pub struct Exchange {
+    /// When the head had arrived.
+    pub started: Now,
+    /// The request's name.
+    pub request_id: HeaderValue,
+    /// The proof it was forwarded on; `None` when it was refused.
+    pub permit: Option<Permit>,
+    /// The label of its refusal or failure.
+    pub refusal: Option<&'static str>,
+    /// Where it goes in logs.
+    local: Arc<Local>,
+    peer: Arc<Peer>,
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    status: Option<StatusCode>,
+    bytes: u64,
+}
+
+/// A response body that ends its exchange.
+struct Recorded {
+    body: Body,
+    exchange: Exchange,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// Begins one.
+    pub fn begin(
+        head: &Head,
+        peer: &Arc<Peer>,
+        request_id: HeaderValue,
+        local: Arc<Local>,
+        started: Now,
+    ) -> Self {
+        local.shared.metrics.in_flight().inc();
+        Self {
+            started,
+            request_id,
+            permit: None,
+            refusal: None,
+            local,
+            peer: Arc::clone(peer),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(HOST).cloned(),
+            status: None,
+            bytes: 0,
+        }
+    }
+
+    /// Ties the response to the exchange: it is over when the body is.
+    pub fn answer(mut self, response: Response) -> Response {
+        self.status = Some(response.status());
+        response.map(|body| {
+            Body::stream(Recorded {
+                body,
+                exchange: self,
+            })
+        })
+    }
+
+    fn record(&self, now: Now) {
+        let duration = now.mono.saturating_sub(self.started.mono);
+        let permit = self.permit.as_ref();
+        let route = permit.map(Permit::route);
+        let status = self.status.map_or(CLIENT_CLOSED, |status| status.as_u16());
+        let site = &self.local.site;
+        site.metrics.route(route.map(|route| route.index)).count(
+            &self.method,
+            self.status.unwrap_or(StatusCode::BAD_REQUEST),
+            duration.as_secs_f64(),
+        );
+        let identity = permit.and_then(Permit::entry).map(|entry| &entry.identity);
+        let host = match permit {
+            Some(permit) => permit.host(),
+            None => self.asked_host(),
+        };
+        let upstream = route.and_then(|route| site.upstreams.get(route.upstream));
+        self.local.shared.log.record(&Record {
+            time: now,
+            duration,
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            client_ip: self.peer.client_ip,
+            method: self.method.as_str(),
+            host,
+            path: self.uri.path(),
+            status,
+            bytes: self.bytes,
+            route: route.map_or("", |route| route.name.as_str()),
+            username: identity.map(|identity| identity.username.as_str()),
+            realm: identity.map(|identity| identity.realm.name.as_str()),
+            api_key_id: identity
+                .and_then(|identity| identity.api_key.as_ref())
+                .map(|key| key.id.as_str()),
+            scheme: permit.and_then(Permit::scheme).map(|scheme| scheme.label()),
+            cache: permit.map_or(CacheResult::Bypass, Permit::cache).label(),
+            refusal: self.refusal,
+            upstream: upstream.map(|upstream| upstream.name()),
+        });
+    }
+
+    fn asked_host(&self) -> &str {
+        self.uri
+            .host()
+            .or_else(|| self.host.as_ref()?.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.local.shared.metrics.in_flight().dec();
+        self.record(self.local.shared.clock.now());
+    }
+}
+
+// === impl Recorded ===
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.exchange.bytes += data.len() as u64;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

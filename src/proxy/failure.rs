@@ -1,0 +1,61 @@
+//! Every way a permitted request can fail behind Sidegate.
+
+use std::time::Duration;
+
+use crate::net::connect::ConnectError;
+
+/// Why no response of the upstream can be given.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No connection. 502, or 504 when it took too long.
+    #[error("upstream can't be reached: {0}")]
+    Connect(#[from] ConnectError),
+    /// No response head in time. 504
+    #[error("upstream did not answer within {}s", .0.as_secs_f32())]
+    ResponseTimeout(Duration),
+    /// The connection ended before a response head. 502
+    #[error("upstream closed the connection: {0}")]
+    Closed(#[source] hyper::Error),
+    /// Something that isn't HTTP. 502
+    #[error("upstream does not speak http: {0}")]
+    Protocol(#[source] hyper::Error),
+    /// `101` that isn't the WebSocket handshake asked for. 502
+    #[error("upstream switched protocols wrongly")]
+    Upgrade,
+    /// The client's request body broke off. 400, never seen by anybody
+    #[error("request body broke off")]
+    RequestBody,
+    /// The client's request body stood still. 408
+    #[error("request body stood still")]
+    RequestBodyStalled,
+}
+
+impl Failure {
+    /// Every label [`Failure::cause`] can return, to pre-create metric series.
+    pub const CAUSES: [&'static str; 9] = [
+        "connect",
+        "connect_timeout",
+        "tls",
+        "response_timeout",
+        "closed",
+        "protocol",
+        "upgrade",
+        "request_body",
+        "request_body_stalled",
+    ];
+
+    /// The label in logs and metrics; a closed set.
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Connect(ConnectError::Io(_)) => "connect",
+            Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
+            Self::Connect(ConnectError::Tls(_) | ConnectError::NoHttp2) => "tls",
+            Self::ResponseTimeout(_) => "response_timeout",
+            Self::Closed(_) => "closed",
+            Self::Protocol(_) => "protocol",
+            Self::Upgrade => "upgrade",
+            Self::RequestBody => "request_body",
+            Self::RequestBodyStalled => "request_body_stalled",
+        }
+    }
+}

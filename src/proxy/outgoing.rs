@@ -1,0 +1,142 @@
+//! A request on its way to an upstream, and what is left of it when it got no response.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Method, Uri, Version};
+
+use super::connection::Upload;
+use super::failure::Failure;
+use crate::net::http::{Body, Head};
+
+/// What is sent, and what is needed to send it again.
+pub struct Outgoing {
+    /// The request, in the form of the protocol it is sent in.
+    pub request: http::Request<Body>,
+    /// What stays here while the request travels.
+    pub rest: Rest,
+}
+
+/// The parts of an [`Outgoing`] that aren't sent.
+pub struct Rest {
+    /// Turns true at the end of a streaming body.
+    pub uploaded: Option<Arc<AtomicBool>>,
+    /// The target in origin form.
+    target: Uri,
+    /// The `Host` it came with.
+    host: Option<HeaderValue>,
+}
+
+/// A request that got no response.
+pub struct Lost {
+    /// Why.
+    pub failure: Failure,
+    /// It was lost because a kept-alive connection turned out to be closed.
+    pub reused: bool,
+    /// The request, when not a byte of it was sent.
+    pub unsent: Option<Outgoing>,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// From a judged head whose target is in origin form.
+    pub fn new(mut head: Head, body: Body) -> Self {
+        head.version = Version::HTTP_11;
+        let target = head.uri.clone();
+        let host = head.headers.get(HOST).cloned();
+        let (body, uploaded) = match body {
+            Body::Empty | Body::Full(_) => (body, None),
+            Body::Incoming(_) | Body::Boxed(_) => {
+                let (upload, done) = Upload::new(body);
+                (Body::stream(upload), Some(done))
+            }
+        };
+        Self {
+            request: http::Request::from_parts(head, body),
+            rest: Rest {
+                uploaded,
+                target,
+                host,
+            },
+        }
+    }
+
+    /// A copy, when sending it twice can't change anything twice (RFC 9110 §9.2.2): idempotent and without body.
+    pub fn spare(&self) -> Option<Self> {
+        let again = matches!(
+            *self.request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        ) && matches!(self.request.body(), Body::Empty);
+        again.then(|| {
+            let mut request = http::Request::new(Body::Empty);
+            request.method_mut().clone_from(self.request.method());
+            request.uri_mut().clone_from(&self.rest.target);
+            request.headers_mut().clone_from(self.request.headers());
+            Self {
+                request,
+                rest: Rest {
+                    uploaded: None,
+                    target: self.rest.target.clone(),
+                    host: self.rest.host.clone(),
+                },
+            }
+        })
+    }
+
+    /// Puts scheme and authority into the target, where HTTP/2 has them (RFC 9113 §8.3.1), in place of `Host`.
+    ///
+    /// The authority is `own` if given, else the client's, else `fallback`.
+    pub fn make_http2(
+        &mut self,
+        scheme: &Scheme,
+        own: Option<&HeaderValue>,
+        fallback: &HeaderValue,
+    ) {
+        let authority = [own.or(self.rest.host.as_ref()), Some(fallback)]
+            .into_iter()
+            .flatten()
+            .find_map(|value| Authority::try_from(value.as_bytes()).ok());
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(scheme.clone());
+        parts.authority = authority;
+        parts.path_and_query = self.rest.target.path_and_query().cloned();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *self.request.uri_mut() = uri;
+        }
+        *self.request.version_mut() = Version::HTTP_2;
+        self.request.headers_mut().remove(HOST);
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    /// Makes the request whole again, in origin form.
+    pub fn with(self, mut request: http::Request<Body>) -> Outgoing {
+        request.uri_mut().clone_from(&self.target);
+        *request.version_mut() = Version::HTTP_11;
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        Outgoing {
+            request,
+            rest: self,
+        }
+    }
+}
+
+// === impl Lost ===
+
+impl Lost {
+    /// Lost before there was a connection to send it on.
+    pub fn before(failure: Failure, outgoing: Outgoing) -> Box<Self> {
+        Box::new(Self {
+            failure,
+            reused: false,
+            unsent: Some(outgoing),
+        })
+    }
+}

@@ -1,0 +1,421 @@
+//! The one place where a refusal or a failure becomes a response.
+//!
+//! Every such response carries `x-sidegate-refusal`, so that nobody mistakes it for the application's own, and the request's id.
+//! The body is what the client can read: RFC 9457 problem details, Elasticsearch's envelope, or a small page.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::rewrite::{X_REQUEST_ID, X_SIDEGATE_REFUSAL};
+use crate::gate::refusal::Refusal;
+use crate::net::connect::ConnectError;
+use crate::net::http::{Body, Response};
+use crate::wire::error::ErrorEnvelope;
+
+/// The methods a route can take at all.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// One challenge per scheme, in a line of its own: several clients only read the first challenge of a line.
+const CHALLENGES: [&str; 3] = [
+    "Basic realm=\"sidegate\", charset=\"UTF-8\"",
+    "Bearer realm=\"sidegate\"",
+    "ApiKey",
+];
+
+/// Why a request gets no response of the application's.
+#[derive(Debug)]
+pub enum Denial {
+    /// The gate said no.
+    Refused(Refusal),
+    /// Permitted, but the upstream gave nothing.
+    Failed(Failure),
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for Denial {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What kind of body the client can read, from its `Accept`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// `application/problem+json`, also for those who say nothing.
+    Problem,
+    /// Elasticsearch's vendored type, with the version asked for.
+    Elasticsearch(Option<u8>),
+    /// A page for people.
+    Page,
+}
+
+impl Wants {
+    /// Reads `Accept`. Elasticsearch's type counts wherever it stands; a page only if asked for before any JSON.
+    pub fn of(headers: &HeaderMap) -> Self {
+        for line in headers.get_all(ACCEPT) {
+            let Ok(line) = line.to_str() else { continue };
+            for kind in line.split(',').map(str::trim) {
+                let (kind, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+                match kind.trim().to_ascii_lowercase().as_str() {
+                    "application/vnd.elasticsearch+json" => {
+                        let version = parameters.trim().strip_prefix("compatible-with=");
+                        return Self::Elasticsearch(version.and_then(|text| text.parse().ok()));
+                    }
+                    "text/html" | "application/xhtml+xml" => return Self::Page,
+                    "application/json" | "application/problem+json" => return Self::Problem,
+                    _ => {}
+                }
+            }
+        }
+        Self::Problem
+    }
+}
+
+/// Makes the response. `explain`: a 403 names what is missing.
+pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, explain: bool) -> Response {
+    let status = status(denial);
+    let told = Told {
+        status,
+        reason: denial.reason(),
+        detail: denial.public(),
+        missing: match denial {
+            Denial::Refused(Refusal::Forbidden { missing, .. }) if explain => missing,
+            _ => &[],
+        },
+        id: id.to_str().unwrap_or_default(),
+    };
+    let (kind, body) = match wants {
+        Wants::Problem => (
+            HeaderValue::from_static("application/problem+json"),
+            told.problem(),
+        ),
+        Wants::Elasticsearch(version) => (elasticsearch_type(version), told.envelope()),
+        Wants::Page => (
+            HeaderValue::from_static("text/html; charset=utf-8"),
+            told.page(),
+        ),
+    };
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_SIDEGATE_REFUSAL, HeaderValue::from_static(told.reason));
+    headers.insert(X_REQUEST_ID, id.clone());
+    if status == StatusCode::UNAUTHORIZED {
+        for challenge in CHALLENGES {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
+    }
+    if let Some(after) = retry_after(denial) {
+        // Whole seconds, rounded up: zero would invite a stampede.
+        headers.insert(
+            RETRY_AFTER,
+            HeaderValue::from(after.as_millis().div_ceil(1000).clamp(1, 86_400) as u64),
+        );
+    }
+    response
+}
+
+/// The status of each denial.
+const fn status(denial: &Denial) -> StatusCode {
+    match denial {
+        Denial::Refused(refusal) => match refusal {
+            Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NoRoute => StatusCode::NOT_FOUND,
+            Refusal::NoCredential
+            | Refusal::MalformedCredential { .. }
+            | Refusal::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Refusal::Forbidden { .. } | Refusal::UpgradeNotAllowed => StatusCode::FORBIDDEN,
+            Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::AuthorityUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        Denial::Failed(failure) => match failure {
+            Failure::Connect(ConnectError::Timeout(_)) | Failure::ResponseTimeout(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Failure::Connect(_)
+            | Failure::Closed(_)
+            | Failure::Protocol(_)
+            | Failure::Upgrade => StatusCode::BAD_GATEWAY,
+            Failure::RequestBody => StatusCode::BAD_REQUEST,
+            Failure::RequestBodyStalled => StatusCode::REQUEST_TIMEOUT,
+        },
+    }
+}
+
+fn retry_after(denial: &Denial) -> Option<Duration> {
+    match denial {
+        Denial::Refused(
+            Refusal::TooManyFailures { retry_after, .. }
+            | Refusal::AuthorityUnavailable { retry_after, .. },
+        ) => Some(*retry_after),
+        Denial::Refused(_) | Denial::Failed(_) => None,
+    }
+}
+
+fn elasticsearch_type(version: Option<u8>) -> HeaderValue {
+    match version {
+        Some(7) => HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=7"),
+        Some(9) => HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=9"),
+        _ => HeaderValue::from_static("application/vnd.elasticsearch+json;compatible-with=8"),
+    }
+}
+
+impl Denial {
+    /// The label in header, logs and metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.reason(),
+            Self::Failed(failure) => match failure.cause().as_bytes() {
+                b"connect" => "upstream_connect",
+                b"connect_timeout" => "upstream_connect_timeout",
+                b"tls" => "upstream_tls",
+                b"response_timeout" => "upstream_response_timeout",
+                b"closed" => "upstream_closed",
+                b"protocol" => "upstream_protocol",
+                b"upgrade" => "upstream_upgrade",
+                b"request_body_stalled" => "request_body_stalled",
+                _ => "request_body",
+            },
+        }
+    }
+
+    const fn public(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.public(),
+            Self::Failed(Failure::RequestBody | Failure::RequestBodyStalled) => {
+                "The request body did not arrive."
+            }
+            Self::Failed(
+                Failure::ResponseTimeout(_) | Failure::Connect(ConnectError::Timeout(_)),
+            ) => "The application did not answer in time.",
+            Self::Failed(_) => "The application can't be reached.",
+        }
+    }
+}
+
+/// What the client is told, before it has a form.
+struct Told<'d> {
+    status: StatusCode,
+    reason: &'static str,
+    detail: &'static str,
+    missing: &'d [String],
+    id: &'d str,
+}
+
+impl Told<'_> {
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Refused")
+    }
+
+    fn problem(&self) -> String {
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "reason": self.reason,
+            "request_id": self.id,
+        });
+        if !self.missing.is_empty() {
+            problem["missing"] = json!(self.missing);
+        }
+        problem.to_string()
+    }
+
+    fn envelope(&self) -> String {
+        let kind = match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "security_exception",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable_shards_exception",
+            _ => "status_exception",
+        };
+        let mut reason = self.detail.to_owned();
+        if !self.missing.is_empty() {
+            reason = format!("{reason} Missing: {}", self.missing.join(", "));
+        }
+        serde_json::to_string(&ErrorEnvelope::new(self.status.as_u16(), kind, &reason))
+            .unwrap_or_default()
+    }
+
+    fn page(&self) -> String {
+        let missing: String = self
+            .missing
+            .iter()
+            .map(|missing| format!("<li><code>{}</code></li>", escape(missing)))
+            .collect();
+        format!(
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\"><title>{status} {title}</title>\
+             <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
+             color-scheme:light dark}}small{{opacity:.6}}</style></head>\
+             <body><h1>{title}</h1><p>{detail}</p><ul>{missing}</ul>\
+             <p><small>{status} · {reason} · request {id} · Sidegate</small></p></body></html>\n",
+            status = self.status.as_u16(),
+            title = self.title(),
+            detail = escape(self.detail),
+            reason = self.reason,
+            id = escape(self.id),
+        )
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::refusal::Ambiguity;
+    use crate::model::credential::Scheme;
+
+    fn wants(accept: &str) -> Wants {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, accept.parse().unwrap());
+        Wants::of(&headers)
+    }
+
+    async fn told(denial: Denial, wants: Wants, explain: bool) -> (http::response::Parts, String) {
+        let id = HeaderValue::from_static("id-1");
+        let (parts, body) = respond(&denial, wants, &id, explain).into_parts();
+        let body = body.collect_up_to(10_000).await.unwrap();
+        (parts, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn forbidden() -> Denial {
+        Denial::Refused(Refusal::Forbidden {
+            username: "bob".into(),
+            missing: vec!["application:shop:<read>@*".into()],
+        })
+    }
+
+    #[test]
+    fn accept_chooses_the_form() {
+        assert_eq!(wants("*/*"), Wants::Problem);
+        assert_eq!(wants("application/json, text/html"), Wants::Problem);
+        assert_eq!(
+            wants("text/html,application/xhtml+xml,*/*;q=0.8"),
+            Wants::Page
+        );
+        assert_eq!(
+            wants("application/vnd.elasticsearch+json;compatible-with=9"),
+            Wants::Elasticsearch(Some(9))
+        );
+        assert_eq!(
+            wants("application/vnd.elasticsearch+json; compatible-with=8"),
+            Wants::Elasticsearch(Some(8))
+        );
+        assert_eq!(Wants::of(&HeaderMap::new()), Wants::Problem);
+    }
+
+    #[tokio::test]
+    async fn a_401_lists_every_challenge_and_says_sidegate_answered() {
+        let (parts, body) = told(Refusal::NoCredential.into(), Wants::Problem, false).await;
+        assert_eq!(parts.status, 401);
+        let challenges: Vec<_> = parts.headers.get_all(WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(challenges, CHALLENGES);
+        assert_eq!(parts.headers["x-sidegate-refusal"], "no_credential");
+        assert_eq!(parts.headers["cache-control"], "no-store");
+        assert_eq!(parts.headers["x-request-id"], "id-1");
+        assert_eq!(
+            body,
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"A credential is required.","reason":"no_credential","request_id":"id-1"}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn missing_privileges_are_named_only_when_asked_to() {
+        for wants in [Wants::Problem, Wants::Elasticsearch(None), Wants::Page] {
+            let (parts, body) = told(forbidden(), wants, false).await;
+            assert_eq!(parts.status, 403);
+            assert!(!body.contains("shop") && !body.contains("bob"), "{body}");
+            let (_, body) = told(forbidden(), wants, true).await;
+            assert!(body.contains("shop") && !body.contains("bob"), "{body}");
+            if wants == Wants::Page {
+                assert!(body.contains("&lt;read&gt;"), "{body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn elasticsearchs_clients_get_their_envelope() {
+        let denial = Denial::Refused(Refusal::Unauthenticated {
+            scheme: Scheme::Basic,
+        });
+        let (parts, body) = told(denial, Wants::Elasticsearch(Some(9)), false).await;
+        assert_eq!(
+            parts.headers[CONTENT_TYPE],
+            "application/vnd.elasticsearch+json;compatible-with=9"
+        );
+        let envelope: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(envelope["error"]["type"], "security_exception");
+        assert_eq!(envelope["status"], 401);
+    }
+
+    #[tokio::test]
+    async fn trouble_says_when_to_come_back() {
+        let trouble = Denial::Refused(Refusal::AuthorityUnavailable {
+            cause: "timeout",
+            retry_after: Duration::from_millis(1500),
+        });
+        let (parts, _) = told(trouble, Wants::Problem, false).await;
+        assert_eq!((parts.status, &parts.headers[RETRY_AFTER]), (503_u16.try_into().unwrap(), &HeaderValue::from(2)));
+        let flood = Denial::Refused(Refusal::TooManyFailures {
+            by: "address",
+            retry_after: Duration::ZERO,
+        });
+        let (parts, _) = told(flood, Wants::Problem, false).await;
+        assert_eq!(parts.status, 429);
+        assert_eq!(parts.headers[RETRY_AFTER], "1");
+    }
+
+    #[tokio::test]
+    async fn failures_of_the_upstream_are_502_or_504() {
+        let timeout = Failure::ResponseTimeout(Duration::from_secs(1));
+        let (parts, _) = told(timeout.into(), Wants::Problem, false).await;
+        assert_eq!(parts.status, 504);
+        assert_eq!(
+            parts.headers["x-sidegate-refusal"],
+            "upstream_response_timeout"
+        );
+        let refused = ConnectError::Io(std::io::ErrorKind::ConnectionRefused.into());
+        let (parts, body) = told(Failure::Connect(refused).into(), Wants::Problem, false).await;
+        assert_eq!(parts.status, 502);
+        assert!(!body.contains("refused"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_method_not_allowed_says_which_are() {
+        let (parts, _) = told(Refusal::MethodNotAllowed.into(), Wants::Problem, false).await;
+        assert_eq!(parts.status, 405);
+        assert!(parts.headers.contains_key(ALLOW));
+        let ambiguous = Refusal::Ambiguous(Ambiguity::Path).into();
+        assert_eq!(told(ambiguous, Wants::Problem, false).await.0.status, 400);
+    }
+}

@@ -1,0 +1,426 @@
+//! One application behind Sidegate: choosing an address, keeping connections, trying again where that is safe.
+//!
+//! Tried again: a request not a byte of which was sent; and one that can't change anything twice (idempotent, without body)
+//! when a kept-alive connection turned out to be closed. Never a request whose response was begun or timed out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::HOST;
+use http::uri::Scheme;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tracing::{debug, warn};
+
+use super::connection::{Connection, Unanswered, classify};
+use super::failure::Failure;
+use super::metrics::UpstreamMetrics;
+use super::outgoing::{Lost, Outgoing};
+use super::pool::Pool;
+use super::reply::reply;
+use crate::config::settings::{self, UpstreamHost, UpstreamProtocol, UpstreamUrl};
+use crate::model::clock::{Clock, Now};
+use crate::net::connect::{ConnectError, Connector, Stream};
+use crate::net::http::{Body, Head};
+use crate::net::steady::Steady;
+use crate::net::tls::TlsError;
+
+/// How often a silent HTTP/2 upstream is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// An upstream as all workers share it. Nothing in it is written per request unless an address fails.
+pub struct Upstream {
+    name: Arc<str>,
+    addresses: Box<[Address]>,
+    connector: Connector,
+    protocol: UpstreamProtocol,
+    host: UpstreamHost,
+    response_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    max_idle: usize,
+    pool_idle_timeout: Duration,
+    retries: u32,
+    unhealthy_after: u32,
+    unhealthy_for: Duration,
+    metrics: UpstreamMetrics,
+}
+
+struct Address {
+    url: UpstreamUrl,
+    scheme: Scheme,
+    authority: HeaderValue,
+    failures: AtomicU32,
+    /// Monotonic milliseconds until which it is left alone.
+    rests_until: AtomicU64,
+}
+
+/// One worker's connections to an upstream.
+pub struct Pools {
+    pools: Box<[Arc<Pool>]>,
+    turn: AtomicUsize,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// From checked settings; reads TLS files.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file or host that can't be used.
+    pub fn new(
+        settings: &settings::Upstream,
+        metrics: UpstreamMetrics,
+    ) -> Result<Self, TlsError> {
+        Ok(Self {
+            name: settings.name.as_str().into(),
+            addresses: settings.urls.iter().map(Address::new).collect(),
+            connector: Connector::new(settings)?,
+            protocol: settings.protocol,
+            host: settings.host,
+            response_timeout: settings.response_timeout,
+            idle_timeout: settings.idle_timeout,
+            max_idle: settings.max_idle,
+            pool_idle_timeout: settings.pool_idle_timeout,
+            retries: settings.retries,
+            unhealthy_after: settings.unhealthy_after.max(1),
+            unhealthy_for: settings.unhealthy_for,
+            metrics,
+        })
+    }
+
+    /// Its name in routes, logs and metrics.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its handles.
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
+    }
+
+    /// Whether HTTP/2 is spoken to it.
+    pub fn speaks_http2(&self) -> bool {
+        self.protocol == UpstreamProtocol::Http2
+    }
+
+    /// Time a body or tunnel may stand still.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    /// Time to a response's head.
+    pub fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
+    /// Empty pools for one worker.
+    pub fn pools(&self) -> Pools {
+        let pool = |_: &Address| Arc::new(Pool::new(self.max_idle, self.pool_idle_timeout));
+        Pools {
+            pools: self.addresses.iter().map(pool).collect(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sends a request and gives the response as soon as its head is there. The request's target is in origin form.
+    ///
+    /// # Errors
+    /// [`Failure`] when no address gave a response.
+    pub async fn send(
+        &self,
+        pools: &Pools,
+        head: Head,
+        body: Body,
+        clock: &Clock,
+        started: Now,
+    ) -> Result<http::Response<Body>, Failure> {
+        let mut outgoing = Outgoing::new(head, body);
+        let mut left = self.retries;
+        let mut fresh = false;
+        loop {
+            let index = self.choose(pools, started);
+            let spare = if left > 0 { outgoing.spare() } else { None };
+            let sent = if self.speaks_http2() {
+                self.send_http2(index, pools, outgoing, fresh, started)
+                    .await
+            } else {
+                self.send_http1(index, pools, outgoing, fresh, clock, started)
+                    .await
+            };
+            let lost = match sent {
+                Ok(response) => return Ok(self.watched(response)),
+                Err(lost) => lost,
+            };
+            let Lost {
+                failure,
+                reused,
+                unsent,
+            } = *lost;
+            // A kept-alive connection that was closed meanwhile says nothing about the upstream, so it costs no retry.
+            let free = reused && !fresh && unsent.is_some();
+            outgoing = match unsent.or(spare.filter(|_| reused)) {
+                Some(again) if free || left > 0 => again,
+                _ => return Err(failure),
+            };
+            debug!(upstream = %self.name, %failure, "request is sent again");
+            if !free {
+                left -= 1;
+            }
+            fresh = true;
+        }
+    }
+
+    /// Dials one address for a connection of its own, outside the pools.
+    ///
+    /// # Errors
+    /// [`ConnectError`], after every address that doesn't rest was tried once.
+    pub async fn dial(&self, pools: &Pools, now: Now) -> Result<Stream, ConnectError> {
+        let mut left = self.addresses.len();
+        loop {
+            match self.dial_address(self.choose(pools, now), now).await {
+                Err(_) if left > 1 => left -= 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// The `Host` for requests over a connection of its own.
+    pub fn host_header(&self) -> Option<HeaderValue> {
+        match self.host {
+            UpstreamHost::Preserve => None,
+            UpstreamHost::Upstream => {
+                self.addresses.first().map(|address| address.authority.clone())
+            }
+        }
+    }
+
+    async fn dial_address(&self, index: usize, now: Now) -> Result<Stream, ConnectError> {
+        let address = &self.addresses[index];
+        // Boxed: dialling is rare, and its state would otherwise be part of every request's.
+        let result = Box::pin(self.connector.connect(&address.url)).await;
+        match &result {
+            Ok(_) => address.failures.store(0, Ordering::Relaxed),
+            Err(error) => {
+                let failures = address.failures.fetch_add(1, Ordering::Relaxed) + 1;
+                if failures >= self.unhealthy_after {
+                    address.rest(now.mono.saturating_add(self.unhealthy_for));
+                    warn!(upstream = %self.name, address = %address.name(), %error, failures, "upstream address rests");
+                }
+            }
+        }
+        result
+    }
+
+    /// Round robin over the addresses that don't rest; over all of them when all do, since refusing would help nobody.
+    fn choose(&self, pools: &Pools, now: Now) -> usize {
+        let count = self.addresses.len();
+        if count == 1 {
+            return 0;
+        }
+        let turn = pools.turn.fetch_add(1, Ordering::Relaxed);
+        (0..count)
+            .map(|offset| turn.wrapping_add(offset) % count)
+            .find(|index| !self.addresses[*index].rests(now))
+            .unwrap_or(turn % count)
+    }
+
+    async fn send_http1(
+        &self,
+        index: usize,
+        pools: &Pools,
+        mut outgoing: Outgoing,
+        fresh: bool,
+        clock: &Clock,
+        started: Now,
+    ) -> Result<http::Response<Body>, Box<Lost>> {
+        let pool = &pools.pools[index];
+        let pooled = if fresh { None } else { pool.take(started) };
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => {
+                let opened = match self.dial_address(index, started).await {
+                    Ok(stream) => Connection::open(stream, self.response_timeout).await,
+                    Err(error) => Err(error.into()),
+                };
+                match opened {
+                    Ok(connection) => connection,
+                    Err(failure) => return Err(Lost::before(failure, outgoing)),
+                }
+            }
+        };
+        if self.host == UpstreamHost::Upstream {
+            let authority = self.addresses[index].authority.clone();
+            outgoing.request.headers_mut().insert(HOST, authority);
+        }
+        let reused = connection.reused;
+        let sent = connection
+            .send(
+                outgoing.request,
+                outgoing.rest.uploaded.as_deref(),
+                self.response_timeout,
+                clock,
+                started,
+            )
+            .await;
+        match sent {
+            Ok(response) => Ok(response.map(|incoming| reply(incoming, connection, pool))),
+            Err(unanswered) => {
+                let Unanswered { failure, unsent } = *unanswered;
+                let unsent = unsent.map(|request| outgoing.rest.with(request));
+                let reused = reused && matches!(failure, Failure::Closed(_));
+                Err(Box::new(Lost {
+                    failure,
+                    reused,
+                    unsent,
+                }))
+            }
+        }
+    }
+
+    async fn send_http2(
+        &self,
+        index: usize,
+        pools: &Pools,
+        mut outgoing: Outgoing,
+        fresh: bool,
+        started: Now,
+    ) -> Result<http::Response<Body>, Box<Lost>> {
+        let pool = &pools.pools[index];
+        let shared = if fresh { None } else { pool.shared() };
+        let reused = shared.is_some();
+        let mut sender = match shared {
+            Some(sender) => sender,
+            None => match self.open_http2(index, started).await {
+                Ok(sender) => {
+                    pool.share(sender.clone());
+                    sender
+                }
+                Err(failure) => return Err(Lost::before(failure, outgoing)),
+            },
+        };
+        let address = &self.addresses[index];
+        let own = (self.host == UpstreamHost::Upstream).then_some(&address.authority);
+        outgoing.make_http2(&address.scheme, own, &address.authority);
+        let answer = sender.try_send_request(outgoing.request);
+        let mut error = match tokio::time::timeout(self.response_timeout, answer).await {
+            Ok(Ok(response)) => return Ok(response.map(Body::from)),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => {
+                return Err(Box::new(Lost {
+                    failure: Failure::ResponseTimeout(self.response_timeout),
+                    reused: false,
+                    unsent: None,
+                }));
+            }
+        };
+        let unsent = error
+            .take_message()
+            .map(|request| outgoing.rest.with(request));
+        let failure = classify(error.into_error());
+        Err(Box::new(Lost {
+            reused: reused && matches!(failure, Failure::Closed(_)),
+            failure,
+            unsent,
+        }))
+    }
+
+    async fn open_http2(
+        &self,
+        index: usize,
+        now: Now,
+    ) -> Result<http2::SendRequest<Body>, Failure> {
+        let stream = self.dial_address(index, now).await?;
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_reset_streams(64)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Failure::Closed)?;
+        let name = Arc::clone(&self.name);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(upstream = %name, %error, "http/2 connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// Puts the idle time-out on a response's body.
+    fn watched(&self, response: http::Response<Body>) -> http::Response<Body> {
+        match self.idle_timeout {
+            Some(limit) => response.map(|body| match body {
+                Body::Empty | Body::Full(_) => body,
+                Body::Incoming(_) | Body::Boxed(_) => Body::stream(Steady::new(body, limit)),
+            }),
+            None => response,
+        }
+    }
+}
+
+// === impl Address ===
+
+impl Address {
+    fn new(url: &UpstreamUrl) -> Self {
+        let (scheme, authority) = match url {
+            UpstreamUrl::Unix(_) => (Scheme::HTTP, "localhost".to_owned()),
+            UpstreamUrl::Tcp { tls, host, port } => {
+                let host = if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    host.clone()
+                };
+                let default = if *tls { 443 } else { 80 };
+                let authority = if *port == default {
+                    host
+                } else {
+                    format!("{host}:{port}")
+                };
+                (if *tls { Scheme::HTTPS } else { Scheme::HTTP }, authority)
+            }
+        };
+        Self {
+            url: url.clone(),
+            scheme,
+            authority: HeaderValue::try_from(authority)
+                .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            failures: AtomicU32::new(0),
+            rests_until: AtomicU64::new(0),
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.url {
+            UpstreamUrl::Unix(path) => format!("unix:{}", path.display()),
+            UpstreamUrl::Tcp { host, port, .. } => format!("{host}:{port}"),
+        }
+    }
+
+    fn rests(&self, now: Now) -> bool {
+        now.mono < Duration::from_millis(self.rests_until.load(Ordering::Relaxed))
+    }
+
+    fn rest(&self, until: Duration) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.rests_until.store(until, Ordering::Relaxed);
+    }
+}
+
+// === impl Pools ===
+
+impl Pools {
+    /// Drops connections that have been idle for too long.
+    pub fn reap(&self, now: Now) {
+        for pool in &self.pools {
+            pool.reap(now);
+        }
+    }
+
+    /// How many connections are idle.
+    pub fn idle(&self) -> usize {
+        self.pools.iter().map(|pool| pool.idle()).sum()
+    }
+}
