@@ -154,3 +154,45 @@ impl<'a, T> Draft<'a, T> {
         self.settled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(draft: &Draft<'_, u32>) -> Vec<(String, u32)> {
+        let mut rows: Vec<_> = draft
+            .select(|_, row| *row < 100)
+            .into_iter()
+            .map(|(key, row)| (key, *row))
+            .collect();
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn a_draft_shows_what_was_kept_and_forgets_what_was_discarded() {
+        let rows = [("a", 1), ("b", 2), ("c", 500)];
+        let rows = rows.map(|(key, row)| (key.to_owned(), Arc::new(row)));
+        let table = Table::of(BTreeMap::from(rows));
+        let mut draft = Draft::new(&table);
+        assert!(!draft.put("a", 10));
+        assert!(draft.put("d", 4));
+        assert!(draft.remove("b"));
+        assert!(!draft.remove("b"));
+        draft.keep();
+        draft.put("a", 700);
+        draft.remove("d");
+        assert_eq!(keys(&draft), []);
+        draft.discard();
+        let expected = [("a".to_owned(), 10), ("d".to_owned(), 4)];
+        assert_eq!(keys(&draft), expected);
+        assert_eq!(table.find("a").as_deref(), Some(&1), "not yet visible");
+
+        let changes = draft.into_settled();
+        let before = table.revision();
+        table.apply(changes);
+        assert_ne!(table.revision(), before);
+        assert_eq!(table.find("b"), None);
+        assert_eq!(keys(&Draft::new(&table)), expected);
+    }
+}

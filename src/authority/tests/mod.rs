@@ -1,8 +1,8 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
 mod api_keys;
-mod common;
 mod durability;
+mod every_endpoint;
 mod privileges;
 mod roles;
 mod tokens;
