@@ -11,7 +11,6 @@ mod running;
 mod serving;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,17 +31,7 @@ use running::Running;
 use serving::Serving;
 
 pub use reload::Reloads;
-
-/// Where everything was bound.
-#[derive(Debug, Clone)]
-pub struct Addresses {
-    /// Listeners of the proxy door, by name, in written order.
-    pub listeners: Vec<(String, SocketAddr)>,
-    /// The admin door.
-    pub admin: SocketAddr,
-    /// The embedded authority's API, when it is served.
-    pub authority: Option<SocketAddr>,
-}
+pub use serving::Addresses;
 
 /// A running Sidegate.
 pub struct App {

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use http::StatusCode;
 use tower::ServiceExt as _;
 
-use super::Addresses;
 use super::running::Running;
 use crate::admin::Admin;
 use crate::admin::operations::Operations;
@@ -32,6 +31,17 @@ const SIDE_LIMITS: Limits = Limits {
     keep_alive_timeout: Duration::from_secs(75),
     max_streams: 100,
 };
+
+/// Where everything was bound.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Listeners of the proxy door, by name, in written order.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin door.
+    pub admin: SocketAddr,
+    /// The embedded authority's API, when it is served.
+    pub authority: Option<SocketAddr>,
+}
 
 /// What listens. Dropping it stops the workers.
 pub(super) struct Serving {

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::{Value, json};
 
 use crate::app;
+use crate::cli::startup;
 use crate::gate::Verdict;
 use crate::gate::trace::{Step, Steps};
 use crate::model::clock::Clock;
@@ -53,7 +54,7 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 /// # Errors
 /// A configuration with faults, an authority that can't be set up, a URL that isn't one.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let settings = super::settings_from_file(&options.config)?;
+    let settings = startup::settings_from_file(&options.config)?;
     let clock = Clock::system();
     let head = head(&options)?;
     let gate = app::gate_alone(&settings, clock.clone()).await?;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::app;
+use crate::cli::startup;
 use crate::model::clock::Clock;
 use crate::telemetry::log::LogFormat;
 
@@ -48,8 +49,8 @@ impl From<Format> for LogFormat {
 /// # Errors
 /// A configuration with faults, a port that is taken, an authority's store that can't be opened.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let level = super::start_log(options.log_format.into())?;
-    let settings = super::settings_from_file(&options.config)?;
+    let level = startup::start_log(options.log_format.into())?;
+    let settings = startup::settings_from_file(&options.config)?;
     let app = app::App::start(settings, Clock::system(), level).await?;
     if let Some(path) = &options.ready_file {
         write_ready_file(path, app.addresses())?;

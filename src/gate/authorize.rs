@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::Route;
 use super::target::{Host, Target};
-use super::trace::Steps;
+use super::trace::{Caller, Steps};
 use crate::model::clock::Now;
 use crate::model::credential::Scheme;
 use crate::model::privilege::Atom;
@@ -118,8 +118,14 @@ pub(super) async fn permit(
             segments: segments_for(need, &target),
             now,
         };
-        if question.ask(presented, steps).await? == Freshness::Stale {
-            cache = CacheResult::Stale;
+        match question.ask(presented, steps).await {
+            Ok(Freshness::Live) => {}
+            Ok(Freshness::Stale) => cache = CacheResult::Stale,
+            Err(refusal) => {
+                let (entry, scheme) = (known.entry, presented.scheme());
+                steps.refusing(Caller { entry, scheme, cache });
+                return Err(refusal);
+            }
         }
     }
     let caller = (known.entry, presented.scheme());

@@ -99,15 +99,14 @@ impl Gate {
     /// # Errors
     /// A [`Refusal`] for every request that may not pass, whatever the reason.
     pub async fn decide(&self, head: &Head, peer: &Peer, now: Now, steps: &mut Steps) -> Verdict {
-        let mut matched = None;
-        let verdict = self.judge(head, peer, now, steps, &mut matched).await;
-        let route = matched.as_deref();
+        let verdict = self.judge(head, peer, now, steps).await;
         match &verdict {
             Ok(permit) => {
                 self.metrics.permitted(permit.route().index);
                 steps.add("verdict", || json!({"permitted": true}));
             }
             Err(refusal) => {
+                let route = steps.route();
                 self.metrics
                     .refused(route.map(|route| route.index), refusal);
                 log_refusal(refusal, route, head, peer);
@@ -125,7 +124,6 @@ impl Gate {
         peer: &Peer,
         now: Now,
         steps: &mut Steps,
-        matched: &mut Option<Arc<Route>>,
     ) -> Verdict {
         let target = Target::parse(head)?;
         steps.add(
@@ -136,7 +134,7 @@ impl Gate {
             .routes
             .find(&target, &head.method)
             .ok_or(Refusal::NoRoute)?;
-        *matched = Some(Arc::clone(route));
+        steps.found(route);
         steps.add(
             "route",
             || json!({"name": route.name, "access": route.access()}),

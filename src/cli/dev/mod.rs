@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app;
+use crate::cli::startup;
 use crate::config;
 use crate::model::clock::{self, Clock};
 use crate::model::secret::Secret;
@@ -63,7 +64,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             );
         }
     }
-    let level = super::start_log(LogFormat::Text)?;
+    let level = startup::start_log(LogFormat::Text)?;
     let clock = Clock::system();
     let directory = Directory::choose(options.data.as_deref())?;
     let certificates = certificates::make(&directory.path, options.ca_file.clone(), clock.now())?;
@@ -84,7 +85,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         data: options.data.as_deref(),
         certificates: &certificates,
     });
-    let mut settings = super::settings_from_text(&text, &upstream)?;
+    let mut settings = startup::settings_from_text(&text, &upstream)?;
     let password = std::env::var("ELASTIC_PASSWORD").unwrap_or_else(|_| "changeme".to_owned());
     let password = Secret::from(password);
     if let config::settings::Authority::Embedded(embedded) = &mut settings.authority {
