@@ -239,7 +239,7 @@ impl Authenticator {
                 let ticket = self
                     .asks
                     .join(&fingerprint, stamp, || {
-                        Arc::clone(self).learn(fingerprint, credential.clone(), stamp, now)
+                        Arc::clone(self).look_or_learn(fingerprint, credential.clone(), stamp, now)
                     })
                     .ok_or(Unasked::Crowded)?;
                 if ticket.started {
@@ -270,6 +270,20 @@ impl Authenticator {
         drop(self.asks.join(&fingerprint, stamp, || {
             Arc::clone(self).learn(fingerprint, credential, stamp, now)
         }));
+    }
+
+    /// Looks once more before asking: an ask for the same credential may have landed between our look and our start.
+    async fn look_or_learn(
+        self: Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: Credential,
+        stamp: u64,
+        now: Now,
+    ) -> Learnt {
+        if let Found::Live(entry) = self.cache.find(&fingerprint, now) {
+            return Learnt::Known(entry);
+        }
+        self.learn(fingerprint, credential, stamp, now).await
     }
 
     /// The detached part: asks who it is and what it may, and remembers the answer.
