@@ -8,6 +8,7 @@
 //! ([`cache`], or one ask) → [`authorize`]. A hit on that way takes no lock of ours and waits for nobody. A reload makes a new
 //! gate, whose cache is empty and whose fingerprints are its own; the [`limiter`] lives on.
 
+mod ask;
 mod authenticate;
 pub mod authorize;
 pub mod cache;

@@ -409,3 +409,73 @@ async fn long_credentials_that_differ_late_get_their_own_verdict() {
         "unauthenticated"
     );
 }
+
+#[tokio::test]
+async fn a_purge_forgets_answers_about_captures_too_also_those_in_flight() {
+    let bench = Bench::new(&doors());
+    bench.fake.add("eve", "pw", &[], &["space"]);
+    let eve = basic("eve", "pw");
+    assert_eq!(bench.told("/spaces/a", &eve).await, "permitted miss");
+    bench.fake.add("eve", "pw", &[], &[]);
+    bench.gate.purge(PurgeScope::User("eve".into())).await;
+    assert_eq!(bench.told("/spaces/a", &eve).await, "forbidden");
+
+    bench.fake.add("eve", "pw", &[], &["space"]);
+    let slow = bench.fake.hold();
+    let asking = bench.get("/spaces/b", &eve);
+    tokio::pin!(asking);
+    let asks = bench.fake.asks().1;
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    until(|| bench.fake.asks().1 == asks + 1).await;
+    bench.fake.add("eve", "pw", &[], &[]);
+    bench.gate.purge(PurgeScope::All).await;
+    slow.close();
+    assert_eq!(tell(&asking.await), "forbidden");
+}
+
+#[tokio::test]
+async fn many_who_wait_for_one_refusal_are_one_failed_login() {
+    let mut settings = doors();
+    settings.login_limit.per_address = 2;
+    let bench = Arc::new(Bench::new(&settings));
+    let slow = bench.fake.hold();
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            tokio::spawn(async move { bench.told("/me", &basic("alice", "wrong")).await })
+        })
+        .collect();
+    until(|| bench.fake.asks().0 == 1).await;
+    slow.close();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "unauthenticated");
+    }
+    assert_eq!(
+        bench.told("/me", &basic("alice", "wrong too")).await,
+        "unauthenticated"
+    );
+    assert_eq!(
+        bench.told("/me", &basic("alice", "wrong again")).await,
+        "too_many_failures"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_that_race_for_many_credentials_still_make_one_pair_of_asks_each() {
+    let bench = Arc::new(Bench::new(&doors()));
+    for user in 0..50 {
+        bench.fake.add(&format!("u{user}"), "pw", &[], &["monitor"]);
+    }
+    let callers: Vec<_> = (0..2_000)
+        .map(|at| {
+            let bench = Arc::clone(&bench);
+            let credential = basic(&format!("u{}", at % 50), "pw");
+            tokio::spawn(async move { bench.get("/monitor", &credential).await.is_ok() })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap());
+    }
+    let (identities, privileges) = bench.fake.asks();
+    assert_eq!((identities, privileges), (50, 50));
+}
