@@ -173,3 +173,6 @@ impl Handler for Proxy {
         respond(&denial, Wants::Problem, &id, false)
     }
 }
+
+#[cfg(test)]
+mod tests;
