@@ -52,6 +52,8 @@ impl Bound {
 
     /// Accepts until the drain begins; the socket is closed then, so that new clients go elsewhere at once.
     ///
+    /// The caller keeps a handle on the workers until the drain is over: when the last one goes, so do their connections.
+    ///
     /// At most `max_connections` are open at a time; more wait in the kernel's backlog.
     ///
     /// # Errors

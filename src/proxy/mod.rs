@@ -172,3 +172,6 @@ impl Handler for Proxy {
         respond(&denial, Wants::Problem, &id, false)
     }
 }
+
+#[cfg(test)]
+mod tests;
