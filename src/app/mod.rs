@@ -79,17 +79,20 @@ impl App {
     }
 
     /// Serves until SIGTERM or SIGINT, reloading meanwhile, then drains. A second signal cuts the drain short.
-    ///
-    /// # Errors
-    /// When the process can't watch for reloads.
-    pub async fn run(mut self, reloads: Reloads) -> anyhow::Result<ExitCode> {
-        let mut watch = Watch::start(&watched_files(&self.running.settings(), &reloads))?;
-        let mut contents = Contents::read(&watched_files(&self.running.settings(), &reloads));
+    pub async fn run(mut self, mut reloads: Reloads) -> ExitCode {
+        let files = watched_files(&self.running.settings(), &reloads);
+        let mut watch = Watch::start(&files);
+        let mut contents = Contents::read(&files);
+        // Nobody watched while everything started.
+        if reloads.has_changed() {
+            self.reload(&reloads, Cause::FileChange);
+        }
         loop {
             let cause = tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                cause = watch.next() => cause,
+                () = reloads.hangup() => Cause::Signal,
+                () = watch.changed() => Cause::FileChange,
             };
             watch.settle().await;
             let files = watched_files(&self.running.settings(), &reloads);
@@ -97,14 +100,16 @@ impl App {
             if cause == Cause::Signal || found != contents {
                 self.reload(&reloads, cause);
                 let now_watched = watched_files(&self.running.settings(), &reloads);
+                // What was found before the reload: a change that came during it must not pass for known.
+                contents = found;
                 if now_watched != files {
-                    watch = Watch::start(&now_watched)?;
+                    watch = Watch::start(&now_watched);
+                    contents = Contents::read(&now_watched);
                 }
-                contents = Contents::read(&now_watched);
             }
         }
         self.drain().await;
-        Ok(ExitCode::SUCCESS)
+        ExitCode::SUCCESS
     }
 
     /// Check, then swap: whatever is wrong with the new files, the old configuration stays whole.

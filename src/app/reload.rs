@@ -23,23 +23,49 @@ pub(super) enum Cause {
     FileChange,
 }
 
-/// The files a running gate depends on, and where its configuration comes from.
-#[derive(Debug, Default)]
+/// Where the configuration comes from, and whether somebody asked to read it again. Made before the configuration is read
+/// for the first time, so that neither a signal nor a change of the file is lost while everything starts.
+#[derive(Debug)]
 pub struct Reloads {
     config: Option<PathBuf>,
+    seen: Contents,
+    hangup: Signal,
 }
 
 impl Reloads {
     /// Nothing to reload from: the configuration was not a file.
-    pub fn none() -> Self {
-        Self::default()
+    ///
+    /// # Errors
+    /// When the process can't take signals.
+    pub fn none() -> std::io::Result<Self> {
+        Ok(Self {
+            config: None,
+            seen: Contents::default(),
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Reload from this configuration file.
-    pub fn of(config: PathBuf) -> Self {
-        Self {
+    /// Reload from this configuration file, which is read for the first time after this.
+    ///
+    /// # Errors
+    /// When the process can't take signals.
+    pub fn of(config: PathBuf) -> std::io::Result<Self> {
+        Ok(Self {
+            seen: Contents::read(&BTreeSet::from([config.clone()])),
             config: Some(config),
-        }
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Whether the configuration file holds something else than when this was made.
+    pub(super) fn has_changed(&self) -> bool {
+        let files = self.config.iter().cloned().collect();
+        Contents::read(&files) != self.seen
+    }
+
+    /// Waits for SIGHUP.
+    pub(super) async fn hangup(&mut self) {
+        self.hangup.recv().await;
     }
 
     /// The configuration file, if there is one.
@@ -48,9 +74,8 @@ impl Reloads {
     }
 }
 
-/// Waits for causes.
+/// Waits for changes of files.
 pub(super) struct Watch {
-    hangup: Signal,
     changes: mpsc::Receiver<()>,
     // Dropping it ends the watching.
     _watcher: Option<notify::RecommendedWatcher>,
@@ -59,11 +84,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Starts to watch the directories of `files`. A directory that can't be watched is logged and left out: SIGHUP works
     /// all the same.
-    ///
-    /// # Errors
-    /// When the process can't take signals.
-    pub(super) fn start(files: &BTreeSet<PathBuf>) -> std::io::Result<Self> {
-        let hangup = signal(SignalKind::hangup())?;
+    pub(super) fn start(files: &BTreeSet<PathBuf>) -> Self {
         let (sender, changes) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -85,23 +106,16 @@ impl Watch {
                 None
             }
         };
-        Ok(Self {
-            hangup,
+        Self {
             changes,
             _watcher: watcher,
-        })
+        }
     }
 
-    /// The next cause. Cancel-safe: a cause is only consumed when it is returned.
-    pub(super) async fn next(&mut self) -> Cause {
-        tokio::select! {
-            _ = self.hangup.recv() => Cause::Signal,
-            changed = self.changes.recv() => {
-                if changed.is_none() {
-                    std::future::pending::<()>().await;
-                }
-                Cause::FileChange
-            }
+    /// The next hint of a change. Cancel-safe: a hint is only consumed when this returns.
+    pub(super) async fn changed(&mut self) {
+        if self.changes.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -50,12 +50,13 @@ impl From<Format> for LogFormat {
 /// A configuration with faults, a port that is taken, an authority's store that can't be opened.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let level = startup::start_log(options.log_format.into())?;
+    let reloads = app::Reloads::of(options.config.clone())?;
     let settings = startup::settings_from_file(&options.config)?;
     let app = app::App::start(settings, Clock::system(), level).await?;
     if let Some(path) = &options.ready_file {
         write_ready_file(path, app.addresses())?;
     }
-    app.run(app::Reloads::of(options.config)).await
+    Ok(app.run(reloads).await)
 }
 
 fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyhow::Result<()> {

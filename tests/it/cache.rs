@@ -84,7 +84,7 @@ fn a_thousand_clients_with_one_credential_cost_one_ask_pair() {
                 answers.push(tokio::spawn(response));
             }
         }
-        fake.server.wait_for_requests(1);
+        fake.wait_for_questions(2);
         // The first caller hangs up while its ask is in flight: nobody else is hurt.
         answers.remove(0).abort();
         latch.open();
@@ -332,7 +332,7 @@ fn a_purge_wins_against_an_ask_in_flight() {
     let mut wire = gate.proxy.connect();
     wire.send(&gate.proxy.get("/").basic("alice", "alice-password").bytes())
         .unwrap();
-    fake.server.wait_for_requests(1);
+    fake.wait_for_questions(2);
     gate.admin
         .post_json("/cache/purge", &json!({"all": true}))
         .send()
@@ -396,12 +396,9 @@ fn stale_permits_serve_only_when_asked_to_and_only_in_trouble() {
     bob.expect_refusal(503, "authority_unavailable");
     fake.behave(Script::Honest);
     fake.forget(&alice);
-    lenient
-        .proxy
-        .get("/")
-        .authorization(&alice)
-        .send()
-        .expect(401);
+    // After trouble the authority is left alone for a moment; then it says no, and that counts at once.
+    let status = || lenient.proxy.get("/").authorization(&alice).send().status;
+    assert!((0..100_000).any(|_| status() == 401), "still served");
     fake.behave(Script::Status(500));
     lenient
         .proxy
@@ -423,7 +420,7 @@ fn an_entry_in_use_is_asked_again_behind_the_scenes() {
     gate.proxy.get("/").authorization(&alice).send().expect(200);
     gate.proxy.get("/").authorization(&alice).send().expect(200);
     // The second use was a hit, and made the gate ask again.
-    fake.server.wait_for_requests(3);
+    fake.wait_for_questions(3);
 
     // A refusal to such a question takes the entry away at once, long before its ttl.
     fake.forget(&alice);

@@ -142,11 +142,8 @@ fn online_asks_the_authority_and_the_upstreams() {
         with_own("http://127.0.0.1:1", "x").upstream_yaml("app", "url: \"http://127.0.0.1:1\""),
     );
     assert_eq!(gone.code, 1, "{gone:?}");
-    assert!(
-        gone.stderr.contains("app"),
-        "both are told: {}",
-        gone.stderr
-    );
+    let told = gone.stdout + &gone.stderr;
+    assert!(told.contains("upstream app"), "both are told: {told}");
 }
 
 #[test]

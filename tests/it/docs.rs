@@ -156,6 +156,10 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     fs::copy(folder.join("tls.crt"), folder.join("client.crt")).unwrap();
     fs::copy(folder.join("tls.key"), folder.join("client.key")).unwrap();
     fs::write(folder.join("api-key"), "a2V5OnNlY3JldA==\n").unwrap();
+    // What `config/dev.yaml` tells its reader to make.
+    fs::create_dir_all(folder.join("dev")).unwrap();
+    fs::copy(folder.join("tls.crt"), folder.join("dev/localhost.crt")).unwrap();
+    fs::copy(folder.join("tls.key"), folder.join("dev/localhost.key")).unwrap();
     let path = folder.join("sidegate.yaml");
     fs::write(
         &path,
@@ -191,7 +195,7 @@ fn every_command_shown_for_dev_does_what_it_says() {
             {
                 Some((command, Ok(status))) => {
                     script.push_str(&format!(
-                        "{} -s -o /dev/null -w '%{{http_code}}\\n'\n",
+                        "{} -s -o /dev/null -w '\\n%{{http_code}}\\n'\n",
                         command.trim()
                     ));
                     expected.push(status.to_string());
@@ -343,6 +347,7 @@ fn every_example_config_is_valid() {
         let folder = tempfile::tempdir().unwrap();
         let written = write_config(folder.path(), &text);
         let mut command = sidegate();
+        command.current_dir(folder.path());
         for name in referenced_variables(&text) {
             command.env(name, "a2V5OnNlY3JldA==");
         }

@@ -189,7 +189,6 @@ fn ambiguous_paths_are_refused_and_dots_are_judged_as_resolved() {
         "/public/%00",
         "/public/%0d%0aX-Evil:1",
         "/public/%23x",
-        "/public/#x",
         "/public/%3fx",
         "/public/%C0%AFadmin",
         "/public/%ff",
@@ -228,6 +227,9 @@ fn the_path_that_was_judged_is_the_path_that_arrives() {
     ] {
         gate.proxy.get(path).send().expect(200);
     }
+    // A raw fragment is no part of a request; the HTTP parser drops it before anything is judged.
+    let fragment = b"GET /public/#/../../admin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert!(matches!(gate.proxy.raw_reply(fragment).status, 200 | 400));
     let targets: Vec<String> = app
         .requests()
         .into_iter()

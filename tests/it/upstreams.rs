@@ -94,14 +94,21 @@ fn what_is_safe_is_tried_again_on_another_address_and_what_is_not_is_not() {
         gate.proxy.get("/x").send().expect(200);
     }
 
-    let hung = Server::start(|_| Answer::HangUp);
+    let (hung, hung_too) = (
+        Server::start(|_| Answer::HangUp),
+        Server::start(|_| Answer::HangUp),
+    );
     let gate = open_to(
         &fake,
-        &format!("urls: [\"{}\", \"{}\"], retries: 1", hung.url(), hung.url()),
+        &format!(
+            "urls: [\"{}\", \"{}\"], retries: 1",
+            hung.url(),
+            hung_too.url()
+        ),
     );
     gate.proxy.post("/pay", "once").send().expect(502);
     assert_eq!(
-        hung.requests().len(),
+        hung.requests().len() + hung_too.requests().len(),
         1,
         "a POST that may have had its effect is not sent twice"
     );

@@ -92,14 +92,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         embedded.superuser_password = Some(password.clone());
     }
 
+    let reloads = app::Reloads::none()?;
     let app = app::App::start(settings, clock, level).await?;
     if let Some(authority) = app.embedded_authority() {
         policy::seed(authority, &password).await?;
     }
     announce(&options, &app, &upstream, &certificates.ca)?;
-    let code = app.run(app::Reloads::none()).await;
+    let code = app.run(reloads).await;
     drop(directory);
-    code
+    Ok(code)
 }
 
 /// The directory of the certificates: `--data`, or a private one that goes away at the end.

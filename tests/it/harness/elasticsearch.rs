@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use super::client::basic;
 use super::server::{Answer, Latch, Recorded, Server};
 
+const AUTHENTICATE: &str = "/_security/_authenticate";
+const HAS_PRIVILEGES: &str = "/_security/user/_has_privileges";
+
 /// How it behaves.
 #[derive(Clone, Default)]
 pub(crate) enum Script {
@@ -144,17 +147,25 @@ impl FakeElasticsearch {
 
     /// How often `_authenticate` was asked.
     pub(crate) fn authentications(&self) -> usize {
-        self.asked("/_security/_authenticate")
+        self.asked(AUTHENTICATE)
     }
 
     /// How often `_has_privileges` was asked.
     pub(crate) fn privilege_questions(&self) -> usize {
-        self.asked("/_security/user/_has_privileges")
+        self.asked(HAS_PRIVILEGES)
     }
 
     /// Every question about a credential.
     pub(crate) fn questions(&self) -> usize {
         self.authentications() + self.privilege_questions()
+    }
+
+    /// Waits until this many questions about credentials have arrived, answered or not.
+    pub(crate) fn wait_for_questions(&self, count: usize) {
+        let is_question =
+            |request: &&Recorded| [AUTHENTICATE, HAS_PRIVILEGES].contains(&path_of(request));
+        self.server
+            .wait_until(|requests| requests.iter().filter(is_question).count() >= count);
     }
 
     fn asked(&self, path: &str) -> usize {
@@ -183,7 +194,7 @@ fn answer(request: &Recorded, state: &Mutex<State>) -> Answer {
         );
     }
     let script = state.lock().unwrap().script.clone();
-    let asks_privileges = path == "/_security/user/_has_privileges";
+    let asks_privileges = path == HAS_PRIVILEGES;
     match script.clone() {
         Script::Status(status) => return envelope(status, "scripted"),
         Script::PrivilegesStatus(status) if asks_privileges => return envelope(status, "scripted"),
@@ -216,7 +227,7 @@ fn answer_honestly(
     let account = state.lock().unwrap().accounts.get(authorization).cloned();
     match account {
         None => envelope(401, "unable to authenticate"),
-        Some(account) if path == "/_security/_authenticate" => reply(200, account.identity),
+        Some(account) if path == AUTHENTICATE => reply(200, account.identity),
         Some(account) if asks_privileges => reply(200, judge(&account, &request.body)),
         Some(_) => envelope(404, "no such endpoint here"),
     }

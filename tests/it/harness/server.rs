@@ -198,18 +198,19 @@ impl Server {
     }
 
     /// Waits until this many requests were recorded.
-    pub(crate) fn wait_for_requests(&self, count: usize) -> Vec<Recorded> {
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        self.wait_until(|requests| requests.len() >= count);
+    }
+
+    /// Waits until what was recorded is enough.
+    pub(crate) fn wait_until(&self, enough: impl Fn(&[Recorded]) -> bool) {
         let guard = self.log.requests.lock().unwrap();
         let (guard, timeout) = self
             .log
             .arrived
-            .wait_timeout_while(guard, DEADLINE, |requests| requests.len() < count)
+            .wait_timeout_while(guard, DEADLINE, |requests| !enough(requests))
             .unwrap();
-        assert!(
-            !timeout.timed_out(),
-            "waited for {count} requests, saw {guard:#?}"
-        );
-        guard.clone()
+        assert!(!timeout.timed_out(), "never enough: {guard:#?}");
     }
 
     pub(crate) fn connections(&self) -> usize {
