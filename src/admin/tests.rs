@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 
 use super::*;
+use crate::admin::operations::Purging;
 
 #[derive(Default)]
 struct Program {

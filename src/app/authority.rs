@@ -41,10 +41,22 @@ pub(super) async fn set_up(
         settings::Authority::Embedded(embedded) => {
             let authority = open(embedded, clock.clone()).await?;
             let transport = Transport::embedded(authority.clone());
-            let client = Client::new(transport, EMBEDDED_TIMEOUT, None, metrics.clone(), clock.clone());
-            Ok(Asked { client, embedded: Some(authority) })
+            let client = Client::new(
+                transport,
+                EMBEDDED_TIMEOUT,
+                None,
+                metrics.clone(),
+                clock.clone(),
+            );
+            Ok(Asked {
+                client,
+                embedded: Some(authority),
+            })
         }
-        settings::Authority::Elasticsearch(nodes) => Ok(Asked { client: client_of(nodes, metrics, clock)?, embedded: None }),
+        settings::Authority::Elasticsearch(nodes) => Ok(Asked {
+            client: client_of(nodes, metrics, clock)?,
+            embedded: None,
+        }),
     }
 }
 
@@ -57,8 +69,15 @@ pub(super) fn client_of(
     metrics: &ElasticMetrics,
     clock: &Clock,
 ) -> anyhow::Result<Client> {
-    let transport = Transport::nodes(nodes, metrics, clock.clone()).context("authority.elasticsearch")?;
-    Ok(Client::new(transport, nodes.timeout, nodes.credential.clone(), metrics.clone(), clock.clone()))
+    let transport =
+        Transport::nodes(nodes, metrics, clock.clone()).context("authority.elasticsearch")?;
+    Ok(Client::new(
+        transport,
+        nodes.timeout,
+        nodes.credential.clone(),
+        metrics.clone(),
+        clock.clone(),
+    ))
 }
 
 async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Authority> {
@@ -67,20 +86,27 @@ async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Aut
         superuser_password: settings.superuser_password.clone(),
         ..Options::default()
     };
-    // Opening replays and fsyncs files, and hashes a first password.
-    let authority = tokio::task::spawn_blocking(move || Authority::open(options, clock))
-        .await?
-        .context("authority.embedded: the store can't be opened")?;
-    if let Some(password) = authority.generated_password().and_then(|password| password.expose_str()) {
+    let authority = Authority::open(options, clock)
+        .await
+        .context("authority.embedded")?;
+    if let Some(password) = authority
+        .generated_password()
+        .and_then(|password| password.expose_str())
+    {
         announce_password(password);
     }
     Ok(authority)
 }
 
 /// Once, on standard error and not through the log, which may be kept: nobody could log in otherwise.
-#[expect(clippy::print_stderr, reason = "the generated password is shown once, to the terminal only")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the generated password is shown once, to the terminal only"
+)]
 fn announce_password(password: &str) {
-    eprintln!("the superuser `elastic` got this password (shown once; change it with _security/user/elastic/_password): {password}");
+    eprintln!(
+        "the superuser `elastic` got this password (shown once; change it with _security/user/elastic/_password): {password}"
+    );
 }
 
 /// Asks for a sign of life at once and then whenever the last ask failed, so that readiness comes back by itself. The first
@@ -113,12 +139,24 @@ fn diagnose(answer: &Result<(), AskError>) {
 /// What an operator should look at first.
 pub(super) const fn hint(error: &AskError) -> &'static str {
     match error {
-        AskError::Connect { .. } => "check authority.elasticsearch.nodes, the network, and the `ca` if the nodes speak TLS",
-        AskError::Timeout { .. } => "check that the node is up and that no firewall drops the connection",
-        AskError::NotElasticsearch { .. } => "something else listens there, or a proxy removes the header X-elastic-product",
-        AskError::OwnCredential { .. } | AskError::Refused { .. } => "check authority.elasticsearch.credential",
+        AskError::Connect { .. } => {
+            "check authority.elasticsearch.nodes, the network, and the `ca` if the nodes speak TLS"
+        }
+        AskError::Timeout { .. } => {
+            "check that the node is up and that no firewall drops the connection"
+        }
+        AskError::NotElasticsearch { .. } => {
+            "something else listens there, or a proxy removes the header X-elastic-product"
+        }
+        AskError::OwnCredential { .. } | AskError::Refused { .. } => {
+            "check authority.elasticsearch.credential"
+        }
         AskError::Overloaded { .. } => "the cluster sheds load; it may recover by itself",
-        AskError::Status { .. } => "is security enabled on the cluster, and is the URL's path right?",
-        AskError::Garbage { .. } => "is there a proxy between Sidegate and the cluster that changes answers?",
+        AskError::Status { .. } => {
+            "is security enabled on the cluster, and is the URL's path right?"
+        }
+        AskError::Garbage { .. } => {
+            "is there a proxy between Sidegate and the cluster that changes answers?"
+        }
     }
 }

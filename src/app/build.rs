@@ -10,9 +10,17 @@ pub const COMMIT: &str = match option_env!("SIDEGATE_BUILD_COMMIT") {
 };
 
 /// `release` or `debug`.
-pub const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+pub const PROFILE: &str = if cfg!(debug_assertions) {
+    "debug"
+} else {
+    "release"
+};
 
 /// One line for `--version`.
 pub fn version() -> String {
-    format!("{VERSION} (commit {COMMIT}, {PROFILE}, {}-{})", std::env::consts::ARCH, std::env::consts::OS)
+    format!(
+        "{VERSION} (commit {COMMIT}, {PROFILE}, {}-{})",
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )
 }

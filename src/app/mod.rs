@@ -11,7 +11,6 @@ mod running;
 mod serving;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,17 +31,7 @@ use running::Running;
 use serving::Serving;
 
 pub use reload::Reloads;
-
-/// Where everything was bound.
-#[derive(Debug, Clone)]
-pub struct Addresses {
-    /// Listeners of the proxy door, by name, in written order.
-    pub listeners: Vec<(String, SocketAddr)>,
-    /// The admin door.
-    pub admin: SocketAddr,
-    /// The embedded authority's API, when it is served.
-    pub authority: Option<SocketAddr>,
-}
+pub use serving::Addresses;
 
 /// A running Sidegate.
 pub struct App {
@@ -61,13 +50,22 @@ impl App {
     /// opened. An authority that doesn't answer is no error: it may come up later, and until then requests get 503.
     pub async fn start(settings: Settings, clock: Clock, level: LogLevel) -> anyhow::Result<Self> {
         // First of all, so that a signal during start-up is not lost.
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (terminate, interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         let (drain, watch) = Drain::new();
         let (running, embedded) = Running::assemble(settings, clock, level, watch.clone()).await?;
         let running = Arc::new(running);
         let serving = Serving::start(&running, embedded.clone(), (drain, watch))?;
         tokio::spawn(authority::watch(Arc::clone(&running)));
-        Ok(Self { running, serving, embedded, terminate, interrupt })
+        Ok(Self {
+            running,
+            serving,
+            embedded,
+            terminate,
+            interrupt,
+        })
     }
 
     /// Where everything was bound.
@@ -127,7 +125,9 @@ impl App {
     }
 
     fn try_reload(&self, reloads: &Reloads) -> anyhow::Result<()> {
-        let Some(path) = reloads.config() else { return Ok(()) };
+        let Some(path) = reloads.config() else {
+            return Ok(());
+        };
         let checked = check::load(path, &Machine).with_context(|| path.display().to_string())?;
         for warning in &checked.warnings {
             tracing::warn!(%warning, "configuration warning");
@@ -135,7 +135,8 @@ impl App {
         // Certificates are read before anything is swapped, and swapped last.
         Serving::try_certificates(&checked.settings)?;
         self.running.apply(checked.settings)?;
-        self.serving.reload_certificates(&self.running, &self.running.settings())
+        self.serving
+            .reload_certificates(&self.running, &self.running.settings())
     }
 
     async fn drain(mut self) {
@@ -158,10 +159,18 @@ impl App {
 
 /// Every file whose change matters: the configuration, certificates and keys.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
-    let certificates = settings.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| {
-        tls.certificates.iter().flat_map(|files| [files.certificate.clone(), files.key.clone()])
-    });
-    let Some(config) = reloads.config() else { return BTreeSet::new() };
+    let certificates = settings
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref())
+        .flat_map(|tls| {
+            tls.certificates
+                .iter()
+                .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+        });
+    let Some(config) = reloads.config() else {
+        return BTreeSet::new();
+    };
     certificates.chain([config.to_owned()]).collect()
 }
 

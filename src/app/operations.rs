@@ -10,11 +10,15 @@ use crate::gate::purge;
 
 impl Operations for Running {
     fn readiness(&self) -> Readiness {
-        let authority = (!self.client().is_reachable())
-            .then(|| "the authority did not answer the last question; see the log for the cause".to_owned());
+        let authority = (!self.client().is_reachable()).then(|| {
+            "the authority did not answer the last question; see the log for the cause".to_owned()
+        });
         let draining = self.is_draining().then(|| "draining".to_owned());
         // A refused reload is no reason to take traffic away from the configuration that runs; it is shown, not counted.
-        Readiness::default().with("config", None).with("authority", authority).with("draining", draining)
+        Readiness::default()
+            .with("config", None)
+            .with("authority", authority)
+            .with("draining", draining)
     }
 
     fn cache_statistics(&self) -> Value {
@@ -33,7 +37,9 @@ impl Operations for Running {
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a> {
         let scope = match scope {
             PurgeScope::All => purge::PurgeScope::All,
-            PurgeScope::User(name) | PurgeScope::UserInRealm { user: name, .. } => purge::PurgeScope::User(name.clone()),
+            PurgeScope::User(name) | PurgeScope::UserInRealm { user: name, .. } => {
+                purge::PurgeScope::User(name.clone())
+            }
             PurgeScope::Realm(name) => purge::PurgeScope::Realm(name.clone()),
             PurgeScope::ApiKey(id) => purge::PurgeScope::ApiKey(id.clone()),
             PurgeScope::Role(name) => purge::PurgeScope::Role(name.clone()),
@@ -44,7 +50,11 @@ impl Operations for Running {
 
     fn routes(&self) -> Value {
         let site = self.proxy.site();
-        let upstreams: Vec<_> = site.upstreams.iter().map(|upstream| upstream.name().to_owned()).collect();
+        let upstreams: Vec<_> = site
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.name().to_owned())
+            .collect();
         site.gate
             .routes()
             .routes()

@@ -50,7 +50,10 @@ pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
     if let settings::Authority::Elasticsearch(nodes) = &settings.authority {
         for node in &nodes.nodes {
             // Each node alone, so that a dead one does not hide behind a live one.
-            let alone = Elasticsearch { nodes: vec![node.clone()], ..nodes.clone() };
+            let alone = Elasticsearch {
+                nodes: vec![node.clone()],
+                ..nodes.clone()
+            };
             findings.push(probe_node(&alone, &clock).await);
         }
         findings.extend(probe_own_credential(nodes, &clock).await);
@@ -62,12 +65,22 @@ pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
 }
 
 async fn probe_node(node: &Elasticsearch, clock: &Clock) -> Finding {
-    let subject = format!("authority {}", node.nodes.first().map_or_else(String::new, ToString::to_string));
+    let subject = format!(
+        "authority {}",
+        node.nodes
+            .first()
+            .map_or_else(String::new, ToString::to_string)
+    );
     let outcome = match client(node, clock) {
         Ok(client) => match client.info().await {
-            Ok(info) => Ok(format!("Elasticsearch {}, cluster {}", info.version.number, info.cluster_name)),
+            Ok(info) => Ok(format!(
+                "Elasticsearch {}, cluster {}",
+                info.version.number, info.cluster_name
+            )),
             // Without a credential of our own a secured node says no more than that it is there, and no more is needed.
-            Err(AskError::OwnCredential { .. }) if node.credential.is_none() => Ok("answers, and asks who we are".to_owned()),
+            Err(AskError::OwnCredential { .. }) if node.credential.is_none() => {
+                Ok("answers, and asks who we are".to_owned())
+            }
             Err(error) => Err(format!("{}; {}", error.in_full(), authority::hint(&error))),
         },
         Err(error) => Err(format!("{error:#}")),
@@ -79,17 +92,28 @@ async fn probe_node(node: &Elasticsearch, clock: &Clock) -> Finding {
 async fn probe_own_credential(nodes: &Elasticsearch, clock: &Clock) -> Option<Finding> {
     nodes.credential.as_ref()?;
     let subject = "authority.elasticsearch.credential".to_owned();
-    let atoms: Vec<_> =
-        NEEDED_PRIVILEGES.iter().map(|privilege| Atom::Cluster { privilege: (*privilege).to_owned() }).collect();
+    let atoms: Vec<_> = NEEDED_PRIVILEGES
+        .iter()
+        .map(|privilege| Atom::Cluster {
+            privilege: (*privilege).to_owned(),
+        })
+        .collect();
     let outcome = match client(nodes, clock) {
         Ok(client) => match client.own_privileges(&atoms).await {
             Ok((username, granted)) => {
-                let missing: Vec<_> =
-                    NEEDED_PRIVILEGES.iter().zip(granted).filter(|(_, granted)| !granted).map(|(name, _)| *name).collect();
+                let missing: Vec<_> = NEEDED_PRIVILEGES
+                    .iter()
+                    .zip(granted)
+                    .filter(|(_, granted)| !granted)
+                    .map(|(name, _)| *name)
+                    .collect();
                 if missing.is_empty() {
                     Ok(format!("{username} has what this configuration needs"))
                 } else {
-                    Err(format!("{username} lacks the cluster privilege(s) {}", missing.join(", ")))
+                    Err(format!(
+                        "{username} lacks the cluster privilege(s) {}",
+                        missing.join(", ")
+                    ))
                 }
             }
             Err(error) => Err(format!("{}; {}", error.in_full(), authority::hint(&error))),
@@ -108,7 +132,10 @@ async fn probe_upstream(upstream: &Upstream) -> Vec<Finding> {
     let connector = match Connector::new(upstream) {
         Ok(connector) => connector,
         Err(error) => {
-            return vec![Finding { subject: format!("upstream {}", upstream.name), outcome: Err(error.to_string()) }];
+            return vec![Finding {
+                subject: format!("upstream {}", upstream.name),
+                outcome: Err(error.to_string()),
+            }];
         }
     };
     let mut findings = Vec::new();
@@ -116,9 +143,15 @@ async fn probe_upstream(upstream: &Upstream) -> Vec<Finding> {
         let outcome = match tokio::time::timeout(PROBE_TIMEOUT, connector.connect(url)).await {
             Ok(Ok(_connection)) => Ok("accepts connections".to_owned()),
             Ok(Err(error)) => Err(format!("{:#}", anyhow::Error::new(error))),
-            Err(_elapsed) => Err(format!("no connection within {} s", PROBE_TIMEOUT.as_secs())),
+            Err(_elapsed) => Err(format!(
+                "no connection within {} s",
+                PROBE_TIMEOUT.as_secs()
+            )),
         };
-        findings.push(Finding { subject: format!("upstream {} {url}", upstream.name), outcome });
+        findings.push(Finding {
+            subject: format!("upstream {} {url}", upstream.name),
+            outcome,
+        });
     }
     findings
 }

@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_millis(150);
 
 /// Why a reload happens; a closed set of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(super) enum Cause {
     /// SIGHUP.
     Signal,
     /// A watched file changed.
@@ -37,7 +37,9 @@ impl Reloads {
 
     /// Reload from this configuration file.
     pub fn of(config: PathBuf) -> Self {
-        Self { config: Some(config) }
+        Self {
+            config: Some(config),
+        }
     }
 
     /// The configuration file, if there is one.
@@ -47,7 +49,7 @@ impl Reloads {
 }
 
 /// Waits for causes.
-pub struct Watch {
+pub(super) struct Watch {
     hangup: Signal,
     changes: mpsc::Receiver<()>,
     // Dropping it ends the watching.
@@ -60,7 +62,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the process can't take signals.
-    pub fn start(files: &BTreeSet<PathBuf>) -> std::io::Result<Self> {
+    pub(super) fn start(files: &BTreeSet<PathBuf>) -> std::io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
         let (sender, changes) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -83,11 +85,15 @@ impl Watch {
                 None
             }
         };
-        Ok(Self { hangup, changes, _watcher: watcher })
+        Ok(Self {
+            hangup,
+            changes,
+            _watcher: watcher,
+        })
     }
 
     /// The next cause. Cancel-safe: a cause is only consumed when it is returned.
-    pub async fn next(&mut self) -> Cause {
+    pub(super) async fn next(&mut self) -> Cause {
         tokio::select! {
             _ = self.hangup.recv() => Cause::Signal,
             changed = self.changes.recv() => {
@@ -100,7 +106,7 @@ impl Watch {
     }
 
     /// Waits until files have been quiet for a moment.
-    pub async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         while let Ok(Some(())) = tokio::time::timeout(SETTLE, self.changes.recv()).await {}
     }
 }
@@ -117,16 +123,25 @@ fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
 
 /// Remembers what files held, so that a hint without a change costs no reload.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
+pub(super) struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
 
 impl Contents {
     /// Reads every file (hashed: keys must not linger in memory); a missing one is `None`.
-    pub fn read(files: &BTreeSet<PathBuf>) -> Self {
+    pub(super) fn read(files: &BTreeSet<PathBuf>) -> Self {
         let digest = |file: &PathBuf| {
             let bytes = zeroize::Zeroizing::new(std::fs::read(file).ok()?);
-            Some(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes).as_ref().to_vec())
+            Some(
+                aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes)
+                    .as_ref()
+                    .to_vec(),
+            )
         };
-        Self(files.iter().map(|file| (file.clone(), digest(file))).collect())
+        Self(
+            files
+                .iter()
+                .map(|file| (file.clone(), digest(file)))
+                .collect(),
+        )
     }
 }
 
@@ -136,8 +151,13 @@ mod tests {
 
     #[test]
     fn directories_are_watched_not_files() {
-        let files = ["/etc/sidegate/a.yaml", "/etc/sidegate/tls.crt", "b.yaml"].map(PathBuf::from).into();
-        assert_eq!(directories(&files), ["/etc/sidegate", "."].map(PathBuf::from).into());
+        let files = ["/etc/sidegate/a.yaml", "/etc/sidegate/tls.crt", "b.yaml"]
+            .map(PathBuf::from)
+            .into();
+        assert_eq!(
+            directories(&files),
+            ["/etc/sidegate", "."].map(PathBuf::from).into()
+        );
     }
 
     #[test]

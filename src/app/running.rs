@@ -44,7 +44,11 @@ impl Families {
     /// A name that is taken twice: a mistake in this program.
     pub(super) fn register() -> Result<Self, RegisterError> {
         let registry = Registry::new()?;
-        registry.build_info(&[("version", build::VERSION), ("commit", build::COMMIT), ("profile", build::PROFILE)])?;
+        registry.build_info(&[
+            ("version", build::VERSION),
+            ("commit", build::COMMIT),
+            ("profile", build::PROFILE),
+        ])?;
         let reloads = registry.counters(
             "config_reloads_total",
             "Reloads by result; worry when one was refused: the files on disk are not what runs",
@@ -144,7 +148,13 @@ impl Running {
                 authority::client_of(nodes, &self.families.elastic, &self.clock)?
             }
         };
-        let site = site(&settings, client, &self.families, &self.limiter, &self.clock)?;
+        let site = site(
+            &settings,
+            client,
+            &self.families,
+            &self.limiter,
+            &self.clock,
+        )?;
         self.proxy.swap(site);
         self.settings.store(Arc::new(settings));
         Ok(())
@@ -152,9 +162,15 @@ impl Running {
 
     /// Counts a reload and remembers why it was refused, for readiness and `/metrics`.
     pub(super) fn note_reload(&self, outcome: &anyhow::Result<()>) {
-        let result = if outcome.is_ok() { "applied" } else { "refused" };
+        let result = if outcome.is_ok() {
+            "applied"
+        } else {
+            "refused"
+        };
         self.families.reloads.with_label_values(&[result]).inc();
-        self.last_refusal.store(Arc::new(outcome.as_ref().err().map(|error| format!("{error:#}"))));
+        self.last_refusal.store(Arc::new(
+            outcome.as_ref().err().map(|error| format!("{error:#}")),
+        ));
         if outcome.is_ok() {
             self.tell_loaded();
         }
@@ -213,7 +229,14 @@ fn gate(
     limiter: &Arc<LoginLimiter>,
     clock: &Clock,
 ) -> anyhow::Result<Gate> {
-    Gate::new(settings, client, &families.gate, Arc::clone(limiter), clock.clone()).map_err(|faults| in_words(&faults))
+    Gate::new(
+        settings,
+        client,
+        &families.gate,
+        Arc::clone(limiter),
+        clock.clone(),
+    )
+    .map_err(|faults| in_words(&faults))
 }
 
 /// A gate without doors, for `explain`.
@@ -228,27 +251,59 @@ pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gat
 }
 
 fn in_words(faults: &[RouteFault]) -> anyhow::Error {
-    anyhow!(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    anyhow!(
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    )
 }
 
 /// Sockets and threads are made at start only.
 fn refuse_what_needs_a_restart(old: &Settings, new: &Settings) -> anyhow::Result<()> {
-    let fixed = |listener: &Listener| Listener { tls: None, ..listener.clone() };
-    let same_listeners = old.listeners.len() == new.listeners.len()
-        && old.listeners.iter().zip(&new.listeners).all(|(old, new)| {
-            fixed(old) == fixed(new) && old.tls.is_some() == new.tls.is_some()
-        });
-    ensure!(same_listeners, "listeners: addresses, limits and trusted proxies can only change by a restart");
-    ensure!(old.admin == new.admin, "admin.address can only change by a restart");
-    ensure!(old.workers == new.workers, "workers can only change by a restart");
-    ensure!(old.access_log == new.access_log, "access_log can only change by a restart");
-    ensure!(old.login_limit == new.login_limit, "login_limit can only change by a restart");
+    let fixed = |listener: &Listener| Listener {
+        tls: None,
+        ..listener.clone()
+    };
+    let same_listeners =
+        old.listeners.len() == new.listeners.len()
+            && old.listeners.iter().zip(&new.listeners).all(|(old, new)| {
+                fixed(old) == fixed(new) && old.tls.is_some() == new.tls.is_some()
+            });
+    ensure!(
+        same_listeners,
+        "listeners: addresses, limits and trusted proxies can only change by a restart"
+    );
+    ensure!(
+        old.admin == new.admin,
+        "admin.address can only change by a restart"
+    );
+    ensure!(
+        old.workers == new.workers,
+        "workers can only change by a restart"
+    );
+    ensure!(
+        old.access_log == new.access_log,
+        "access_log can only change by a restart"
+    );
+    ensure!(
+        old.login_limit == new.login_limit,
+        "login_limit can only change by a restart"
+    );
     match (&old.authority, &new.authority) {
         (settings::Authority::Embedded(old), settings::Authority::Embedded(new)) => {
-            ensure!(old == new, "authority.embedded can only change by a restart");
+            ensure!(
+                old == new,
+                "authority.embedded can only change by a restart"
+            );
         }
         (settings::Authority::Elasticsearch(_), settings::Authority::Elasticsearch(_)) => {}
-        _ => return Err(anyhow!("the kind of authority can only change by a restart")),
+        _ => {
+            return Err(anyhow!(
+                "the kind of authority can only change by a restart"
+            ));
+        }
     }
     Ok(())
 }

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use http::StatusCode;
 use tower::ServiceExt as _;
 
-use super::Addresses;
 use super::running::Running;
 use crate::admin::Admin;
 use crate::admin::operations::Operations;
@@ -32,6 +31,17 @@ const SIDE_LIMITS: Limits = Limits {
     keep_alive_timeout: Duration::from_secs(75),
     max_streams: 100,
 };
+
+/// Where everything was bound.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Listeners of the proxy door, by name, in written order.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin door.
+    pub admin: SocketAddr,
+    /// The embedded authority's API, when it is served.
+    pub authority: Option<SocketAddr>,
+}
 
 /// What listens. Dropping it stops the workers.
 pub(super) struct Serving {
@@ -59,19 +69,44 @@ impl Serving {
         let (side_drain, side_watch) = Drain::new();
         let mut bound = Vec::new();
         for listener in &settings.listeners {
-            bound.push(Bound::bind(listener.address).with_context(|| format!("can't listen on {}", listener.address))?);
+            bound.push(
+                Bound::bind(listener.address)
+                    .with_context(|| format!("can't listen on {}", listener.address))?,
+            );
         }
         let certificates = settings
             .listeners
             .iter()
-            .map(|listener| listener.tls.as_ref().map(|tls| ServerTls::load(tls).map(Arc::new)).transpose())
+            .map(|listener| {
+                listener
+                    .tls
+                    .as_ref()
+                    .map(|tls| ServerTls::load(tls).map(Arc::new))
+                    .transpose()
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let side = Arc::new(Workers::start(1)?);
-        let admin = listen_beside(running, &side, &side_watch, ("admin", settings.admin.address), AdminDoor(admin_of(running)))?;
+        let admin = listen_beside(
+            running,
+            &side,
+            &side_watch,
+            ("admin", settings.admin.address),
+            AdminDoor(admin_of(running)),
+        )?;
         let authority = match (embedded, &settings.authority) {
-            (Some(authority), settings::Authority::Embedded(settings::Embedded { address: Some(address), .. })) => {
-                Some(listen_beside(running, &side, &side_watch, ("authority", *address), AuthorityDoor(authority))?)
-            }
+            (
+                Some(authority),
+                settings::Authority::Embedded(settings::Embedded {
+                    address: Some(address),
+                    ..
+                }),
+            ) => Some(listen_beside(
+                running,
+                &side,
+                &side_watch,
+                ("authority", *address),
+                AuthorityDoor(authority),
+            )?),
             _ => None,
         };
         let workers = Arc::new(Workers::start(worker_count(settings.workers))?);
@@ -79,12 +114,22 @@ impl Serving {
         for ((listener, bound), tls) in settings.listeners.iter().zip(bound).zip(&certificates) {
             listeners.push((listener.name.clone(), bound.address()));
             let metrics = running.families.net.listener(&listener.name);
-            let front = Front::new(listener, Arc::clone(&running.proxy), tls.clone(), metrics, watch.clone());
+            let front = Front::new(
+                listener,
+                Arc::clone(&running.proxy),
+                tls.clone(),
+                metrics,
+                watch.clone(),
+            );
             tracing::info!(listener = %listener.name, address = %bound.address(), tls = tls.is_some(), "listening");
             accept(bound, front, &workers);
         }
         let serving = Self {
-            addresses: Addresses { listeners, admin, authority },
+            addresses: Addresses {
+                listeners,
+                admin,
+                authority,
+            },
             drain,
             side_drain,
             certificates,
@@ -117,10 +162,16 @@ impl Serving {
     ///
     /// # Errors
     /// As for [`Serving::try_certificates`]; what can't be read keeps its old certificate.
-    pub(super) fn reload_certificates(&self, running: &Running, settings: &Settings) -> anyhow::Result<()> {
+    pub(super) fn reload_certificates(
+        &self,
+        running: &Running,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
         for (listener, tls) in settings.listeners.iter().zip(&self.certificates) {
             if let (Some(written), Some(serving)) = (&listener.tls, tls) {
-                serving.reload(written).with_context(|| format!("listener {}", listener.name))?;
+                serving
+                    .reload(written)
+                    .with_context(|| format!("listener {}", listener.name))?;
             }
         }
         self.tell_expiries(running);
@@ -149,7 +200,8 @@ fn listen_beside<H: Handler>(
     (name, address): (&str, SocketAddr),
     handler: H,
 ) -> anyhow::Result<SocketAddr> {
-    let bound = Bound::bind(address).with_context(|| format!("can't listen on {address} ({name})"))?;
+    let bound =
+        Bound::bind(address).with_context(|| format!("can't listen on {address} ({name})"))?;
     let address = bound.address();
     let listener = settings::Listener {
         name: name.to_owned(),
@@ -160,7 +212,11 @@ fn listen_beside<H: Handler>(
     };
     let metrics = running.families.net.listener(name);
     tracing::info!(listener = name, %address, "listening");
-    accept(bound, Front::new(&listener, Arc::new(handler), None, metrics, watch.clone()), workers);
+    accept(
+        bound,
+        Front::new(&listener, Arc::new(handler), None, metrics, watch.clone()),
+        workers,
+    );
     Ok(address)
 }
 
@@ -175,7 +231,12 @@ fn accept<H: Handler>(bound: Bound, front: Front<H>, workers: &Arc<Workers>) {
 
 fn admin_of(running: &Arc<Running>) -> Admin {
     let operations: Arc<dyn Operations> = Arc::clone(running) as Arc<dyn Operations>;
-    Admin::new(operations, running.families.registry.clone(), running.level.clone(), [])
+    Admin::new(
+        operations,
+        running.families.registry.clone(),
+        running.level.clone(),
+        [],
+    )
 }
 
 struct AdminDoor(Admin);
@@ -194,7 +255,11 @@ struct AuthorityDoor(Authority);
 
 impl Handler for AuthorityDoor {
     async fn call(&self, request: Request, _peer: &Arc<Peer>) -> Response {
-        self.0.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+        self.0
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {})
     }
 
     fn panicked(&self) -> Response {

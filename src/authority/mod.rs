@@ -1,4 +1,311 @@
 //! The embedded authority: Elasticsearch's security API in this process.
+//!
+//! An [`Authority`] is a tower `Service` from request to response: [`crate::gate`] calls it in-process through the same client it
+//! uses for Elasticsearch, and a listener may serve it. Always true: every answer is authorised by a [`authorize::Granted`] and
+//! every write is durable before its 2xx. It never keeps a secret as such and never calls out. A new endpoint is one line in
+//! [`api`] and a handler beside it.
+//!
+//! One request: [`authenticate`] → [`endpoint`] → [`media`] → handler in [`api`] ([`body`] → [`authorize`] → [`store`]) →
+//! [`render`].
 
 pub mod access;
+pub mod api;
+pub mod authenticate;
+pub mod authorize;
+pub mod body;
 pub mod builtin;
+pub mod call;
+pub mod endpoint;
+pub mod failure;
+pub mod media;
+pub mod names;
+pub mod password;
+pub mod permissions;
+pub mod realm;
+pub mod record;
+pub mod render;
+pub mod state;
+pub mod store;
+pub mod subject;
+pub mod table;
+pub mod time_value;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body::Body as _;
+
+use call::{Call, Query, Reply};
+use endpoint::Found;
+use failure::Failure;
+use password::Passwords;
+use permissions::Compiled;
+use realm::grants::random_text;
+use realm::login::Logins;
+use record::Reserved;
+use render::Style;
+use state::State;
+use store::{Identity, Store};
+
+use crate::model::clock::{Clock, Now};
+use crate::model::secret::Secret;
+use crate::net::http::{Body, CollectError, Request, Response};
+
+/// Name of the superuser.
+pub const SUPERUSER: &str = "elastic";
+
+/// Longest `filter_path`; the work of filtering grows with it.
+const MAX_FILTER: usize = 4_096;
+
+/// How to open an authority.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory of the store; `None`: memory only.
+    pub data: Option<PathBuf>,
+    /// The superuser's password, set when they have none yet; `None`: a random one is made then.
+    pub superuser_password: Option<Secret>,
+    /// `cluster_name` in answers.
+    pub cluster_name: String,
+    /// Cost of new bcrypt hashes, 4 to 18.
+    pub bcrypt_cost: u32,
+    /// Longest request body read, in bytes.
+    pub max_body: usize,
+    /// Life of access tokens, one second to one hour.
+    pub token_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            data: None,
+            superuser_password: None,
+            cluster_name: "sidegate".to_owned(),
+            bcrypt_cost: 10,
+            max_body: 8 * 1024 * 1024,
+            token_timeout: Duration::from_secs(20 * 60),
+        }
+    }
+}
+
+/// Why an authority could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The superuser's first password can't be written.
+    #[error("the superuser's password could not be stored")]
+    Superuser,
+}
+
+/// The open authority. Clones share everything; the store closes with the last one.
+#[derive(Clone)]
+pub struct Authority {
+    state: Arc<State>,
+    generated_password: Option<Arc<Secret>>,
+}
+
+impl Authority {
+    /// Opens the store (made if absent) and makes sure the superuser can log in.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(options: Options, clock: Clock) -> Result<Self, OpenError> {
+        let fresh = Identity {
+            cluster_uuid: random_id(),
+            node_id: random_id(),
+        };
+        let store = Store::open(options.data.as_deref(), &fresh)?;
+        let passwords = Passwords::new(options.bcrypt_cost);
+        let generated =
+            set_first_password(&store, &passwords, options.superuser_password.as_ref()).await?;
+        let hour = Duration::from_secs(3_600);
+        let state = State {
+            store,
+            logins: Logins::new(passwords),
+            compiled: Compiled::default(),
+            clock,
+            cluster_name: options.cluster_name,
+            max_body: options.max_body,
+            swept: AtomicU64::new(0),
+            token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
+        };
+        Ok(Self {
+            state: Arc::new(state),
+            generated_password: generated.map(Arc::new),
+        })
+    }
+
+    /// The superuser's password, when this start made it. To be shown once.
+    pub fn generated_password(&self) -> Option<&Secret> {
+        self.generated_password.as_deref()
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request) -> Response {
+        let now = self.state.clock.now();
+        let method = request.method().clone();
+        let mut style = Style::plain();
+        if method == Method::OPTIONS {
+            let segments = endpoint::segments(request.uri().path()).unwrap_or_default();
+            if let Found::WrongMethod(allowed) = endpoint::find(api::TABLE, &method, &segments) {
+                return render::options(&allowed);
+            }
+        }
+        let outcome = dispatch(&self.state, request, &mut style, now).await;
+        render::respond(outcome, &style, &method)
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+impl tower::Service<Request> for Authority {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let authority = self.clone();
+        Box::pin(async move { Ok(authority.answer(request).await) })
+    }
+}
+
+/// Gives the superuser a password when they have none; returns one that was made up.
+async fn set_first_password(
+    store: &Store,
+    passwords: &Passwords,
+    given: Option<&Secret>,
+) -> Result<Option<Secret>, OpenError> {
+    if store.tables().reserved.find(SUPERUSER).is_some() {
+        return Ok(None);
+    }
+    let generated = given.is_none().then(random_text::<18>);
+    let Some(password) = given.or(generated.as_ref()) else {
+        return Ok(None);
+    };
+    let hash = passwords.hash_blocking(password);
+    let row = Reserved {
+        password: Some(hash),
+        enabled: true,
+    };
+    store
+        .write(move |drafts| {
+            drafts.reserved.put(SUPERUSER, row);
+            Ok::<(), Infallible>(())
+        })
+        .await
+        .map_err(|_| OpenError::Superuser)?;
+    Ok(generated)
+}
+
+/// Twenty-two characters of base64url, as Elasticsearch's own ids look.
+fn random_id() -> String {
+    let id = random_text::<16>();
+    id.expose_str().unwrap_or_default().to_owned()
+}
+
+async fn dispatch(
+    state: &State,
+    request: Request,
+    style: &mut Style,
+    now: Now,
+) -> Result<Reply, Failure> {
+    let (head, body) = request.into_parts();
+    let target = head.uri.path_and_query();
+    let uri = target
+        .map_or("/", http::uri::PathAndQuery::as_str)
+        .to_owned();
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    *style = Style::of(&query, style.media);
+    let subject = authenticate::request(state, &head.headers, &uri, now).await?;
+    let (endpoint, path) = find(&head, &uri)?;
+    let body = read_body(body, state.max_body).await?;
+    style.media = media::negotiate(&head.headers, !body.is_empty())?;
+    check_common(&query)?;
+    query.check_known(head.uri.path(), endpoint.query)?;
+    if !endpoint.body && !body.is_empty() {
+        return Err(Failure::illegal_argument(format!(
+            "request [{} {}] does not support having a body",
+            head.method,
+            head.uri.path()
+        )));
+    }
+    let call = Call {
+        action: endpoint.action,
+        subject,
+        uri,
+        path,
+        query,
+        body,
+        now,
+    };
+    (endpoint.handler)(state, call).await
+}
+
+type Captures = Vec<(&'static str, String)>;
+
+fn find(
+    head: &http::request::Parts,
+    uri: &str,
+) -> Result<(&'static endpoint::Endpoint, Captures), Failure> {
+    let nothing = || Failure::no_handler(uri, &head.method);
+    let segments = endpoint::segments(head.uri.path()).ok_or_else(nothing)?;
+    match endpoint::find(api::TABLE, &head.method, &segments) {
+        Found::Endpoint(endpoint, captures) => Ok((endpoint, captures)),
+        Found::Nothing => Err(nothing()),
+        Found::WrongMethod(allowed) => Err(Failure::dispatch(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!(
+                "Incorrect HTTP method for uri [{uri}] and method [{}], allowed: [{}]",
+                head.method,
+                render::join(&allowed, ", ")
+            ),
+        )
+        .with_header("Allow", render::join(&allowed, ","))),
+    }
+}
+
+fn check_common(query: &Query) -> Result<(), Failure> {
+    for flag in ["pretty", "human", "error_trace"] {
+        query.flag(flag)?;
+    }
+    let filter = query.text("filter_path").map_or(0, str::len);
+    if filter > MAX_FILTER {
+        return Err(Failure::illegal_argument(format!(
+            "[filter_path] may not be longer than [{MAX_FILTER}] characters"
+        )));
+    }
+    Ok(())
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Failure> {
+    // A declared length is refused before a byte is read.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Failure::too_large(limit));
+    }
+    body.collect_up_to(limit)
+        .await
+        .map_err(|error| match error {
+            CollectError::TooLarge { limit } => Failure::too_large(limit),
+            CollectError::Broken(_) => Failure::illegal_argument("request body could not be read"),
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app;
+use crate::cli::startup;
 use crate::model::clock::Clock;
 
 /// Options of `sidegate check`.
@@ -25,7 +26,7 @@ pub(super) struct Options {
 /// When the file has faults (they are printed whole) or the online probe can't be set up.
 #[expect(clippy::print_stdout, reason = "this is the command's output")]
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let settings = super::settings_from_file(&options.config)?;
+    let settings = startup::settings_from_file(&options.config)?;
     let mut code = ExitCode::SUCCESS;
     if options.online {
         for finding in app::probe::probe(&settings, Clock::system()).await {

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::{Value, json};
 
 use crate::app;
+use crate::cli::startup;
 use crate::gate::Verdict;
 use crate::gate::trace::{Step, Steps};
 use crate::model::clock::Clock;
@@ -53,23 +54,40 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 /// # Errors
 /// A configuration with faults, an authority that can't be set up, a URL that isn't one.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let settings = super::settings_from_file(&options.config)?;
+    let settings = startup::settings_from_file(&options.config)?;
     let clock = Clock::system();
     let head = head(&options)?;
     let gate = app::gate_alone(&settings, clock.clone()).await?;
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let peer = Peer { address, client_ip: address.ip(), trusted: false, tls: true, listener: "explain".into() };
+    let peer = Peer {
+        address,
+        client_ip: address.ip(),
+        trusted: false,
+        tls: true,
+        listener: "explain".into(),
+    };
     let mut steps = Steps::on();
     let verdict = gate.decide(&head, &peer, clock.now(), &mut steps).await;
     print(&options, steps.as_slice(), &verdict);
-    Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn head(options: &Options) -> anyhow::Result<Head> {
-    let url: Uri = options.url.parse().with_context(|| format!("{} is not a URL", options.url))?;
+    let url: Uri = options
+        .url
+        .parse()
+        .with_context(|| format!("{} is not a URL", options.url))?;
     let target = url.path_and_query().map_or("/", |target| target.as_str());
-    let host = url.authority().map_or("localhost", |authority| authority.as_str());
-    let mut request = http::Request::builder().method(options.method.clone()).uri(target);
+    let host = url
+        .authority()
+        .map_or("localhost", |authority| authority.as_str());
+    let mut request = http::Request::builder()
+        .method(options.method.clone())
+        .uri(target);
     if !options.headers.iter().any(|(name, _)| name == header::HOST) {
         request = request.header(header::HOST, host);
     }
@@ -77,7 +95,11 @@ fn head(options: &Options) -> anyhow::Result<Head> {
         request = request.header(name, value);
     }
     if let Some(user) = &options.user {
-        if options.headers.iter().any(|(name, _)| name == header::AUTHORIZATION) {
+        if options
+            .headers
+            .iter()
+            .any(|(name, _)| name == header::AUTHORIZATION)
+        {
             bail!("--user and an Authorization header are two credentials; give one");
         }
         let pair = match user.contains(':') {
@@ -96,7 +118,9 @@ fn password() -> anyhow::Result<String> {
         return Ok(password);
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("can't read the password from standard input")?;
+    std::io::stdin()
+        .read_line(&mut line)
+        .context("can't read the password from standard input")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -104,10 +128,15 @@ fn password() -> anyhow::Result<String> {
 fn print(options: &Options, steps: &[Step], verdict: &Verdict) {
     let outcome = match verdict {
         Ok(permit) => json!({"permitted": true, "route": permit.route().name}),
-        Err(refusal) => json!({"permitted": false, "reason": refusal.reason(), "detail": refusal.to_string()}),
+        Err(refusal) => {
+            json!({"permitted": false, "reason": refusal.reason(), "detail": refusal.to_string()})
+        }
     };
     if options.json {
-        let steps: Vec<_> = steps.iter().map(|step| json!({"step": step.name, "detail": step.detail})).collect();
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|step| json!({"step": step.name, "detail": step.detail}))
+            .collect();
         println!("{}", json!({"steps": steps, "verdict": outcome}));
         return;
     }
@@ -115,8 +144,16 @@ fn print(options: &Options, steps: &[Step], verdict: &Verdict) {
         println!("{:<12} {}", step.name, flat(&step.detail));
     }
     match verdict {
-        Ok(permit) => println!("{:<12} permitted by route {}", "verdict", permit.route().name),
-        Err(refusal) => println!("{:<12} refused ({}): {refusal}", "verdict", refusal.reason()),
+        Ok(permit) => println!(
+            "{:<12} permitted by route {}",
+            "verdict",
+            permit.route().name
+        ),
+        Err(refusal) => println!(
+            "{:<12} refused ({}): {refusal}",
+            "verdict",
+            refusal.reason()
+        ),
     }
 }
 
@@ -125,11 +162,22 @@ fn flat(detail: &Value) -> String {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::Array(items) => items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| {
+                item.as_str()
+                    .map_or_else(|| item.to_string(), str::to_owned)
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
         other => other.to_string(),
     };
     match detail {
-        Value::Object(fields) => fields.iter().map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join("  "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect::<Vec<_>>()
+            .join("  "),
         other => text(other),
     }
 }
@@ -140,7 +188,10 @@ mod tests {
 
     #[test]
     fn details_are_flattened_for_reading() {
-        assert_eq!(flat(&json!({"route": "orders", "missing": [], "atoms": ["a", "b"]})), "route=orders  missing=none  atoms=a, b");
+        assert_eq!(
+            flat(&json!({"route": "orders", "missing": [], "atoms": ["a", "b"]})),
+            "route=orders  missing=none  atoms=a, b"
+        );
     }
 
     #[test]

@@ -17,7 +17,12 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// What to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9901/readyz", env = "SIDEGATE_HEALTH_URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9901/readyz",
+        env = "SIDEGATE_HEALTH_URL"
+    )]
     url: http::Uri,
     /// Seconds to wait for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
@@ -33,11 +38,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if url.scheme_str() != Some("http") {
         bail!("{url} is not an http:// URL: the admin door speaks plain HTTP on loopback");
     }
-    let client: Client<HttpConnector, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let client: Client<HttpConnector, Empty<bytes::Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
     let ask = async {
         let response = client.get(url.clone()).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await.map(|body| body.to_bytes());
+        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
+            .collect()
+            .await
+            .map(|body| body.to_bytes());
         Ok::<_, hyper_util::client::legacy::Error>((status, body.unwrap_or_default()))
     };
     let (status, body) = tokio::time::timeout(Duration::from_secs(timeout), ask)
@@ -47,5 +56,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     if status.is_success() {
         return Ok(ExitCode::SUCCESS);
     }
-    bail!("{url} answered {status}: {}", String::from_utf8_lossy(&body).trim())
+    bail!(
+        "{url} answered {status}: {}",
+        String::from_utf8_lossy(&body).trim()
+    )
 }

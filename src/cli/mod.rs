@@ -8,21 +8,15 @@ mod dev;
 mod explain;
 mod health;
 mod run;
+mod startup;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
-use crate::config::check::{self as checking, Checked};
-use crate::config::fault::Faults;
-use crate::config::references::Machine;
-use crate::config::settings::Settings;
 use crate::config::{reference, schema};
-use crate::telemetry::log::{self, LogFormat, LogLevel};
 
 /// A sidecar that lets in only what Elasticsearch security allows.
 #[derive(Parser, Debug)]
@@ -81,12 +75,21 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(options) => block_on(check::run(options)),
         Command::Explain(options) => block_on(explain::run(options)),
         Command::Schema { markdown } => {
-            let text = if markdown { reference::markdown() } else { schema::schema_text() };
+            let text = if markdown {
+                reference::markdown()
+            } else {
+                schema::schema_text()
+            };
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sidegate", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "sidegate",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Health(options) => block_on(health::run(options)),
@@ -95,40 +98,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The control runtime: signals, reloads, the admin door. Requests run on the workers' own runtimes.
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(command)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Reads and checks a configuration file; warnings go to standard error.
-///
-/// # Errors
-/// Every fault at once, as one text.
-fn settings_from_file(path: &Path) -> anyhow::Result<Settings> {
-    settled(checking::load(path, &Machine), &path.display().to_string())
-}
-
-/// The same for a text that is not a file's; `name` says whose it is.
-fn settings_from_text(text: &str, name: &str) -> anyhow::Result<Settings> {
-    settled(checking::check(text, &Machine), name)
-}
-
-#[expect(clippy::print_stderr, reason = "warnings are for the operator's eyes")]
-fn settled(checked: Result<Checked, Faults>, name: &str) -> anyhow::Result<Settings> {
-    match checked {
-        Ok(Checked { settings, warnings }) => {
-            for warning in warnings {
-                eprintln!("warning: {name}: {warning}");
-            }
-            Ok(settings)
-        }
-        Err(faults) => bail!("{name} can't be used\n\n{faults}"),
-    }
-}
-
-/// Starts the process's log.
-fn start_log(format: LogFormat) -> anyhow::Result<LogLevel> {
-    Ok(log::start(format, "info")?)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

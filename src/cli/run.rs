@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::app;
+use crate::cli::startup;
 use crate::model::clock::Clock;
 use crate::telemetry::log::LogFormat;
 
@@ -48,8 +49,8 @@ impl From<Format> for LogFormat {
 /// # Errors
 /// A configuration with faults, a port that is taken, an authority's store that can't be opened.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let level = super::start_log(options.log_format.into())?;
-    let settings = super::settings_from_file(&options.config)?;
+    let level = startup::start_log(options.log_format.into())?;
+    let settings = startup::settings_from_file(&options.config)?;
     let app = app::App::start(settings, Clock::system(), level).await?;
     if let Some(path) = &options.ready_file {
         write_ready_file(path, app.addresses())?;
@@ -58,9 +59,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyhow::Result<()> {
-    let listeners: Vec<_> =
-        addresses.listeners.iter().map(|(name, address)| json!({"name": name, "address": address})).collect();
-    let line = json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
+    let listeners: Vec<_> = addresses
+        .listeners
+        .iter()
+        .map(|(name, address)| json!({"name": name, "address": address}))
+        .collect();
+    let line =
+        json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
     // Written beside and renamed, so that a reader never sees half a line.
     let draft = path.with_extension("partial");
     std::fs::write(&draft, format!("{line}\n"))

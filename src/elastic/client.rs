@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 use crate::config::settings::OwnCredential;
 use crate::model::clock::Clock;
@@ -22,6 +19,7 @@ use crate::wire::error::ErrorEnvelope;
 use crate::wire::principals::{AuthenticateResponse, RealmRef};
 use crate::wire::privileges::HasPrivilegesResponse;
 
+use super::authorization::{authorization, own_authorization};
 use super::error::AskError;
 use super::metrics::{Api, ElasticMetrics, code_of};
 use super::nodes::MAX_RESPONSE;
@@ -252,8 +250,8 @@ impl Client {
                 )
                 .await?;
             let parsed: HasPrivilegesResponse = answer.parse()?;
-            let answers = questions::granted(of_round(), &parsed)
-                .map_err(|what| answer.garbage(what))?;
+            let answers =
+                questions::granted(of_round(), &parsed).map_err(|what| answer.garbage(what))?;
             for (at, yes) in round.iter().zip(answers) {
                 if let Some(slot) = granted.get_mut(*at) {
                     *slot = yes;
@@ -307,10 +305,11 @@ impl Client {
         authorization: Option<HeaderValue>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
-        let request = question(method, path, authorization, body).map_err(|_| AskError::Garbage {
-            node: Arc::from("sidegate"),
-            what: "the question can't be written as a request",
-        })?;
+        let request =
+            question(method, path, authorization, body).map_err(|_| AskError::Garbage {
+                node: Arc::from("sidegate"),
+                what: "the question can't be written as a request",
+            })?;
         let exchange = async {
             let answered = self.0.transport.send(request).await.map_err(ask_error)?;
             let (head, body) = answered.response.into_parts();
@@ -431,43 +430,6 @@ fn own_fault(error: AskError) -> AskError {
         }
         other => other,
     }
-}
-
-/// The `Authorization` value of a credential, marked sensitive so that no header dump shows it.
-fn authorization(credential: &Credential) -> HeaderValue {
-    match credential {
-        Credential::Basic { username, password } => basic(username, password.expose()),
-        Credential::Bearer(token) => header_value("Bearer ", token.expose()),
-        Credential::ApiKey(key) => header_value("ApiKey ", key.expose()),
-    }
-}
-
-fn own_authorization(own: &OwnCredential) -> HeaderValue {
-    match own {
-        OwnCredential::ApiKey(key) => header_value("ApiKey ", key.expose()),
-        OwnCredential::Basic { username, password } => basic(username, password.expose()),
-        OwnCredential::Bearer(token) => header_value("Bearer ", token.expose()),
-    }
-}
-
-fn basic(username: &str, password: &[u8]) -> HeaderValue {
-    let mut pair = Zeroizing::new(Vec::with_capacity(username.len() + password.len() + 1));
-    pair.extend_from_slice(username.as_bytes());
-    pair.push(b':');
-    pair.extend_from_slice(password);
-    let encoded = Zeroizing::new(STANDARD.encode(&*pair));
-    header_value("Basic ", encoded.as_bytes())
-}
-
-/// Bytes that can't stand in a header make an empty value, which every authority refuses.
-fn header_value(scheme: &str, token: &[u8]) -> HeaderValue {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(scheme.len() + token.len()));
-    bytes.extend_from_slice(scheme.as_bytes());
-    bytes.extend_from_slice(token);
-    let mut value =
-        HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
 }
 
 fn identity_of(answer: AuthenticateResponse) -> Identity {

@@ -4,6 +4,7 @@
 //! [`error::AskError`] that says whether the credential was refused or the authority is in trouble. Never caches, never follows
 //! redirects, never logs a credential. One more endpoint is one more method in [`client`], with its shapes in [`crate::wire`].
 
+mod authorization;
 pub mod client;
 mod connect;
 pub mod error;
@@ -11,3 +12,6 @@ pub mod metrics;
 pub mod nodes;
 mod questions;
 pub mod transport;
+
+#[cfg(test)]
+mod tests;

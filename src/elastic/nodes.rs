@@ -117,7 +117,11 @@ impl Pool {
         let mut last = None;
         for (tried, node) in order.iter().enumerate() {
             let spent = self.clock.now().mono.saturating_sub(start);
-            let Some(left) = self.timeout.checked_sub(spent).filter(|left| !left.is_zero()) else {
+            let Some(left) = self
+                .timeout
+                .checked_sub(spent)
+                .filter(|left| !left.is_zero())
+            else {
                 break;
             };
             // Time that is left is shared with the nodes still to be tried.
@@ -137,7 +141,10 @@ impl Pool {
         }
         last.unwrap_or_else(|| {
             Err(SendError::Timeout {
-                node: self.nodes.first().map_or_else(|| Arc::from("none"), |node| Arc::clone(&node.name)),
+                node: self
+                    .nodes
+                    .first()
+                    .map_or_else(|| Arc::from("none"), |node| Arc::clone(&node.name)),
             })
         })
     }
@@ -171,13 +178,16 @@ impl Pool {
             node: Arc::clone(&node.name),
             source,
         };
-        let request = node.request(head, body).map_err(|error| broken(error.into()))?;
+        let request = node
+            .request(head, body)
+            .map_err(|error| broken(error.into()))?;
         let exchange = async {
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| broken(error.into()))?;
+            let response = match self.client.request(request.clone()).await {
+                // A kept connection that the node closed just now: the question only reads, so it is put once more.
+                Err(error) if !error.is_connect() => self.client.request(request).await,
+                outcome => outcome,
+            };
+            let response = response.map_err(|error| broken(error.into()))?;
             let (head, body) = response.into_parts();
             match Body::from(body).collect_up_to(MAX_RESPONSE).await {
                 Ok(bytes) => Ok(Answered {
@@ -269,4 +279,3 @@ impl Node {
 fn is_unwell(response: &Response) -> bool {
     matches!(response.status().as_u16(), 502..=504)
 }
-

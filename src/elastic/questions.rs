@@ -81,11 +81,13 @@ fn index_questions(indices: BTreeMap<(&str, bool), BTreeSet<&str>>) -> Vec<Index
     }
     grouped
         .into_iter()
-        .map(|((allow_restricted_indices, privileges), names)| IndexQuestion {
-            names,
-            privileges: owned(privileges),
-            allow_restricted_indices,
-        })
+        .map(
+            |((allow_restricted_indices, privileges), names)| IndexQuestion {
+                names,
+                privileges: owned(privileges),
+                allow_restricted_indices,
+            },
+        )
         .collect()
 }
 
@@ -102,11 +104,13 @@ fn application_questions(
     }
     grouped
         .into_iter()
-        .map(|((application, privileges), resources)| ApplicationQuestion {
-            application: application.to_owned(),
-            privileges: owned(privileges),
-            resources,
-        })
+        .map(
+            |((application, privileges), resources)| ApplicationQuestion {
+                application: application.to_owned(),
+                privileges: owned(privileges),
+                resources,
+            },
+        )
         .collect()
 }
 

@@ -10,11 +10,11 @@ use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
 use crate::model::clock::{Clock, Now};
 use crate::model::credential::{Credential, Fingerprint, FingerprintKey, Scheme};
-use crate::model::privilege::{Atom, AtomBits, AtomId};
+use crate::model::privilege::Atom;
 use crate::net::http::Peer;
 
-use super::cache::{Cache, CacheResult, Entry, Found, Learned};
-use super::extract::{self, Presented};
+use super::cache::{Cache, CacheResult, Entry, Found};
+use super::extract::Presented;
 use super::flight::Flights;
 use super::limiter::LoginLimiter;
 use super::metrics::{AuthnResult, GateMetrics};
@@ -89,12 +89,23 @@ impl Authenticator {
             if entry.claim_refresh(now, self.cache.refresh_pause()) {
                 self.refresh(fingerprint, presented, now);
             }
-            return Ok(self.known(fingerprint, entry, presented.scheme(), CacheResult::Hit, steps));
+            return Ok(self.known(
+                fingerprint,
+                entry,
+                presented.scheme(),
+                CacheResult::Hit,
+                steps,
+            ));
         }
         let (outcome, how) = match found {
             Found::Refused => (Err(refused(presented.scheme())), CacheResult::NegativeHit),
-            Found::Expired(entry) => self.ask_again(fingerprint, entry, presented, peer, now).await,
-            Found::Absent | Found::Live(_) => self.ask_first(fingerprint, presented, peer, now).await,
+            Found::Expired(entry) => {
+                self.ask_again(fingerprint, entry, presented, peer, now)
+                    .await
+            }
+            Found::Absent | Found::Live(_) => {
+                self.ask_first(fingerprint, presented, peer, now).await
+            }
         };
         match outcome {
             Ok(entry) => Ok(self.known(fingerprint, entry, presented.scheme(), how, steps)),
@@ -228,7 +239,7 @@ impl Authenticator {
                 let ticket = self
                     .asks
                     .join(&fingerprint, stamp, || {
-                        Arc::clone(self).learn(fingerprint, credential.clone(), stamp, now)
+                        Arc::clone(self).look_or_learn(fingerprint, credential.clone(), stamp, now)
                     })
                     .ok_or(Unasked::Crowded)?;
                 if ticket.started {
@@ -259,80 +270,6 @@ impl Authenticator {
         drop(self.asks.join(&fingerprint, stamp, || {
             Arc::clone(self).learn(fingerprint, credential, stamp, now)
         }));
-    }
-
-    /// The detached part: asks who it is and what it may, and remembers the answer.
-    async fn learn(
-        self: Arc<Self>,
-        fingerprint: Fingerprint,
-        credential: Credential,
-        stamp: u64,
-        now: Now,
-    ) -> Learnt {
-        match self.ask_all(&credential).await {
-            Ok(learned) => Learnt::Known(
-                self.cache
-                    .remember(fingerprint, learned, self.slots, stamp, now),
-            ),
-            Err(error) if error.is_refusal() => {
-                self.cache.refuse(fingerprint, stamp, now);
-                Learnt::Refused
-            }
-            Err(error) => {
-                tracing::warn!(
-                    target: "sidegate::gate",
-                    node = error.node(),
-                    cause = error.cause(),
-                    error = error.in_full(),
-                    "authority could not be asked"
-                );
-                Learnt::Trouble(error)
-            }
-        }
-    }
-
-    /// Everything there is to ask about a credential, at once.
-    async fn ask_all(&self, credential: &Credential) -> Result<Learned, AskError> {
-        let privileges = async {
-            if self.atoms.is_empty() {
-                return Ok(Vec::new());
-            }
-            self.client.has_privileges(credential, &self.atoms).await
-        };
-        let (identity, answers, credential_expires) = tokio::try_join!(
-            self.client.authenticate(credential),
-            privileges,
-            self.expiry(credential),
-        )?;
-        let mut granted = AtomBits::with_capacity(self.atoms.len());
-        for (id, yes) in (0..).zip(answers) {
-            if yes {
-                granted.insert(AtomId(id));
-            }
-        }
-        Ok(Learned {
-            identity,
-            granted,
-            credential_expires,
-        })
-    }
-
-    /// When the credential itself expires, as far as that can be known: `_authenticate` doesn't tell. An API key may ask about
-    /// itself; a JWT says so (unverified, so only good to shorten). Of other tokens nothing is known, and the ttl bounds them.
-    async fn expiry(&self, credential: &Credential) -> Result<Option<Duration>, AskError> {
-        match credential {
-            Credential::Basic { .. } => Ok(None),
-            Credential::Bearer(token) => Ok(extract::unverified_expiry(token.expose())),
-            Credential::ApiKey(key) => match extract::api_key_id(key.expose()) {
-                Some(id) => match self.client.api_key_expiration(credential, &id).await {
-                    Ok(expires) => Ok(expires),
-                    Err(error) if error.is_refusal() => Err(error),
-                    // An authority without this endpoint, or one that forbids it: the ttl bounds it.
-                    Err(_) => Ok(None),
-                },
-                None => Ok(None),
-            },
-        }
     }
 
     /// Asks about resolved atoms, or waits for whoever already asks the same.

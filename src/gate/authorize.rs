@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::Route;
 use super::target::{Host, Target};
-use super::trace::Steps;
+use super::trace::{Caller, Steps};
 use crate::model::clock::Now;
 use crate::model::credential::Scheme;
 use crate::model::privilege::Atom;
@@ -87,10 +87,15 @@ impl Permit {
 }
 
 /// The permit of a route for everyone; `None` for every other route.
-pub(super) fn permit_everyone(route: &Arc<Route>, target: Target) -> Result<Permit, Target> {
+pub(super) fn permit_everyone(route: &Arc<Route>, target: &Target) -> Option<Permit> {
     match route.rule {
-        Rule::Everyone => Ok(Permit::new(route, target, None, CacheResult::Bypass)),
-        Rule::Authenticated | Rule::Require(_) => Err(target),
+        Rule::Everyone => Some(Permit::new(
+            route,
+            target.clone(),
+            None,
+            CacheResult::Bypass,
+        )),
+        Rule::Authenticated | Rule::Require(_) => None,
     }
 }
 
@@ -113,8 +118,14 @@ pub(super) async fn permit(
             segments: segments_for(need, &target),
             now,
         };
-        if question.ask(presented, steps).await? == Freshness::Stale {
-            cache = CacheResult::Stale;
+        match question.ask(presented, steps).await {
+            Ok(Freshness::Live) => {}
+            Ok(Freshness::Stale) => cache = CacheResult::Stale,
+            Err(refusal) => {
+                let (entry, scheme) = (known.entry, presented.scheme());
+                steps.refusing(Caller { entry, scheme, cache });
+                return Err(refusal);
+            }
         }
     }
     let caller = (known.entry, presented.scheme());
@@ -126,7 +137,10 @@ fn segments_for(need: &Need, target: &Target) -> Vec<String> {
     if need.is_static() {
         return Vec::new();
     }
-    target.segments().map(std::borrow::Cow::into_owned).collect()
+    target
+        .segments()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
 }
 
 /// Whether a yes rests on answers past their ttl.
@@ -156,14 +170,22 @@ struct Evaluated {
 
 impl Question<'_> {
     /// `Ok` means yes.
-    async fn ask(&self, presented: &Presented<'_>, steps: &mut Steps) -> Result<Freshness, Refusal> {
+    async fn ask(
+        &self,
+        presented: &Presented<'_>,
+        steps: &mut Steps,
+    ) -> Result<Freshness, Refusal> {
         let stale = self.known.how == CacheResult::Stale;
         let first = self.evaluate(stale, &[], &[]);
         if !first.due.is_empty() {
             self.authenticator
                 .refresh_resolved(self.known, presented, &first.due, self.now);
         }
-        let freshness = if stale { Freshness::Stale } else { Freshness::Live };
+        let freshness = if stale {
+            Freshness::Stale
+        } else {
+            Freshness::Live
+        };
         if first.answer != Answer::Unknown {
             self.note(&[], &[], steps);
             return self.conclude(first.answer, freshness, &[], &[]);

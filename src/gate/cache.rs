@@ -321,7 +321,13 @@ impl Cache {
 
     fn refresh_at(&self, now: Now) -> u64 {
         if self.life.refresh_ahead < 1.0 {
-            nanos(now.mono + self.life.ttl.mul_f64(self.life.refresh_ahead.clamp(0.0, 1.0)))
+            nanos(
+                now.mono
+                    + self
+                        .life
+                        .ttl
+                        .mul_f64(self.life.refresh_ahead.clamp(0.0, 1.0)),
+            )
         } else {
             u64::MAX
         }

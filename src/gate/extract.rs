@@ -163,7 +163,10 @@ mod tests {
         thread_local!(static KEY: FingerprintKey = FingerprintKey::random());
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append("authorization", http::HeaderValue::from_bytes(line).unwrap());
+            headers.append(
+                "authorization",
+                http::HeaderValue::from_bytes(line).unwrap(),
+            );
         }
         let found = Presented::find(&headers)?;
         found
@@ -190,18 +193,45 @@ mod tests {
     fn undecodable_credentials_are_malformed() {
         let huge = format!("Basic {}", "A".repeat(1_000_000));
         for line in [
-            &b""[..], b"Basic", b"Basic ", b"Basic  YTpi", b"Basic\tYTpi", b"Basic !!!!", b"Basic YTpi=", b"Basic YTp",
-            b"Basic YWI=", b"Basic YTpi YTpi", b"Bearer ", b"Bearer a b", b"ApiKey abc", b"ApiKey YWI=", b"ApiKey OmI=",
-            b"Digest x", b"Negotiate YTpi", b"Basic \xff", huge.as_bytes(),
+            &b""[..],
+            b"Basic",
+            b"Basic ",
+            b"Basic  YTpi",
+            b"Basic\tYTpi",
+            b"Basic !!!!",
+            b"Basic YTpi=",
+            b"Basic YTp",
+            b"Basic YWI=",
+            b"Basic YTpi YTpi",
+            b"Bearer ",
+            b"Bearer a b",
+            b"ApiKey abc",
+            b"ApiKey YWI=",
+            b"ApiKey OmI=",
+            b"Digest x",
+            b"Negotiate YTpi",
+            b"Basic \xff",
+            huge.as_bytes(),
         ] {
             let refused = find(&[line]).unwrap_err();
-            assert!(matches!(refused, Refusal::MalformedCredential { .. }), "{line:?} {refused:?}");
+            assert!(
+                matches!(refused, Refusal::MalformedCredential { .. }),
+                "{line:?} {refused:?}"
+            );
         }
     }
 
     #[test]
     fn control_characters_and_invalid_utf8_are_refused() {
-        for pair in [&b"a\0:b"[..], b"a:b\0", b"a:b\r\n", b"a\x7f:b", b"\xff:b", b"a:\xff", b":b"] {
+        for pair in [
+            &b"a\0:b"[..],
+            b"a:b\0",
+            b"a:b\r\n",
+            b"a\x7f:b",
+            b"\xff:b",
+            b"a:\xff",
+            b":b",
+        ] {
             assert!(find(&[&basic_of(pair)]).is_err(), "{pair:?}");
         }
     }
@@ -210,8 +240,16 @@ mod tests {
     fn the_first_colon_splits_and_every_byte_is_kept() {
         let line = basic_of("bøb:a:b c€ ".as_bytes());
         let mut headers = HeaderMap::new();
-        headers.insert("authorization", http::HeaderValue::from_bytes(&line).unwrap());
-        match Presented::find(&headers).unwrap().unwrap().credential().unwrap() {
+        headers.insert(
+            "authorization",
+            http::HeaderValue::from_bytes(&line).unwrap(),
+        );
+        match Presented::find(&headers)
+            .unwrap()
+            .unwrap()
+            .credential()
+            .unwrap()
+        {
             Credential::Basic { username, password } => {
                 assert_eq!(username, "bøb");
                 assert_eq!(password, Secret::from("a:b c€ "));
@@ -222,7 +260,11 @@ mod tests {
 
     #[test]
     fn more_than_one_credential_is_ambiguous() {
-        for lines in [&[&b"Basic YTpi"[..], b"Basic YTpi"][..], &[b"Basic YTpi", b"Bearer x"], &[b"Basic YTpi, Bearer y"]] {
+        for lines in [
+            &[&b"Basic YTpi"[..], b"Basic YTpi"][..],
+            &[b"Basic YTpi", b"Bearer x"],
+            &[b"Basic YTpi, Bearer y"],
+        ] {
             assert_eq!(find(lines), Err(Refusal::Ambiguous(Ambiguity::Credentials)));
         }
     }
@@ -242,15 +284,29 @@ mod tests {
         let user = "u".repeat(60);
         assert_ne!(of(&format!("{user}:a")), of(&format!("{user}:b")));
         let password = "p".repeat(90);
-        assert_ne!(of(&format!("a:{password}x{password}")), of(&format!("a:{password}y{password}")));
+        assert_ne!(
+            of(&format!("a:{password}x{password}")),
+            of(&format!("a:{password}y{password}"))
+        );
         assert_ne!(of("ab:c"), of("a:bc"));
     }
 
     #[test]
     fn a_jwts_expiry_is_read_and_anything_else_has_none() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(unverified_expiry(jwt(r#"{"exp":1000}"#).as_bytes()), Some(Duration::from_secs(1_000)));
-        for token in [jwt("{}"), jwt(r#"{"exp":-1}"#), jwt(r#"{"exp":1e300}"#), jwt("x"), "a.b".into(), "a.b.c.d".into(), "opaque".into()] {
+        assert_eq!(
+            unverified_expiry(jwt(r#"{"exp":1000}"#).as_bytes()),
+            Some(Duration::from_secs(1_000))
+        );
+        for token in [
+            jwt("{}"),
+            jwt(r#"{"exp":-1}"#),
+            jwt(r#"{"exp":1e300}"#),
+            jwt("x"),
+            "a.b".into(),
+            "a.b.c.d".into(),
+            "opaque".into(),
+        ] {
             assert_eq!(unverified_expiry(token.as_bytes()), None, "{token}");
         }
     }

@@ -51,12 +51,7 @@ where
     }
 
     /// Joins the ask for `key`, or starts one; `None` when too many are in flight. Must be called within a runtime.
-    pub(super) fn join<F>(
-        &self,
-        key: &K,
-        stamp: u64,
-        ask: impl FnOnce() -> F,
-    ) -> Option<Ticket<V>>
+    pub(super) fn join<F>(&self, key: &K, stamp: u64, ask: impl FnOnce() -> F) -> Option<Ticket<V>>
     where
         F: Future<Output = V> + Send + 'static,
     {
@@ -128,7 +123,10 @@ where
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         // A younger ask, begun after a purge, may have taken the place.
-        if flights.get(&self.key).is_some_and(|flight| flight.stamp == self.stamp) {
+        if flights
+            .get(&self.key)
+            .is_some_and(|flight| flight.stamp == self.stamp)
+        {
             flights.remove(&self.key);
         }
     }

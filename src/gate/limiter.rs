@@ -73,7 +73,12 @@ impl LoginLimiter {
 
     /// The key of a name: trimmed, NFKC, lower case, NFKC again because folding may denormalise.
     fn name(&self, name: &str) -> Fingerprint {
-        let folded: String = name.trim().nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        let folded: String = name
+            .trim()
+            .nfkc()
+            .flat_map(char::to_lowercase)
+            .nfkc()
+            .collect();
         self.key.fingerprint(&[folded.trim().as_bytes()])
     }
 }
@@ -162,7 +167,10 @@ mod tests {
             limiter.failed(HOME, None, clock.now());
         }
         let blocked = limiter.check(HOME, None, clock.now()).unwrap_err();
-        assert_eq!((blocked.by, blocked.retry_after), ("address", Duration::from_secs(20)));
+        assert_eq!(
+            (blocked.by, blocked.retry_after),
+            ("address", Duration::from_secs(20))
+        );
         clock.advance(Duration::from_secs(20));
         assert_eq!(limiter.check(HOME, None, clock.now()), Ok(()));
         limiter.failed(HOME, None, clock.now());
@@ -176,7 +184,10 @@ mod tests {
         let (limiter, now) = (limiter(0, 2), Clock::manual(Duration::ZERO).now());
         limiter.failed(HOME, Some("Alice"), now);
         limiter.failed(HOME, Some("ａｌｉｃｅ "), now);
-        assert_eq!(limiter.check(HOME, Some("ALICE"), now).unwrap_err().by, "username");
+        assert_eq!(
+            limiter.check(HOME, Some("ALICE"), now).unwrap_err().by,
+            "username"
+        );
         assert_eq!(limiter.check(HOME, Some("bob"), now), Ok(()));
     }
 
@@ -184,11 +195,27 @@ mod tests {
     fn an_ipv6_network_shares_a_budget() {
         let (limiter, now) = (limiter(1, 0), Clock::manual(Duration::ZERO).now());
         limiter.failed("2001:db8::1".parse().unwrap(), None, now);
-        assert!(limiter.check("2001:db8::ffff:1".parse().unwrap(), None, now).is_err());
-        assert!(limiter.check("2001:db8:0:1::1".parse().unwrap(), None, now).is_ok());
+        assert!(
+            limiter
+                .check("2001:db8::ffff:1".parse().unwrap(), None, now)
+                .is_err()
+        );
+        assert!(
+            limiter
+                .check("2001:db8:0:1::1".parse().unwrap(), None, now)
+                .is_ok()
+        );
         limiter.failed("::ffff:10.0.0.1".parse().unwrap(), None, now);
-        assert!(limiter.check("10.0.0.1".parse().unwrap(), None, now).is_err());
-        assert!(limiter.check("10.0.0.2".parse().unwrap(), None, now).is_ok());
+        assert!(
+            limiter
+                .check("10.0.0.1".parse().unwrap(), None, now)
+                .is_err()
+        );
+        assert!(
+            limiter
+                .check("10.0.0.2".parse().unwrap(), None, now)
+                .is_ok()
+        );
     }
 
     #[test]

@@ -118,6 +118,20 @@ impl GateFamilies {
     }
 }
 
+impl GateFamilies {
+    /// Takes away every series of a route that is gone.
+    pub(super) fn forget_route(&self, route: &str) {
+        // Removing fails where there is no such series, which is what we want.
+        drop(
+            self.authz
+                .remove_label_values(&[route, "permitted", "none"]),
+        );
+        for reason in ROUTE_REASONS {
+            drop(self.authz.remove_label_values(&[route, "refused", reason]));
+        }
+    }
+}
+
 /// Reasons that can refuse a request after a route took it.
 const ROUTE_REASONS: [&str; 8] = [
     "ambiguous_credentials",
@@ -149,12 +163,11 @@ const CAUSES: [&str; 4] = ["expired", "explicit", "replaced", "size"];
 const BLOCKED_BY: [&str; 2] = ["address", "username"];
 
 impl GateMetrics {
-    /// Makes every series of a gate with these routes, at zero; series of routes that are gone go away.
+    /// Makes every series of a gate with these routes; those that exist go on counting.
     pub(super) fn new<'a>(
         families: &GateFamilies,
         routes: impl Iterator<Item = &'a str> + Clone,
     ) -> Self {
-        families.authz.reset();
         let authz = |route: &str, result: &str, reason: &str| {
             families.authz.with_label_values(&[route, result, reason])
         };
@@ -173,7 +186,10 @@ impl GateMetrics {
                         .with_label_values(&[scheme.label(), result.label()])
                 })
             }),
-            permitted: routes.clone().map(|route| authz(route, "permitted", "none")).collect(),
+            permitted: routes
+                .clone()
+                .map(|route| authz(route, "permitted", "none"))
+                .collect(),
             refused: routes
                 .map(|route| ROUTE_REASONS.map(|reason| authz(route, "refused", reason)))
                 .collect(),

@@ -8,6 +8,7 @@
 //! ([`cache`], or one ask) → [`authorize`]. A hit on that way takes no lock of ours and waits for nobody. A reload makes a new
 //! gate, whose cache is empty and whose fingerprints are its own; the [`limiter`] lives on.
 
+mod ask;
 mod authenticate;
 pub mod authorize;
 pub mod cache;
@@ -24,6 +25,7 @@ pub mod target;
 pub mod trace;
 mod trie;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -55,6 +57,7 @@ pub struct Gate {
     routes: RouteTable,
     authenticator: Arc<Authenticator>,
     metrics: Arc<GateMetrics>,
+    families: GateFamilies,
 }
 
 impl Gate {
@@ -88,6 +91,7 @@ impl Gate {
             routes,
             authenticator: Arc::new(authenticator),
             metrics,
+            families: families.clone(),
         })
     }
 
@@ -96,16 +100,16 @@ impl Gate {
     /// # Errors
     /// A [`Refusal`] for every request that may not pass, whatever the reason.
     pub async fn decide(&self, head: &Head, peer: &Peer, now: Now, steps: &mut Steps) -> Verdict {
-        let mut matched = None;
-        let verdict = self.judge(head, peer, now, steps, &mut matched).await;
-        let route = matched.as_deref();
+        let verdict = self.judge(head, peer, now, steps).await;
         match &verdict {
             Ok(permit) => {
                 self.metrics.permitted(permit.route().index);
                 steps.add("verdict", || json!({"permitted": true}));
             }
             Err(refusal) => {
-                self.metrics.refused(route.map(|route| route.index), refusal);
+                let route = steps.route();
+                self.metrics
+                    .refused(route.map(|route| route.index), refusal);
                 log_refusal(refusal, route, head, peer);
                 steps.add("verdict", || {
                     json!({"permitted": false, "reason": refusal.reason(), "detail": refusal.to_string()})
@@ -121,22 +125,29 @@ impl Gate {
         peer: &Peer,
         now: Now,
         steps: &mut Steps,
-        matched: &mut Option<Arc<Route>>,
     ) -> Verdict {
         let target = Target::parse(head)?;
-        steps.add("target", || json!({"host": target.host(), "path": target.path()}));
+        steps.add(
+            "target",
+            || json!({"host": target.host(), "path": target.path()}),
+        );
         let route = self
             .routes
             .find(&target, &head.method)
             .ok_or(Refusal::NoRoute)?;
-        *matched = Some(Arc::clone(route));
-        steps.add("route", || json!({"name": route.name, "access": route.access()}));
-        let target = match authorize::permit_everyone(route, target) {
-            Ok(permit) => return Ok(permit),
-            Err(target) => target,
-        };
+        steps.found(route);
+        steps.add(
+            "route",
+            || json!({"name": route.name, "access": route.access()}),
+        );
+        if let Some(permit) = authorize::permit_everyone(route, &target) {
+            return Ok(permit);
+        }
         let presented = Presented::find(&head.headers)?.ok_or(Refusal::NoCredential)?;
-        steps.add("credential", || json!({"scheme": presented.scheme().label()}));
+        steps.add(
+            "credential",
+            || json!({"scheme": presented.scheme().label()}),
+        );
         let known = self
             .authenticator
             .identify(&presented, peer, now, steps)
@@ -163,6 +174,18 @@ impl Gate {
         tokio::task::spawn_blocking(move || authenticator.cache.sweep(&scope))
             .await
             .unwrap_or(0)
+    }
+
+    /// Takes away the metric series of routes that `former` had and this gate doesn't. For the moment of a swap: building a
+    /// gate that is then not used must not disturb the one that is.
+    pub fn succeeds(&self, former: &Self) {
+        let names = |gate: &Self| -> HashSet<String> {
+            let routes = gate.routes.routes().iter();
+            routes.map(|route| route.name.clone()).collect()
+        };
+        for gone in names(former).difference(&names(self)) {
+            self.families.forget_route(gone);
+        }
     }
 
     /// Sizes of the caches now.

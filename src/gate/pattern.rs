@@ -36,7 +36,9 @@ pub enum PatternError {
     #[error("capture names are unique and made of letters, digits and '_'")]
     CaptureName,
     /// It holds what no canonical path holds, so it would never match.
-    #[error("no canonical path holds this: empty or dot segments, '\\', ';', '?', '#', control characters")]
+    #[error(
+        "no canonical path holds this: empty or dot segments, '\\', ';', '?', '#', control characters"
+    )]
     NeverMatches,
 }
 
@@ -100,7 +102,10 @@ impl Segment {
         if text == "**" {
             return Err(PatternError::RestInside);
         }
-        if let Some(name) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        if let Some(name) = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+        {
             let sane = !name.is_empty()
                 && name
                     .bytes()

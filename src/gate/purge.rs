@@ -83,7 +83,10 @@ impl PurgeLog {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.stamp.load(Ordering::Acquire) + 1;
         if recent.purges.len() == REMEMBERED {
-            recent.floor = recent.purges.pop_front().map_or(stamp, |(oldest, _)| oldest);
+            recent.floor = recent
+                .purges
+                .pop_front()
+                .map_or(stamp, |(oldest, _)| oldest);
         }
         recent.purges.push_back((stamp, scope));
         self.stamp.store(stamp, Ordering::Release);
@@ -139,10 +142,18 @@ mod tests {
     #[test]
     fn scopes_cover_by_realm_and_role_too() {
         let alice = identity("alice");
-        for scope in [PurgeScope::All, PurgeScope::Realm("r".into()), PurgeScope::Role("reader".into())] {
+        for scope in [
+            PurgeScope::All,
+            PurgeScope::Realm("r".into()),
+            PurgeScope::Role("reader".into()),
+        ] {
             assert!(scope.covers(&alice), "{scope:?}");
         }
-        for scope in [PurgeScope::Realm("x".into()), PurgeScope::Role("x".into()), PurgeScope::ApiKey("x".into())] {
+        for scope in [
+            PurgeScope::Realm("x".into()),
+            PurgeScope::Role("x".into()),
+            PurgeScope::ApiKey("x".into()),
+        ] {
             assert!(!scope.covers(&alice), "{scope:?}");
         }
     }

@@ -29,8 +29,8 @@ pub(super) enum Rule {
 /// A compiled requirement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Need {
-    All(Vec<Need>),
-    Any(Vec<Need>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
     Role(String),
     /// A static atom: one bit.
     Held(AtomId),
@@ -156,10 +156,7 @@ fn need(
 }
 
 /// `Ok` with the whole text when there is no hole, else `Err` with the parts.
-fn parts(
-    template: &Template,
-    pattern: &PathPattern,
-) -> Result<Result<String, Vec<Part>>, String> {
+fn parts(template: &Template, pattern: &PathPattern) -> Result<Result<String, Vec<Part>>, String> {
     let parts = template
         .0
         .iter()

@@ -17,11 +17,7 @@ use crate::net::http::Head;
 use super::refusal::{Ambiguity, Refusal};
 
 /// Headers that may stand once: a second one would let us judge one value and the upstream use another.
-const SINGLETONS: [HeaderName; 3] = [
-    header::HOST,
-    header::AUTHORIZATION,
-    header::CONTENT_LENGTH,
-];
+const SINGLETONS: [HeaderName; 3] = [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH];
 
 /// A target with exactly one reading.
 #[derive(Clone, Debug)]

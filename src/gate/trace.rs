@@ -1,10 +1,31 @@
-//! The steps of one decision, for `explain`.
+//! The steps of one decision, for `explain`, and what was known of a request that was refused, for its record.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
-/// Collects steps when somebody asked for them; off, it costs nothing.
+use super::cache::{CacheResult, Entry};
+use super::routes::Route;
+use crate::model::credential::Scheme;
+
+/// Collects steps when somebody asked for them; off, they cost nothing.
 #[derive(Debug, Default)]
-pub struct Steps(Option<Vec<Step>>);
+pub struct Steps {
+    kept: Option<Vec<Step>>,
+    route: Option<Arc<Route>>,
+    caller: Option<Caller>,
+}
+
+/// Whose request was refused, as far as that was known.
+#[derive(Debug)]
+pub struct Caller {
+    /// What is known of them.
+    pub entry: Arc<Entry>,
+    /// Scheme of the credential.
+    pub scheme: Scheme,
+    /// Where the answer came from.
+    pub cache: CacheResult,
+}
 
 /// One step of a decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,17 +39,17 @@ pub struct Step {
 impl Steps {
     /// Keeps nothing.
     pub const fn off() -> Self {
-        Self(None)
+        Self { kept: None, route: None, caller: None }
     }
 
     /// Keeps every step.
     pub const fn on() -> Self {
-        Self(Some(Vec::new()))
+        Self { kept: Some(Vec::new()), route: None, caller: None }
     }
 
     /// Adds a step; `detail` is only computed when steps are kept.
     pub fn add(&mut self, name: &'static str, detail: impl FnOnce() -> Value) {
-        if let Some(steps) = &mut self.0 {
+        if let Some(steps) = &mut self.kept {
             steps.push(Step {
                 name,
                 detail: detail(),
@@ -36,9 +57,29 @@ impl Steps {
         }
     }
 
+    /// Notes the route that took the request.
+    pub(super) fn found(&mut self, route: &Arc<Route>) {
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// Notes who is being refused.
+    pub(super) fn refusing(&mut self, caller: Caller) {
+        self.caller = Some(caller);
+    }
+
+    /// The route that took the request, if the decision came so far.
+    pub fn route(&self) -> Option<&Route> {
+        self.route.as_deref()
+    }
+
+    /// Who was refused, if the refusal came after they were known.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
     /// The steps so far.
     pub fn as_slice(&self) -> &[Step] {
-        self.0.as_deref().unwrap_or_default()
+        self.kept.as_deref().unwrap_or_default()
     }
 }
 

@@ -190,7 +190,8 @@ pub(super) enum HostPattern<'a> {
 impl<'a> HostPattern<'a> {
     /// `*.example.com`, or a host name.
     pub(super) fn of(text: &'a str) -> Self {
-        text.strip_prefix("*.").map_or(Self::Exact(text), Self::Below)
+        text.strip_prefix("*.")
+            .map_or(Self::Exact(text), Self::Below)
     }
 }
 

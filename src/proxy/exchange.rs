@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use super::site::Local;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::CacheResult;
+use crate::gate::trace::Steps;
 use crate::model::clock::Now;
 use crate::net::http::{Body, BodyError, Head, Peer, Response};
 use crate::telemetry::access::Record;
@@ -27,6 +28,8 @@ pub struct Exchange {
     pub request_id: HeaderValue,
     /// The proof it was forwarded on; `None` when it was refused.
     pub permit: Option<Permit>,
+    /// What the decision came to know, for requests that were refused.
+    pub steps: Steps,
     /// The label of its refusal or failure.
     pub refusal: Option<&'static str>,
     /// Where it goes in logs.
@@ -61,6 +64,7 @@ impl Exchange {
             started,
             request_id,
             permit: None,
+            steps: Steps::off(),
             refusal: None,
             local,
             peer: Arc::clone(peer),
@@ -86,7 +90,8 @@ impl Exchange {
     fn record(&self, now: Now) {
         let duration = now.mono.saturating_sub(self.started.mono);
         let permit = self.permit.as_ref();
-        let route = permit.map(Permit::route);
+        let caller = self.steps.caller();
+        let route = permit.map(Permit::route).or_else(|| self.steps.route());
         let status = self.status.map_or(CLIENT_CLOSED, |status| status.as_u16());
         let site = &self.local.site;
         site.metrics.route(route.map(|route| route.index)).count(
@@ -94,12 +99,23 @@ impl Exchange {
             self.status.unwrap_or(StatusCode::BAD_REQUEST),
             duration.as_secs_f64(),
         );
-        let identity = permit.and_then(Permit::entry).map(|entry| &entry.identity);
+        let identity = permit
+            .and_then(Permit::entry)
+            .or_else(|| Some(&*caller?.entry))
+            .map(|entry| &entry.identity);
+        let scheme = permit
+            .and_then(Permit::scheme)
+            .or_else(|| Some(caller?.scheme));
+        let cache = permit
+            .map(Permit::cache)
+            .or_else(|| Some(caller?.cache))
+            .unwrap_or(CacheResult::Bypass);
         let host = match permit {
             Some(permit) => permit.host(),
             None => self.asked_host(),
         };
-        let upstream = route.and_then(|route| site.upstreams.get(route.upstream));
+        // Only what was forwarded has an upstream.
+        let upstream = permit.and_then(|permit| site.upstreams.get(permit.route().upstream));
         self.local.shared.log.record(&Record {
             time: now,
             duration,
@@ -116,8 +132,8 @@ impl Exchange {
             api_key_id: identity
                 .and_then(|identity| identity.api_key.as_ref())
                 .map(|key| key.id.as_str()),
-            scheme: permit.and_then(Permit::scheme).map(|scheme| scheme.label()),
-            cache: permit.map_or(CacheResult::Bypass, Permit::cache).label(),
+            scheme: scheme.map(|scheme| scheme.label()),
+            cache: cache.label(),
             refusal: self.refusal,
             upstream: upstream.map(|upstream| upstream.name()),
         });

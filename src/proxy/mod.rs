@@ -32,7 +32,6 @@ use self::site::{Local, Shared, Site};
 use self::upgrade::Handshake;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
-use crate::gate::trace::Steps;
 use crate::net::http::{Body, Head, Peer, Request, Response};
 use crate::net::serve::Handler;
 
@@ -73,11 +72,11 @@ impl Proxy {
         let site = &*local.site;
         site.rewrite
             .check_connection(&head.headers, &site.forwarding)?;
-        let permit = site
+        let verdict = site
             .gate
-            .decide(&head, peer, exchange.started, &mut Steps::off())
-            .await?;
-        forward(permit, head, body, peer, local, exchange).await
+            .decide(&head, peer, exchange.started, &mut exchange.steps)
+            .await;
+        forward(verdict?, head, body, peer, local, exchange).await
     }
 }
 

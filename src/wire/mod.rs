@@ -4,6 +4,7 @@
 //! traits for the outside; add a shape here when an endpoint is added to either side.
 
 pub mod error;
+pub mod grants;
 pub mod principals;
 pub mod privileges;
 pub mod roles;

@@ -33,6 +33,27 @@ pub struct AuthenticateResponse {
     pub api_key: Option<ApiKeyRef>,
 }
 
+/// A user, as `GET /_security/user` shows them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// User name.
+    pub username: String,
+    /// Role names.
+    pub roles: Vec<String>,
+    /// Full name or null.
+    pub full_name: Option<String>,
+    /// E-mail or null.
+    pub email: Option<String>,
+    /// User metadata.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Whether they may log in.
+    pub enabled: bool,
+    /// Profile, when asked for and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_uid: Option<String>,
+}
+
 /// A realm by name and type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RealmRef {

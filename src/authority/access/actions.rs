@@ -12,8 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use super::bits::Bits;
+use super::budget::{Budget, TooComplex};
 use super::dfa::{Dfa, NOWHERE, together};
-use super::nfa::{Budget, Nfa, TooComplex};
+use super::nfa::Nfa;
 use super::pattern::{self, Expr, PatternError};
 use crate::authority::builtin::privileges::{self, Named, Selector};
 

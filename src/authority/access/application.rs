@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::automaton::Automaton;
 use super::bits::Bits;
+use super::budget::{Budget, TooComplex};
 use super::cover::{Cover, Language, Question};
 use super::names::is_privilege_name;
-use super::nfa::{Budget, TooComplex};
 use super::pattern::PatternError;
 use crate::wire::privileges::ApplicationQuestion;
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor};

@@ -1,10 +1,12 @@
 //! One language, as a minimised deterministic automaton with the algebra Elasticsearch's privileges need.
 //!
 //! Building is bounded: too many states is an error. Matching is linear in the text and never fails. Names in the
-//! pattern language are in [`super::pattern`]; many languages at once are [`super::cover`].
+//! pattern language are in [`super::pattern`]; many languages at once are `cover`.
 
+use super::budget::Budget;
+use super::determinise::{complement, product};
 use super::dfa::{Dfa, NOWHERE, together};
-use super::nfa::{Budget, Nfa, complement, product};
+use super::nfa::Nfa;
 use super::pattern::{self, Expr, PatternError};
 
 /// A set of strings over Unicode scalar values.
@@ -115,5 +117,4 @@ impl Automaton {
 }
 
 #[cfg(test)]
-#[path = "automaton_tests.rs"]
 mod tests;

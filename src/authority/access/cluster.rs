@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::actions::{ActionSpace, Realm};
 use super::bits::Bits;
-use super::nfa::Budget;
+use super::budget::Budget;
 use super::pattern::PatternError;
 use super::question::QuestionError;
 use crate::authority::builtin::privileges::{self, MANAGE_OWN_API_KEY};

@@ -9,9 +9,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::bits::Bits;
-use super::dfa::{Dfa, NOWHERE, together};
-use super::nfa::{Budget, Nfa, TooComplex};
+use super::budget::{Budget, TooComplex};
+use super::nfa::Nfa;
 use super::pattern::{self, Expr, PatternError, Shape};
+use super::shard::{Shard, Walk};
 
 /// A set of patterns under one number.
 #[derive(Clone, Debug, Default)]
@@ -33,45 +34,6 @@ impl Language {
 pub(super) struct Cover {
     shards: Vec<Shard>,
     languages: usize,
-}
-
-#[derive(Debug)]
-struct Shard {
-    dfa: Dfa,
-    /// What a mark means: the languages that hold the string, and the bit [`Cover::hidden`].
-    labels: Vec<Bits>,
-    /// For each state, the languages that hold whatever may follow.
-    from_here: PerState,
-    /// The same, where hidden names don't count. Everything, also the hidden bit, if only hidden names can follow.
-    from_here_unhidden: PerState,
-}
-
-/// A set for each state, equal sets kept once.
-#[derive(Debug)]
-struct PerState {
-    sets: Vec<Bits>,
-    numbers: Vec<u32>,
-}
-
-impl PerState {
-    fn new(of_states: Vec<Bits>) -> Self {
-        let mut sets = Vec::new();
-        let mut known: HashMap<Bits, u32> = HashMap::new();
-        let number = |set: Bits| {
-            *known.entry(set).or_insert_with_key(|set| {
-                sets.push(set.clone());
-                sets.len() as u32 - 1
-            })
-        };
-        let numbers = of_states.into_iter().map(number).collect();
-        Self { sets, numbers }
-    }
-
-    fn at(&self, state: u32) -> Option<&Bits> {
-        self.numbers
-            .get(state as usize)
-            .and_then(|number| self.sets.get(*number as usize))
-    }
 }
 
 /// A pattern asked about.
@@ -125,20 +87,20 @@ impl Cover {
             shards: Vec::new(),
             languages: languages.len(),
         };
-        let mut todo = vec![0..languages.len()];
-        while let Some(range) = todo.pop() {
-            let budget = match &languages[range.clone()] {
+        let mut todo = vec![(0, languages.len())];
+        while let Some((from, to)) = todo.pop() {
+            let budget = match &languages[from..to] {
                 [] | [_] => Budget::for_roles(),
                 many => Budget::for_many_roles(many.iter().map(Language::characters).sum()),
             };
-            match cover.shard(&parsed, range.clone(), &hidden, &budget) {
+            match cover.shard(&parsed, from..to, &hidden, &budget) {
                 Ok(shard) => cover.shards.push(shard),
-                Err(TooComplex) if range.len() > 1 => {
-                    let middle = range.start + range.len() / 2;
-                    todo.extend([range.start..middle, middle..range.end]);
+                Err(TooComplex) if to - from > 1 => {
+                    let middle = from.midpoint(to);
+                    todo.extend([(from, middle), (middle, to)]);
                 }
                 Err(TooComplex) => {
-                    let blamed = languages.get(range.start).into_iter();
+                    let blamed = languages[from..to].iter();
                     let patterns =
                         blamed.flat_map(|language| language.open.iter().chain(&language.shy));
                     return Err(PatternError::too_complex(patterns.map(String::as_str)));
@@ -188,14 +150,7 @@ impl Cover {
             })
             .collect();
         let dfa = dfa.remarked(|mark| marks[mark as usize]).minimised();
-        let from_here = self.whatever_follows(&dfa, &labels, false);
-        let from_here_unhidden = self.whatever_follows(&dfa, &labels, true);
-        Ok(Shard {
-            dfa,
-            labels,
-            from_here,
-            from_here_unhidden,
-        })
+        Ok(Shard::new(dfa, labels, self.hidden()))
     }
 
     fn label(&self, meaning: &[u32]) -> Bits {
@@ -207,35 +162,6 @@ impl Cover {
             }
         }
         label
-    }
-
-    /// For each state the intersection of the labels of all states that can be reached from it, itself included.
-    fn whatever_follows(&self, dfa: &Dfa, labels: &[Bits], unhidden: bool) -> PerState {
-        let none = Bits::none(self.languages + 1);
-        let all = Bits::all(self.languages + 1);
-        let mut follows: Vec<Bits> = (0..dfa.len() as u32)
-            .map(|state| {
-                let label = &labels[dfa.mark(state) as usize];
-                match label.contains(self.hidden()) {
-                    // Some string leads out of the automaton, and nothing holds it.
-                    _ if !dfa.is_complete(state) => none.clone(),
-                    true if unhidden => all.clone(),
-                    _ => label.clone(),
-                }
-            })
-            .collect();
-        let predecessors = dfa.predecessors();
-        let mut todo: Vec<u32> = (0..dfa.len() as u32).collect();
-        while let Some(state) = todo.pop() {
-            let here = follows[state as usize].clone();
-            for &before in &predecessors[state as usize] {
-                if !follows[before as usize].is_subset_of(&here) {
-                    follows[before as usize].intersect(&here);
-                    todo.push(before);
-                }
-            }
-        }
-        PerState::new(follows)
     }
 
     /// The languages that hold this one name.
@@ -262,13 +188,7 @@ impl Cover {
         let mut cover = Bits::none(self.languages + 1);
         let mut asked = false;
         for shard in &self.shards {
-            let mut walk = Walk {
-                shard,
-                unhidden,
-                hidden: self.hidden(),
-                held: Bits::all(self.languages + 1),
-                asked: false,
-            };
+            let mut walk = Walk::new(shard, unhidden);
             match question {
                 Question::Name(name) => walk.meet_state(shard.dfa.run(name)),
                 Question::Prefix(prefix) => walk.meet_all_from(shard.dfa.run(prefix)),
@@ -354,89 +274,51 @@ impl Cover {
     }
 }
 
-impl Shard {
-    fn label(&self, state: u32) -> &Bits {
-        &self.labels[self.dfa.mark(state) as usize]
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// One question on its way through one shard.
-struct Walk<'s> {
-    shard: &'s Shard,
-    unhidden: bool,
-    hidden: usize,
-    /// Languages that held every name met so far.
-    held: Bits,
-    /// Whether a name was met at all.
-    asked: bool,
-}
-
-impl<'s> Walk<'s> {
-    fn meet_state(&mut self, state: u32) {
-        let label = self.shard.label(state);
-        if !(self.unhidden && label.contains(self.hidden)) {
-            self.held.intersect(label);
-            self.asked = true;
-        }
+    fn held(cover: &Cover, pattern: &str) -> Vec<usize> {
+        let budget = Budget::for_questions();
+        let question = Question::parse(pattern, &budget).unwrap();
+        let held = cover.of_all(&question, false, &budget).unwrap().unwrap();
+        held.iter().collect()
     }
 
-    fn meet_all_from(&mut self, state: u32) {
-        let Some(held) = self.from(state) else {
-            self.held = Bits::none(self.hidden + 1);
-            self.asked = true;
-            return;
+    #[test]
+    fn languages_that_blow_up_together_are_several_automata_with_one_answer() {
+        let mut languages: Vec<Language> = (0..8)
+            .map(|number| Language {
+                open: vec![format!("*{number}a{number}?????????")],
+                shy: Vec::new(),
+            })
+            .collect();
+        languages.push(Language {
+            open: vec!["x*".into()],
+            shy: Vec::new(),
+        });
+        let cover = Cover::build(&languages, &[]).unwrap();
+        assert!(cover.shards.len() > 1);
+        assert_eq!(held(&cover, "x3a3123456789"), [3, 8]);
+        assert_eq!(held(&cover, "x*"), [8]);
+        assert_eq!(held(&cover, "x*7a7?????????"), [7, 8]);
+        let budget = Budget::for_questions();
+        let Question::Names(nfa) = Question::parse("/x.*|.*3a3.{9}/", &budget).unwrap() else {
+            panic!("a regular expression is an automaton")
         };
-        // The hidden bit is in there only when all that follows is hidden, and then all bits are.
-        self.asked |= !(self.unhidden && held.contains(self.hidden));
-        self.held.intersect(held);
+        let each = cover.of_each(&nfa, false, &budget);
+        assert!(each.is_err() || each.is_ok_and(|sets| sets.iter().all(|set| !set.is_empty())));
     }
 
-    /// The languages that hold whatever follows the state; none at all if it is nowhere.
-    fn from(&self, state: u32) -> Option<&'s Bits> {
-        let follows = if self.unhidden {
-            &self.shard.from_here_unhidden
-        } else {
-            &self.shard.from_here
+    #[test]
+    fn languages_that_get_along_are_one_automaton() {
+        let of = |number: usize| Language {
+            open: vec![format!("logs-{number}-*"), format!("m{number}")],
+            shy: Vec::new(),
         };
-        follows.at(state)
-    }
-
-    fn follow(&mut self, nfa: &Nfa<'_>, budget: &Budget) -> Result<(), TooComplex> {
-        let mut todo: Vec<(u32, u32)> =
-            nfa.closure([0]).into_iter().map(|node| (node, 0)).collect();
-        let mut seen: HashSet<(u32, u32)> = todo.iter().copied().collect();
-        while let Some((node, state)) = todo.pop() {
-            budget.spend(1)?;
-            if nfa.absorbs(node) {
-                self.meet_all_from(state);
-                continue;
-            }
-            if nfa.accepts(node) {
-                self.meet_state(state);
-            }
-            // What holds everything from here on cannot lose anything on the way.
-            if self.asked
-                && self
-                    .from(state)
-                    .map_or_else(|| self.held.is_empty(), |held| self.held.is_subset_of(held))
-            {
-                continue;
-            }
-            // One by one: the arcs of a nondeterministic node may overlap.
-            for arc in nfa.arcs(node) {
-                let targets = nfa.closure([arc.to]);
-                together(&[*arc], self.shard.dfa.arcs(state), |_, _, to, state| {
-                    if to == NOWHERE {
-                        return;
-                    }
-                    for &node in &targets {
-                        if seen.insert((node, state)) {
-                            todo.push((node, state));
-                        }
-                    }
-                });
-            }
-        }
-        Ok(())
+        let cover = Cover::build(&(0..500).map(of).collect::<Vec<_>>(), &[]).unwrap();
+        assert_eq!(cover.shards.len(), 1);
+        assert_eq!(held(&cover, "logs-77-x"), [77]);
+        assert_eq!(held(&cover, "m400"), [400]);
     }
 }

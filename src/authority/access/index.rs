@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::actions::{ActionSpace, Realm};
 use super::bits::Bits;
+use super::budget::{Budget, TooComplex};
 use super::cover::{Cover, Language, Question};
-use super::nfa::{Budget, TooComplex};
 use super::pattern::{self, PatternError};
 use super::question::QuestionError;
 use crate::authority::builtin::privileges;

@@ -6,7 +6,8 @@
 //!
 //! Always true: what is not granted is denied; unknown names grant nothing; an answer is exact, never an estimate (a
 //! pattern too complex to be exact about is an error); nothing here reads documents or fields, so document and field
-//! level security don't matter. A new part of a role gets a file beside [`cluster`] and a field in [`Parts`].
+//! level security don't matter. A new part of a role gets a file beside `cluster` and a field in `Parts`. The listing
+//! of `GET /_security/user/_privileges` reads descriptors, not automata, and will be a file of its own here.
 
 pub mod application;
 pub mod automaton;
@@ -17,21 +18,25 @@ pub mod question;
 
 mod actions;
 mod bits;
+mod budget;
 mod charset;
 mod cluster;
 mod cover;
+mod determinise;
 mod dfa;
 mod index;
+mod interval;
 mod nfa;
 mod regex;
+mod shard;
 
 use std::sync::Arc;
 
 use application::{ApplicationCatalogue, ApplicationPart};
 use automaton::Automaton;
+use budget::Budget;
 use cluster::ClusterPart;
 use index::IndexPart;
-use nfa::Budget;
 use pattern::PatternError;
 use question::QuestionError;
 
@@ -43,7 +48,7 @@ use crate::wire::roles::RoleDescriptor;
 pub struct Permissions {
     own: Arc<Parts>,
     /// The owner's permissions at an API key's creation: both must grant, each judged on its own.
-    owner: Option<Arc<Permissions>>,
+    owner: Option<Arc<Self>>,
 }
 
 #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! The pattern language of roles: text in, [`Expr`] out.
+//! The pattern language of roles: text in, `Expr` out.
 //!
 //! `*` is any run of characters, `?` any one, `\` takes the next one literally, and `/…/` is a Lucene regular
-//! expression, which [`super::regex`] reads. Nothing here knows automata; a new kind of pattern is one more arm in
-//! [`parse`].
+//! expression, which `regex` reads. Nothing here knows automata; a new kind of pattern is one more arm in
+//! `parse`.
 
 use super::charset::CharSet;
 use super::regex;
@@ -53,16 +53,16 @@ pub(super) enum Expr {
     /// One character of a set.
     Chars(CharSet),
     /// One after the other; the empty list is the empty string.
-    Sequence(Vec<Expr>),
+    Sequence(Vec<Self>),
     /// One of them.
-    Either(Vec<Expr>),
+    Either(Vec<Self>),
     /// Strings that are in all of them.
-    All(Vec<Expr>),
+    All(Vec<Self>),
     /// Strings that are not in it.
-    Not(Box<Expr>),
+    Not(Box<Self>),
     /// Between `min` and `max` times; no `max` is no bound.
     Repeat {
-        of: Box<Expr>,
+        of: Box<Self>,
         min: u32,
         max: Option<u32>,
     },

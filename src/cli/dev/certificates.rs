@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use time::OffsetDateTime;
 
@@ -42,23 +43,30 @@ pub(super) fn make(directory: &Path, ca: Option<PathBuf>, now: Now) -> anyhow::R
     if is_fresh(&files, now) {
         return Ok(files);
     }
-    let today = OffsetDateTime::from_unix_timestamp(i64::try_from(now.unix.as_secs()).unwrap_or_default())?;
+    let today =
+        OffsetDateTime::from_unix_timestamp(i64::try_from(now.unix.as_secs()).unwrap_or_default())?;
     let validity = (today - time::Duration::hours(1), today + LIFETIME);
 
     let ca_key = KeyPair::generate()?;
     let mut ca_params = CertificateParams::default();
     (ca_params.not_before, ca_params.not_after) = validity;
-    ca_params.distinguished_name.push(DnType::CommonName, "Sidegate dev CA (throwaway)");
+    ca_params
+        .distinguished_name
+        .push(DnType::CommonName, "Sidegate dev CA (throwaway)");
     ca_params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca_params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let ca_certificate = ca_params.self_signed(&ca_key)?;
     let issuer = Issuer::new(ca_params, ca_key);
 
     let server_key = KeyPair::generate()?;
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let names = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
     let mut params = CertificateParams::new(names)?;
     (params.not_before, params.not_after) = validity;
-    params.distinguished_name.push(DnType::CommonName, "localhost");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&server_key, &issuer)?;
@@ -70,15 +78,23 @@ pub(super) fn make(directory: &Path, ca: Option<PathBuf>, now: Now) -> anyhow::R
 }
 
 fn is_fresh(files: &Files, now: Now) -> bool {
-    let Ok(pem) = std::fs::read(&files.certificate) else { return false };
+    let Ok(pem) = std::fs::read(&files.certificate) else {
+        return false;
+    };
     if !files.ca.exists() || !files.key.exists() {
         return false;
     }
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
-    let Ok(der) = CertificateDer::from_pem_slice(&pem) else { return false };
-    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&der) else { return false };
-    let tomorrow = i64::try_from(now.unix.as_secs()).unwrap_or(i64::MAX).saturating_add(86_400);
+    let Ok(der) = CertificateDer::from_pem_slice(&pem) else {
+        return false;
+    };
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&der) else {
+        return false;
+    };
+    let tomorrow = i64::try_from(now.unix.as_secs())
+        .unwrap_or(i64::MAX)
+        .saturating_add(86_400);
     certificate.validity().not_after.timestamp() > tomorrow
 }
 
@@ -105,7 +121,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let now = Clock::system().now();
         let files = make(directory.path(), None, now).unwrap();
-        assert_eq!(std::fs::metadata(&files.key).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&files.key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let before = std::fs::read(&files.certificate).unwrap();
         make(directory.path(), None, now).unwrap();
         assert_eq!(before, std::fs::read(&files.certificate).unwrap());

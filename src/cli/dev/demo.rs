@@ -44,7 +44,9 @@ pub(super) async fn start() -> std::io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             tokio::spawn(async move {
                 let service = service_fn(|request| async { Ok::<_, Infallible>(respond(request)) });
                 // A connection that breaks is the client's business.
@@ -65,14 +67,22 @@ fn respond(request: http::Request<Incoming>) -> Response {
         (&Method::GET, "/events") => events(),
         (_, "/whoami") => whoami(&request),
         (&Method::GET | &Method::HEAD, path) => page(path, request.headers()),
-        _ => with_type("application/json", json!({"accepted": true, "path": request.uri().path()}).to_string()),
+        _ => with_type(
+            "application/json",
+            json!({"accepted": true, "path": request.uri().path()}).to_string(),
+        ),
     }
 }
 
 fn identity(headers: &HeaderMap) -> Map<String, Value> {
     IDENTITY_HEADERS
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), Value::from(headers.get(*name)?.to_str().ok()?))))
+        .filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                Value::from(headers.get(*name)?.to_str().ok()?),
+            ))
+        })
         .collect()
 }
 
@@ -88,10 +98,19 @@ fn whoami(request: &http::Request<Incoming>) -> Response {
 
 fn page(path: &str, headers: &HeaderMap) -> Response {
     let identity = identity(headers);
-    let who = identity.get("x-forwarded-user").and_then(Value::as_str).map_or("nobody in particular", |user| user);
+    let who = identity
+        .get("x-forwarded-user")
+        .and_then(Value::as_str)
+        .map_or("nobody in particular", |user| user);
     let rows: String = identity
         .iter()
-        .map(|(name, value)| format!("<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(value.as_str().unwrap_or(""))))
+        .map(|(name, value)| {
+            format!(
+                "<tr><th>{}</th><td>{}</td></tr>",
+                escape(name),
+                escape(value.as_str().unwrap_or(""))
+            )
+        })
         .collect();
     let html = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
@@ -106,12 +125,18 @@ fn page(path: &str, headers: &HeaderMap) -> Response {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 fn with_type(kind: &'static str, text: String) -> Response {
     let mut response = Response::new(Body::full(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -125,23 +150,35 @@ fn events() -> Response {
         Some((Ok::<_, Infallible>(Frame::data(event.into())), count + 1))
     });
     let mut response = Response::new(Body::stream(StreamBody::new(ticks)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// RFC 6455 §4.2.2, then every text or binary message goes back as it came.
 fn echo(mut request: http::Request<Incoming>) -> Response {
-    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
+    let Some(key) = request
+        .headers()
+        .get(header::SEC_WEBSOCKET_KEY)
+        .map(|key| derive_accept_key(key.as_bytes()))
+    else {
         let mut response = with_type("text/plain", "this is a WebSocket endpoint\n".to_owned());
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
-        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response
+            .headers_mut()
+            .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         return response;
     };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
-        let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        let mut socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
         while let Some(Ok(message)) = socket.next().await {
             if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
                 break;
@@ -166,9 +203,15 @@ mod tests {
     #[test]
     fn the_page_escapes_what_headers_say() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-user", HeaderValue::from_static("<script>alert(1)</script>"));
+        headers.insert(
+            "x-forwarded-user",
+            HeaderValue::from_static("<script>alert(1)</script>"),
+        );
         let response = page("/<b>", &headers);
-        let body = futures_util::FutureExt::now_or_never(response.into_body().collect_up_to(10_000)).unwrap().unwrap();
+        let body =
+            futures_util::FutureExt::now_or_never(response.into_body().collect_up_to(10_000))
+                .unwrap()
+                .unwrap();
         let html = std::str::from_utf8(&body).unwrap();
         assert!(!html.contains("<script>") && !html.contains("<b>"));
     }

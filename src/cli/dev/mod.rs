@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app;
+use crate::cli::startup;
 use crate::config;
 use crate::model::clock::{self, Clock};
 use crate::model::secret::Secret;
@@ -52,18 +53,29 @@ pub(super) struct Options {
 /// # Errors
 /// Addresses that are not loopback, ports that are taken, a store that can't be opened.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    for address in [options.proxy_address, options.admin_address, options.authority_address] {
+    for address in [
+        options.proxy_address,
+        options.admin_address,
+        options.authority_address,
+    ] {
         if !address.ip().is_loopback() {
-            bail!("{address} is not a loopback address: `sidegate dev` has well-known passwords; use `sidegate run` to serve others");
+            bail!(
+                "{address} is not a loopback address: `sidegate dev` has well-known passwords; use `sidegate run` to serve others"
+            );
         }
     }
-    let level = super::start_log(LogFormat::Text)?;
+    let level = startup::start_log(LogFormat::Text)?;
     let clock = Clock::system();
     let directory = Directory::choose(options.data.as_deref())?;
     let certificates = certificates::make(&directory.path, options.ca_file.clone(), clock.now())?;
     let upstream = match &options.upstream {
         Some(url) => url.clone(),
-        None => format!("http://{}", demo::start().await.context("can't start the demo application")?),
+        None => format!(
+            "http://{}",
+            demo::start()
+                .await
+                .context("can't start the demo application")?
+        ),
     };
     let text = policy::configuration(&policy::Parts {
         proxy: options.proxy_address,
@@ -73,7 +85,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         data: options.data.as_deref(),
         certificates: &certificates,
     });
-    let mut settings = super::settings_from_text(&text, &upstream)?;
+    let mut settings = startup::settings_from_text(&text, &upstream)?;
     let password = std::env::var("ELASTIC_PASSWORD").unwrap_or_else(|_| "changeme".to_owned());
     let password = Secret::from(password);
     if let config::settings::Authority::Embedded(embedded) = &mut settings.authority {
@@ -103,7 +115,10 @@ impl Directory {
             Some(path) => (path.to_owned(), false),
             None => {
                 let name = u64::from_le_bytes(clock::random_bytes::<8>());
-                (std::env::temp_dir().join(format!("sidegate-dev-{name:016x}")), true)
+                (
+                    std::env::temp_dir().join(format!("sidegate-dev-{name:016x}")),
+                    true,
+                )
             }
         };
         std::fs::DirBuilder::new()
@@ -125,16 +140,36 @@ impl Drop for Directory {
 }
 
 #[expect(clippy::print_stdout, reason = "this is the command's output")]
-fn announce(options: &Options, app: &app::App, upstream: &str, ca: &std::path::Path) -> anyhow::Result<()> {
+fn announce(
+    options: &Options,
+    app: &app::App,
+    upstream: &str,
+    ca: &std::path::Path,
+) -> anyhow::Result<()> {
     let addresses = app.addresses();
-    let proxy = addresses.listeners.first().context("there is a listener")?.1;
-    let authority = addresses.authority.context("the embedded authority is served")?;
-    let (proxy, admin, authority) =
-        (format!("https://{proxy}"), format!("http://{}", addresses.admin), format!("http://{authority}"));
-    let superuser = if std::env::var_os("ELASTIC_PASSWORD").is_some() { "$ELASTIC_PASSWORD" } else { "changeme" };
+    let proxy = addresses
+        .listeners
+        .first()
+        .context("there is a listener")?
+        .1;
+    let authority = addresses
+        .authority
+        .context("the embedded authority is served")?;
+    let (proxy, admin, authority) = (
+        format!("https://{proxy}"),
+        format!("http://{}", addresses.admin),
+        format!("http://{authority}"),
+    );
+    let superuser = if std::env::var_os("ELASTIC_PASSWORD").is_some() {
+        "$ELASTIC_PASSWORD"
+    } else {
+        "changeme"
+    };
     if options.json {
-        let users: Vec<_> =
-            policy::USERS.iter().map(|(name, password, _)| json!({"username": name, "password": password})).collect();
+        let users: Vec<_> = policy::USERS
+            .iter()
+            .map(|(name, password, _)| json!({"username": name, "password": password}))
+            .collect();
         let line = json!({"proxy": proxy, "admin": admin, "authority": authority, "upstream": upstream, "ca": ca, "users": users});
         println!("{line}");
         return Ok(());
@@ -143,7 +178,14 @@ fn announce(options: &Options, app: &app::App, upstream: &str, ca: &std::path::P
     println!("  proxy      {proxy}");
     println!("  admin      {admin}");
     println!("  authority  {authority}");
-    println!("  upstream   {upstream}{}", if options.upstream.is_none() { "  (demo application)" } else { "" });
+    println!(
+        "  upstream   {upstream}{}",
+        if options.upstream.is_none() {
+            "  (demo application)"
+        } else {
+            ""
+        }
+    );
     println!("  CA         {}\n", ca.display());
     println!("  who can log in");
     for (name, password, what) in policy::USERS {

@@ -36,7 +36,9 @@ pub(super) struct Parts<'a> {
 
 /// The configuration of `sidegate dev`, as an operator would write it.
 pub(super) fn configuration(parts: &Parts<'_>) -> String {
-    let data = parts.data.map_or_else(String::new, |path| format!("data: {}, ", quoted(path)));
+    let data = parts
+        .data
+        .map_or_else(String::new, |path| format!("data: {}, ", quoted(path)));
     format!(
         r#"listeners:
   - name: proxy
@@ -88,11 +90,24 @@ fn quoted(path: &Path) -> Value {
 /// # Errors
 /// When the superuser's password is not the store's, or the authority refuses a call.
 pub(super) async fn seed(authority: &Authority, password: &Secret) -> anyhow::Result<()> {
-    let client = Caller { authority, authorization: basic("elastic", password) };
-    client.put("/_security/privilege", &json!({"shop": {"orders_read": {"actions": ["data:read/orders"]}}})).await?;
+    let client = Caller {
+        authority,
+        authorization: basic("elastic", password),
+    };
+    client
+        .put(
+            "/_security/privilege",
+            &json!({"shop": {"orders_read": {"actions": ["data:read/orders"]}}}),
+        )
+        .await?;
     let reader = json!({"applications": [{"application": "shop", "privileges": ["orders_read"], "resources": ["orders"]}]});
     client.put("/_security/role/orders_reader", &reader).await?;
-    client.put("/_security/role/shop_admin", &json!({"description": "May use /admin of the demo"})).await?;
+    client
+        .put(
+            "/_security/role/shop_admin",
+            &json!({"description": "May use /admin of the demo"}),
+        )
+        .await?;
     for (name, password, _) in USERS {
         let path = format!("/_security/user/{name}");
         if client.send(Method::GET, &path, None).await?.0 == StatusCode::OK {
@@ -124,7 +139,9 @@ impl Caller<'_> {
     async fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {
         let (status, answer) = self.send(Method::PUT, path, Some(body)).await?;
         if status == StatusCode::UNAUTHORIZED {
-            bail!("the store has another superuser password: set ELASTIC_PASSWORD to it, or choose another --data directory");
+            bail!(
+                "the store has another superuser password: set ELASTIC_PASSWORD to it, or choose another --data directory"
+            );
         }
         if !status.is_success() {
             bail!("the authority answered {status} to PUT {path}: {answer}");
@@ -132,16 +149,30 @@ impl Caller<'_> {
         Ok(())
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(StatusCode, String)> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, String)> {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or(Body::Empty, |body| Body::full(body.to_string())))?;
-        let response = self.authority.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let response = self
+            .authority
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {});
         let status = response.status();
-        let bytes = response.into_body().collect_up_to(1 << 20).await.context("the authority's answer broke off")?;
+        let bytes = response
+            .into_body()
+            .collect_up_to(1 << 20)
+            .await
+            .context("the authority's answer broke off")?;
         Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }
 }

@@ -69,7 +69,13 @@ fn resource_of(atoms: &[Atom]) -> Option<&str> {
 
 #[test]
 fn a_capture_is_escaped_so_that_it_stands_for_itself() {
-    let ask = |space: &str| asked(resource(vec![literal("space:"), capture()]), &identity("a"), space);
+    let ask = |space: &str| {
+        asked(
+            resource(vec![literal("space:"), capture()]),
+            &identity("a"),
+            space,
+        )
+    };
     assert_eq!(resource_of(&ask("one")), Some("space:one"));
     assert_eq!(resource_of(&ask("*")), Some(r"space:\*"));
     assert_eq!(resource_of(&ask(r"a?\b")), Some(r"space:a\?\\b"));
@@ -79,7 +85,11 @@ fn a_capture_is_escaped_so_that_it_stands_for_itself() {
 
 #[test]
 fn literal_wildcards_of_the_operator_stay_wildcards() {
-    let atoms = asked(resource(vec![capture(), literal("-*")]), &identity("a"), "x");
+    let atoms = asked(
+        resource(vec![capture(), literal("-*")]),
+        &identity("a"),
+        "x",
+    );
     assert_eq!(resource_of(&atoms), Some("x-*"));
 }
 
@@ -97,8 +107,18 @@ fn a_hole_that_can_not_be_filled_is_a_no() {
     ] {
         assert_eq!(asked(requirement, &nobody, ""), [], "nothing is asked");
     }
-    assert_eq!(resource_of(&asked(field(IdentityField::Metadata("size".into())), &nobody, "")), Some("u:3"));
-    assert_eq!(asked(resource(vec![capture()]), &nobody, &"x".repeat(2_000)), []);
+    assert_eq!(
+        resource_of(&asked(
+            field(IdentityField::Metadata("size".into())),
+            &nobody,
+            ""
+        )),
+        Some("u:3")
+    );
+    assert_eq!(
+        asked(resource(vec![capture()]), &nobody, &"x".repeat(2_000)),
+        []
+    );
     assert_eq!(asked(resource(vec![capture()]), &nobody, "a\nb"), []);
 }
 
@@ -106,14 +126,22 @@ fn a_hole_that_can_not_be_filled_is_a_no() {
 fn an_unknown_capture_is_a_fault() {
     let requirement = resource(vec![TemplatePart::Capture("nobody".into())]);
     let pattern = PathPattern::parse("/a").unwrap();
-    let compiled = compile(&Access::Require(requirement), &pattern, &mut AtomTable::default());
+    let compiled = compile(
+        &Access::Require(requirement),
+        &pattern,
+        &mut AtomTable::default(),
+    );
     assert_eq!(compiled, Err("nobody".to_owned()));
 }
 
 #[test]
 fn static_atoms_are_interned_once() {
     let cluster = || Requirement::Cluster("monitor".into());
-    let (need, table) = compiled(Requirement::AllOf(vec![cluster(), cluster(), resource(vec![literal("*")])]));
+    let (need, table) = compiled(Requirement::AllOf(vec![
+        cluster(),
+        cluster(),
+        resource(vec![literal("*")]),
+    ]));
     assert_eq!(table.atoms().len(), 2);
     assert!(need.is_static());
 }
@@ -134,12 +162,27 @@ fn unknown_is_never_taken_for_yes_and_decided_lists_ask_nothing() {
         let mut missing = Vec::new();
         (need.evaluate(facts, &|_| None, &mut missing), missing.len())
     };
-    assert_eq!(evaluate(Requirement::AllOf(vec![unknown(), role("reader")])), (Answer::Unknown, 1));
-    assert_eq!(evaluate(Requirement::AllOf(vec![unknown(), role("writer")])), (Answer::No, 0));
-    assert_eq!(evaluate(Requirement::AnyOf(vec![unknown(), role("reader")])), (Answer::Yes, 0));
-    assert_eq!(evaluate(Requirement::AnyOf(vec![unknown(), role("writer")])), (Answer::Unknown, 1));
+    assert_eq!(
+        evaluate(Requirement::AllOf(vec![unknown(), role("reader")])),
+        (Answer::Unknown, 1)
+    );
+    assert_eq!(
+        evaluate(Requirement::AllOf(vec![unknown(), role("writer")])),
+        (Answer::No, 0)
+    );
+    assert_eq!(
+        evaluate(Requirement::AnyOf(vec![unknown(), role("reader")])),
+        (Answer::Yes, 0)
+    );
+    assert_eq!(
+        evaluate(Requirement::AnyOf(vec![unknown(), role("writer")])),
+        (Answer::Unknown, 1)
+    );
     assert_eq!(evaluate(Requirement::AnyOf(vec![])), (Answer::No, 0));
-    assert_eq!(evaluate(Requirement::AllOf(vec![unknown(), unknown()])), (Answer::Unknown, 1));
+    assert_eq!(
+        evaluate(Requirement::AllOf(vec![unknown(), unknown()])),
+        (Answer::Unknown, 1)
+    );
 }
 
 #[test]
@@ -147,7 +190,10 @@ fn what_is_unmet_is_told_in_words() {
     let (need, table) = compiled(Requirement::AllOf(vec![
         Requirement::Cluster("monitor".into()),
         Requirement::Role("reader".into()),
-        Requirement::AnyOf(vec![Requirement::Role("x".into()), resource(vec![capture()])]),
+        Requirement::AnyOf(vec![
+            Requirement::Role("x".into()),
+            resource(vec![capture()]),
+        ]),
     ]));
     let alice = identity("alice");
     let segments = ["spaces".to_owned(), "one".to_owned()];
@@ -158,7 +204,10 @@ fn what_is_unmet_is_told_in_words() {
     };
     let mut words = Vec::new();
     need.unmet(facts, table.atoms(), &|_| Some(false), &mut words);
-    assert_eq!(words, ["cluster:monitor", "role:x", "application:shop:read@one"]);
+    assert_eq!(
+        words,
+        ["cluster:monitor", "role:x", "application:shop:read@one"]
+    );
 }
 
 proptest! {

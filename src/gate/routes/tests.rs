@@ -24,7 +24,14 @@ fn paths(paths: &[&str]) -> RouteTable {
 }
 
 fn found(table: &RouteTable, method: &str, host: &str, path: &str) -> Option<usize> {
-    let head = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap().into_parts().0;
+    let head = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", host)
+        .body(())
+        .unwrap()
+        .into_parts()
+        .0;
     let target = Target::parse(&head).ok()?;
     table.find(&target, &head.method).map(|route| route.index)
 }
@@ -107,7 +114,11 @@ fn hosts_are_exact_below_a_domain_or_any() {
 
 #[test]
 fn unlisted_methods_only_reach_routes_for_any_method() {
-    let table = table(&[("/a", &[], &["GET", "PROPFIND"]), ("/a", &[], &["POST"]), ("/b", &[], &[])]);
+    let table = table(&[
+        ("/a", &[], &["GET", "PROPFIND"]),
+        ("/a", &[], &["POST"]),
+        ("/b", &[], &[]),
+    ]);
     let method = |method: &str, path: &str| found(&table, method, "a", path);
     assert_eq!(method("GET", "/a"), Some(0));
     assert_eq!(method("PROPFIND", "/a"), Some(0));
@@ -122,16 +133,36 @@ fn unlisted_methods_only_reach_routes_for_any_method() {
 fn routes_that_never_match_are_found() {
     let shadows = |table: &RouteTable| {
         let shadowed = table.shadowed();
-        shadowed.into_iter().map(|shadowed| (shadowed.route, shadowed.by)).collect::<Vec<_>>()
+        shadowed
+            .into_iter()
+            .map(|shadowed| (shadowed.route, shadowed.by))
+            .collect::<Vec<_>>()
     };
     let pair = |route: &str, by: &str| (route.to_owned(), by.to_owned());
-    assert_eq!(shadows(&paths(&["/a/**", "/a/b", "/b"])), [pair("r1", "r0")]);
-    assert_eq!(shadows(&paths(&["/a/*", "/a/b", "/a/**"])), [pair("r1", "r0")]);
+    assert_eq!(
+        shadows(&paths(&["/a/**", "/a/b", "/b"])),
+        [pair("r1", "r0")]
+    );
+    assert_eq!(
+        shadows(&paths(&["/a/*", "/a/b", "/a/**"])),
+        [pair("r1", "r0")]
+    );
     assert_eq!(shadows(&paths(&["/{x}", "/{y}"])), [pair("r1", "r0")]);
     assert_eq!(shadows(&paths(&["/a", "/*", "/**"])), []);
-    let hosts = table(&[("/**", &["*.b"], &[]), ("/**", &["a.b"], &[]), ("/**", &["a.b", "c"], &[]), ("/**", &["*.x.b"], &[])]);
+    let hosts = table(&[
+        ("/**", &["*.b"], &[]),
+        ("/**", &["a.b"], &[]),
+        ("/**", &["a.b", "c"], &[]),
+        ("/**", &["*.x.b"], &[]),
+    ]);
     assert_eq!(shadows(&hosts), [pair("r1", "r0"), pair("r3", "r0")]);
-    let methods = table(&[("/a", &[], &["GET"]), ("/a", &[], &["POST"]), ("/a", &[], &["GET", "POST"]), ("/a", &[], &[]), ("/a", &[], &["PUT"])]);
+    let methods = table(&[
+        ("/a", &[], &["GET"]),
+        ("/a", &[], &["POST"]),
+        ("/a", &[], &["GET", "POST"]),
+        ("/a", &[], &[]),
+        ("/a", &[], &["PUT"]),
+    ]);
     assert_eq!(shadows(&methods), [pair("r2", "r0"), pair("r4", "r3")]);
 }
 
@@ -143,7 +174,10 @@ fn faults_are_told_all_at_once() {
     bad.forward = Forward::None;
     let faults = RouteTable::compile(&fixture::settings(vec![bad, lost])).unwrap_err();
     assert_eq!(faults.len(), 2);
-    assert_eq!(faults[1].to_string(), "route lost: there is no upstream nowhere");
+    assert_eq!(
+        faults[1].to_string(),
+        "route lost: there is no upstream nowhere"
+    );
 }
 
 #[test]
@@ -151,21 +185,34 @@ fn distinct_forwardings_have_their_own_slot() {
     let mut routes = vec![fixture::route("a", "/a", settings::Access::Everyone); 3];
     routes[1].forward = Forward::Passthrough;
     let table = RouteTable::compile(&fixture::settings(routes)).unwrap();
-    let slots: Vec<_> = table.routes().iter().map(|route| route.forward_slot).collect();
+    let slots: Vec<_> = table
+        .routes()
+        .iter()
+        .map(|route| route.forward_slot)
+        .collect();
     assert_eq!(slots, [0, 1, 0]);
     assert_eq!(table.forwardings().len(), 2);
 }
 
 /// The definition of matching, without a trie.
 fn plainly(patterns: &[String], path: &str) -> Option<usize> {
-    let segments: Vec<_> = path.trim_matches('/').split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<_> = path
+        .trim_matches('/')
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     patterns.iter().position(|pattern| {
         let pattern = PathPattern::parse(pattern).unwrap();
-        let fits = segments.len() == pattern.segments.len() || (pattern.rest && segments.len() > pattern.segments.len());
-        fits && pattern.segments.iter().zip(&segments).all(|(wanted, segment)| match wanted {
-            Segment::Literal(text) => text == segment,
-            Segment::One(_) => true,
-        })
+        let fits = segments.len() == pattern.segments.len()
+            || (pattern.rest && segments.len() > pattern.segments.len());
+        fits && pattern
+            .segments
+            .iter()
+            .zip(&segments)
+            .all(|(wanted, segment)| match wanted {
+                Segment::Literal(text) => text == segment,
+                Segment::One(_) => true,
+            })
     })
 }
 

@@ -21,8 +21,21 @@ fn bad(ambiguity: Ambiguity) -> Refusal {
 
 #[test]
 fn a_canonical_target_is_kept_as_it_is() {
-    for uri in ["/", "/a", "/a/b?x=/%2f;#", "/.well-known/x", "/a..b/c.", "/a/", "/%2A%20é", "/*+@"] {
-        let expected = uri.split('#').next().unwrap_or_default().replace('é', "%C3%A9");
+    for uri in [
+        "/",
+        "/a",
+        "/a/b?x=/%2f;#",
+        "/.well-known/x",
+        "/a..b/c.",
+        "/a/",
+        "/%2A%20é",
+        "/*+@",
+    ] {
+        let expected = uri
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .replace('é', "%C3%A9");
         assert_eq!(path_of(uri), Ok(expected), "{uri}");
     }
     assert!(matches!(canonical_path("/orders/1"), Ok(Cow::Borrowed(_))));
@@ -51,9 +64,28 @@ fn spellings_of_one_path_come_out_the_same() {
 #[test]
 fn paths_with_more_than_one_reading_are_refused() {
     for path in [
-        "//admin", "/public//../admin", "/public/..%2fadmin", "/a%2Fb", "/a%5cb", "/a\\b", "/public;/../admin",
-        "/public/..;/admin", "/admin;jsessionid=1", "/a%3bb", "/a%00", "/a%0d%0a", "/a%23b", "/a%3Fb", "/a%7f",
-        "/%C0%AF", "/%ff", "/%", "/%4", "/%zz", "/../admin", "/a/../../b",
+        "//admin",
+        "/public//../admin",
+        "/public/..%2fadmin",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a\\b",
+        "/public;/../admin",
+        "/public/..;/admin",
+        "/admin;jsessionid=1",
+        "/a%3bb",
+        "/a%00",
+        "/a%0d%0a",
+        "/a%23b",
+        "/a%3Fb",
+        "/a%7f",
+        "/%C0%AF",
+        "/%ff",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/../admin",
+        "/a/../../b",
     ] {
         assert_eq!(path_of(path), Err(bad(Ambiguity::Path)), "{path}");
     }
@@ -87,24 +119,46 @@ fn hosts_are_canonical_and_stand_once() {
         Target::parse(&head("GET", "/", &[("host", value)])).map(|target| target.host().to_owned())
     };
     for (given, canonical) in [
-        ("EXAMPLE.com", "example.com"), ("example.com.", "example.com"), ("example.com:8443", "example.com"),
-        ("Example.com.:1", "example.com"), ("[::1]:8443", "[::1]"), ("127.0.0.1", "127.0.0.1"),
+        ("EXAMPLE.com", "example.com"),
+        ("example.com.", "example.com"),
+        ("example.com:8443", "example.com"),
+        ("Example.com.:1", "example.com"),
+        ("[::1]:8443", "[::1]"),
+        ("127.0.0.1", "127.0.0.1"),
     ] {
         assert_eq!(host(given), Ok(canonical.to_owned()), "{given}");
     }
-    for odd in ["", ".", "a..b", "user@a", "a b", "a/b", "a:", "a:x", "a:99999", "[::1", "[x]", "a,b", "a%2eb", "é"] {
+    for odd in [
+        "", ".", "a..b", "user@a", "a b", "a/b", "a:", "a:x", "a:99999", "[::1", "[x]", "a,b",
+        "a%2eb", "é",
+    ] {
         assert_eq!(host(odd), Err(bad(Ambiguity::Host)), "{odd}");
     }
-    assert_eq!(Target::parse(&head("GET", "/", &[])).unwrap_err(), bad(Ambiguity::Host));
+    assert_eq!(
+        Target::parse(&head("GET", "/", &[])).unwrap_err(),
+        bad(Ambiguity::Host)
+    );
     let twice = head("GET", "/", &[("host", "a"), ("host", "a")]);
     assert_eq!(Target::parse(&twice).unwrap_err(), bad(Ambiguity::Host));
 }
 
 #[test]
 fn singletons_stand_once() {
-    let twice = |name: &str| Target::parse(&head("GET", "/", &[("host", "a"), (name, "1"), (name, "1")]));
-    assert_eq!(twice("authorization").unwrap_err(), bad(Ambiguity::Credentials));
-    assert_eq!(twice("content-length").unwrap_err(), bad(Ambiguity::Framing));
+    let twice = |name: &str| {
+        Target::parse(&head(
+            "GET",
+            "/",
+            &[("host", "a"), (name, "1"), (name, "1")],
+        ))
+    };
+    assert_eq!(
+        twice("authorization").unwrap_err(),
+        bad(Ambiguity::Credentials)
+    );
+    assert_eq!(
+        twice("content-length").unwrap_err(),
+        bad(Ambiguity::Framing)
+    );
     assert!(twice("accept").is_ok());
 }
 
@@ -126,9 +180,18 @@ fn segments_are_decoded_once_and_a_trailing_slash_is_none() {
 /// Bytes that make paths interesting, as they may stand in a request line.
 fn path() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("/".to_owned()), Just(".".to_owned()), Just("..".to_owned()), Just("%2e".to_owned()),
-        Just("%2F".to_owned()), Just(";".to_owned()), Just("\\".to_owned()), Just("admin".to_owned()),
-        "[a-zA-Z0-9!$&'()*+,=:@~_-]{1,3}", "%[0-9a-fA-F]{2}", "%25[0-9a-f]{2}", Just("é".to_owned()),
+        Just("/".to_owned()),
+        Just(".".to_owned()),
+        Just("..".to_owned()),
+        Just("%2e".to_owned()),
+        Just("%2F".to_owned()),
+        Just(";".to_owned()),
+        Just("\\".to_owned()),
+        Just("admin".to_owned()),
+        "[a-zA-Z0-9!$&'()*+,=:@~_-]{1,3}",
+        "%[0-9a-fA-F]{2}",
+        "%25[0-9a-f]{2}",
+        Just("é".to_owned()),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }

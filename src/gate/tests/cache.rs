@@ -15,7 +15,11 @@ const SECOND: Duration = Duration::from_secs(1);
 fn doors() -> Settings {
     settings(vec![
         route("me", "/me", Access::Authenticated),
-        route("monitor", "/monitor", Access::Require(Requirement::Cluster("monitor".into()))),
+        route(
+            "monitor",
+            "/monitor",
+            Access::Require(Requirement::Cluster("monitor".into())),
+        ),
         route(
             "spaces",
             "/spaces/{space}",
@@ -60,7 +64,10 @@ async fn a_new_password_works_at_once_beside_the_old_entry() {
     let bench = Bench::new(&doors());
     assert_eq!(bench.told("/me", &alice()).await, "permitted miss");
     bench.fake.add("alice", "changed", &[], &[]);
-    assert_eq!(bench.told("/me", &basic("alice", "changed")).await, "permitted miss");
+    assert_eq!(
+        bench.told("/me", &basic("alice", "changed")).await,
+        "permitted miss"
+    );
     bench.clock.advance(60 * SECOND);
     assert_eq!(bench.told("/me", &alice()).await, "unauthenticated");
 }
@@ -69,7 +76,9 @@ async fn a_new_password_works_at_once_beside_the_old_entry() {
 async fn an_api_keys_expiry_shortens_its_life() {
     let bench = Bench::new(&doors());
     let expires = BEGIN + 30 * SECOND;
-    bench.fake.add_key("k1", "pw", &[], Some(expires.as_millis() as u64));
+    bench
+        .fake
+        .add_key("k1", "pw", &[], Some(expires.as_millis() as u64));
     let key = api_key("k1", "pw");
     assert_eq!(bench.told("/me", &key).await, "permitted miss");
     bench.clock.advance(27 * SECOND);
@@ -84,7 +93,10 @@ async fn an_api_keys_expiry_shortens_its_life() {
 async fn a_jwts_expiry_shortens_its_life() {
     let bench = Bench::new(&doors());
     let claims = format!(r#"{{"exp":{}}}"#, (BEGIN + 12 * SECOND).as_secs());
-    let token = format!("e30.{}.c2ln", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims));
+    let token = format!(
+        "e30.{}.c2ln",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims)
+    );
     bench.fake.add(&token, "", &[], &[]);
     let bearer = format!("Bearer {token}");
     assert_eq!(bench.told("/me", &bearer).await, "permitted miss");
@@ -111,7 +123,12 @@ async fn a_flood_of_wrong_passwords_evicts_nothing_good() {
     let bench = Bench::new(&doors());
     assert_eq!(bench.told("/me", &alice()).await, "permitted miss");
     for guess in 0..2_000 {
-        assert_eq!(bench.told("/me", &basic("alice", &format!("guess{guess}"))).await, "unauthenticated");
+        assert_eq!(
+            bench
+                .told("/me", &basic("alice", &format!("guess{guess}")))
+                .await,
+            "unauthenticated"
+        );
     }
     let stats = bench.gate.stats();
     assert!(stats.negative <= 100, "{stats:?}");
@@ -179,15 +196,26 @@ async fn a_purge_by_any_scope_forgets_those_it_means_and_no_others() {
         bench.told("/me", &alice()).await;
         let swept = bench.gate.purge(scope.clone()).await;
         assert_eq!(swept, u64::from(forgets), "{scope:?}");
-        let expected = if forgets { "permitted miss" } else { "permitted hit" };
+        let expected = if forgets {
+            "permitted miss"
+        } else {
+            "permitted hit"
+        };
         assert_eq!(bench.told("/me", &alice()).await, expected, "{scope:?}");
-        assert_eq!(bench.told("/me", &alice()).await, "permitted hit", "{scope:?}");
+        assert_eq!(
+            bench.told("/me", &alice()).await,
+            "permitted hit",
+            "{scope:?}"
+        );
     }
     let bench = Bench::new(&doors());
     bench.fake.add_key("k1", "pw", &[], None);
     bench.told("/me", &api_key("k1", "pw")).await;
     assert_eq!(bench.gate.purge(PurgeScope::ApiKey("k1".into())).await, 1);
-    assert_eq!(bench.told("/me", &api_key("k1", "pw")).await, "permitted miss");
+    assert_eq!(
+        bench.told("/me", &api_key("k1", "pw")).await,
+        "permitted miss"
+    );
 }
 
 #[tokio::test]
@@ -243,7 +271,10 @@ async fn a_stampede_makes_one_ask() {
         *how.entry(caller.await.unwrap()).or_insert(0) += 1;
     }
     assert_eq!(how.get("permitted miss"), Some(&1), "{how:?}");
-    assert!(how.keys().all(|told| told.starts_with("permitted")), "{how:?}");
+    assert!(
+        how.keys().all(|told| told.starts_with("permitted")),
+        "{how:?}"
+    );
     assert_eq!(bench.fake.asks(), (1, 1));
 }
 
@@ -290,18 +321,40 @@ async fn failed_logins_are_limited_by_name_and_by_address() {
     settings.login_limit.per_address = 6;
     let bench = Bench::new(&settings);
     for (guess, name) in ["alice", "ALICE", "ａｌｉｃｅ"].iter().enumerate() {
-        assert_eq!(bench.told("/me", &basic(name, &format!("guess{guess}"))).await, "unauthenticated");
+        assert_eq!(
+            bench
+                .told("/me", &basic(name, &format!("guess{guess}")))
+                .await,
+            "unauthenticated"
+        );
     }
-    assert_eq!(bench.told("/me", &basic("alice ", "guess")).await, "too_many_failures");
+    assert_eq!(
+        bench.told("/me", &basic("alice ", "guess")).await,
+        "too_many_failures"
+    );
     let asks = bench.fake.asks();
     assert_eq!(bench.told("/me", &alice()).await, "too_many_failures");
     assert_eq!(bench.fake.asks(), asks, "nobody is asked while blocked");
     for user in 0..3 {
-        assert_eq!(bench.told("/me", &basic(&format!("u{user}"), "x")).await, "unauthenticated");
+        assert_eq!(
+            bench.told("/me", &basic(&format!("u{user}"), "x")).await,
+            "unauthenticated"
+        );
     }
-    assert_eq!(bench.told("/me", &basic("bob", "secret")).await, "too_many_failures");
+    assert_eq!(
+        bench.told("/me", &basic("bob", "secret")).await,
+        "too_many_failures"
+    );
     let head = head("/me", &[&basic("bob", "secret")]);
-    let elsewhere = bench.gate.decide(&head, &peer("10.0.0.2"), bench.clock.now(), &mut Steps::off()).await;
+    let elsewhere = bench
+        .gate
+        .decide(
+            &head,
+            &peer("10.0.0.2"),
+            bench.clock.now(),
+            &mut Steps::off(),
+        )
+        .await;
     assert_eq!(tell(&elsewhere), "permitted miss");
     bench.clock.advance(60 * SECOND);
     assert_eq!(bench.told("/me", &alice()).await, "permitted miss");
@@ -319,9 +372,17 @@ async fn the_cache_neither_counts_nor_resets_and_a_proven_credential_is_not_bloc
     }
     assert_eq!(bench.told("/me", &alice()).await, "permitted hit");
     assert_eq!(bench.told("/me", &basic("x", "2")).await, "unauthenticated");
-    assert_eq!(bench.told("/me", &basic("x", "3")).await, "too_many_failures");
+    assert_eq!(
+        bench.told("/me", &basic("x", "3")).await,
+        "too_many_failures"
+    );
     assert_eq!(bench.told("/me", &alice()).await, "permitted hit");
-    assert!(bench.limiter.check(peer("10.0.0.1").client_ip, None, bench.clock.now()).is_err());
+    assert!(
+        bench
+            .limiter
+            .check(peer("10.0.0.1").client_ip, None, bench.clock.now())
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -329,10 +390,92 @@ async fn long_credentials_that_differ_late_get_their_own_verdict() {
     let bench = Bench::new(&doors());
     let user = "u".repeat(60);
     bench.fake.add(&user, "right", &[], &[]);
-    assert_eq!(bench.told("/me", &basic(&user, "right")).await, "permitted miss");
-    assert_eq!(bench.told("/me", &basic(&user, "wrong")).await, "unauthenticated");
+    assert_eq!(
+        bench.told("/me", &basic(&user, "right")).await,
+        "permitted miss"
+    );
+    assert_eq!(
+        bench.told("/me", &basic(&user, "wrong")).await,
+        "unauthenticated"
+    );
     let token = "t".repeat(200);
     bench.fake.add(&format!("{token}a"), "", &[], &[]);
-    assert_eq!(bench.told("/me", &format!("Bearer {token}a")).await, "permitted miss");
-    assert_eq!(bench.told("/me", &format!("Bearer {token}b")).await, "unauthenticated");
+    assert_eq!(
+        bench.told("/me", &format!("Bearer {token}a")).await,
+        "permitted miss"
+    );
+    assert_eq!(
+        bench.told("/me", &format!("Bearer {token}b")).await,
+        "unauthenticated"
+    );
+}
+
+#[tokio::test]
+async fn a_purge_forgets_answers_about_captures_too_also_those_in_flight() {
+    let bench = Bench::new(&doors());
+    bench.fake.add("eve", "pw", &[], &["space"]);
+    let eve = basic("eve", "pw");
+    assert_eq!(bench.told("/spaces/a", &eve).await, "permitted miss");
+    bench.fake.add("eve", "pw", &[], &[]);
+    bench.gate.purge(PurgeScope::User("eve".into())).await;
+    assert_eq!(bench.told("/spaces/a", &eve).await, "forbidden");
+
+    bench.fake.add("eve", "pw", &[], &["space"]);
+    let slow = bench.fake.hold();
+    let asking = bench.get("/spaces/b", &eve);
+    tokio::pin!(asking);
+    let asks = bench.fake.asks().1;
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    until(|| bench.fake.asks().1 == asks + 1).await;
+    bench.fake.add("eve", "pw", &[], &[]);
+    bench.gate.purge(PurgeScope::All).await;
+    slow.close();
+    assert_eq!(tell(&asking.await), "forbidden");
+}
+
+#[tokio::test]
+async fn many_who_wait_for_one_refusal_are_one_failed_login() {
+    let mut settings = doors();
+    settings.login_limit.per_address = 2;
+    let bench = Arc::new(Bench::new(&settings));
+    let slow = bench.fake.hold();
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            tokio::spawn(async move { bench.told("/me", &basic("alice", "wrong")).await })
+        })
+        .collect();
+    until(|| bench.fake.asks().0 == 1).await;
+    slow.close();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "unauthenticated");
+    }
+    assert_eq!(
+        bench.told("/me", &basic("alice", "wrong too")).await,
+        "unauthenticated"
+    );
+    assert_eq!(
+        bench.told("/me", &basic("alice", "wrong again")).await,
+        "too_many_failures"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_that_race_for_many_credentials_still_make_one_pair_of_asks_each() {
+    let bench = Arc::new(Bench::new(&doors()));
+    for user in 0..50 {
+        bench.fake.add(&format!("u{user}"), "pw", &[], &["monitor"]);
+    }
+    let callers: Vec<_> = (0..2_000)
+        .map(|at| {
+            let bench = Arc::clone(&bench);
+            let credential = basic(&format!("u{}", at % 50), "pw");
+            tokio::spawn(async move { bench.get("/monitor", &credential).await.is_ok() })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap());
+    }
+    let (identities, privileges) = bench.fake.asks();
+    assert_eq!((identities, privileges), (50, 50));
 }

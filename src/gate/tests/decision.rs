@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::fixture::{Bench, api_key, basic, head, peer, route, settings, tell};
-use crate::config::settings::{Access, IdentityField, Requirement, Settings, Template, TemplatePart};
+use crate::config::settings::{
+    Access, IdentityField, Requirement, Settings, Template, TemplatePart,
+};
+use crate::gate::Gate;
 use crate::gate::trace::Steps;
 
 fn application(privilege: &str, resource: Vec<TemplatePart>) -> Requirement {
@@ -30,7 +33,11 @@ fn shop() -> Settings {
         route("public", "/public/**", Access::Everyone),
         route("me", "/me", Access::Authenticated),
         route("app", "/app/**", orders_read()),
-        route("admin", "/admin/**", Access::Require(Requirement::Cluster("manage".into()))),
+        route(
+            "admin",
+            "/admin/**",
+            Access::Require(Requirement::Cluster("manage".into())),
+        ),
         route(
             "spaces",
             "/spaces/{space}/**",
@@ -44,7 +51,10 @@ fn shop() -> Settings {
             "/mine",
             Access::Require(application(
                 "home",
-                vec![literal("user:"), TemplatePart::Identity(IdentityField::Username)],
+                vec![
+                    literal("user:"),
+                    TemplatePart::Identity(IdentityField::Username),
+                ],
             )),
         ),
     ])
@@ -58,10 +68,19 @@ async fn the_right_request_passes_and_the_rest_is_refused_for_its_reason() {
     assert_eq!(bench.told("/app/2", &alice).await, "permitted hit");
     assert_eq!(bench.told("/app/1", &bob).await, "forbidden");
     assert_eq!(bench.told("/me", &bob).await, "permitted hit");
-    assert_eq!(bench.told("/app/1", &basic("alice", "wrong")).await, "unauthenticated");
+    assert_eq!(
+        bench.told("/app/1", &basic("alice", "wrong")).await,
+        "unauthenticated"
+    );
     assert_eq!(bench.told("/nowhere", &alice).await, "no_route");
-    assert_eq!(tell(&bench.decide(&head("/app/1", &[])).await), "no_credential");
-    assert_eq!(tell(&bench.decide(&head("/public/x", &[])).await), "permitted bypass");
+    assert_eq!(
+        tell(&bench.decide(&head("/app/1", &[])).await),
+        "no_credential"
+    );
+    assert_eq!(
+        tell(&bench.decide(&head("/public/x", &[])).await),
+        "permitted bypass"
+    );
 }
 
 #[tokio::test]
@@ -79,7 +98,11 @@ async fn one_pair_of_asks_per_credential_whatever_the_number_of_routes() {
     let routes = (0..50)
         .map(|at| {
             let need = application(&format!("p{at}"), vec![literal("*")]);
-            route(&format!("r{at}"), &format!("/r{at}/**"), Access::Require(need))
+            route(
+                &format!("r{at}"),
+                &format!("/r{at}/**"),
+                Access::Require(need),
+            )
         })
         .collect();
     let bench = Bench::new(&settings(routes));
@@ -100,7 +123,10 @@ async fn one_pair_of_asks_per_credential_whatever_the_number_of_routes() {
 #[tokio::test]
 async fn without_static_privileges_only_the_identity_is_asked() {
     let bench = Bench::new(&settings(vec![route("me", "/me", Access::Authenticated)]));
-    assert_eq!(bench.told("/me", &basic("alice", "secret")).await, "permitted miss");
+    assert_eq!(
+        bench.told("/me", &basic("alice", "secret")).await,
+        "permitted miss"
+    );
     assert_eq!(bench.fake.asks(), (1, 0));
 }
 
@@ -108,7 +134,10 @@ async fn without_static_privileges_only_the_identity_is_asked() {
 async fn no_credential_uses_no_cache_and_asks_nobody() {
     let bench = Bench::new(&shop());
     for _ in 0..3 {
-        assert_eq!(tell(&bench.decide(&head("/me", &[])).await), "no_credential");
+        assert_eq!(
+            tell(&bench.decide(&head("/me", &[])).await),
+            "no_credential"
+        );
     }
     assert_eq!(bench.fake.asks(), (0, 0));
     assert_eq!(bench.gate.stats().entries, 0);
@@ -117,12 +146,33 @@ async fn no_credential_uses_no_cache_and_asks_nobody() {
 #[tokio::test]
 async fn undecodable_credentials_ask_nobody() {
     let bench = Bench::new(&shop());
-    for line in ["", "Basic", "Basic !!", "Basic YQ==", "Basic  YTpi", "Basic AGE6Yg==", "Bearer", "Digest a", "ApiKey x"] {
-        assert_eq!(bench.told("/me", line).await, "malformed_credential", "{line}");
+    for line in [
+        "",
+        "Basic",
+        "Basic !!",
+        "Basic YQ==",
+        "Basic  YTpi",
+        "Basic AGE6Yg==",
+        "Bearer",
+        "Digest a",
+        "ApiKey x",
+    ] {
+        assert_eq!(
+            bench.told("/me", line).await,
+            "malformed_credential",
+            "{line}"
+        );
     }
-    for lines in [&["Basic YTpi", "Basic YTpi"][..], &["Basic YTpi", "Bearer x"], &["Basic YTpi, Bearer y"]] {
+    for lines in [
+        &["Basic YTpi", "Basic YTpi"][..],
+        &["Basic YTpi", "Bearer x"],
+        &["Basic YTpi, Bearer y"],
+    ] {
         for path in ["/me", "/app/x"] {
-            assert_eq!(tell(&bench.decide(&head(path, lines)).await), "ambiguous_credentials");
+            assert_eq!(
+                tell(&bench.decide(&head(path, lines)).await),
+                "ambiguous_credentials"
+            );
         }
     }
     assert_eq!(bench.fake.asks(), (0, 0));
@@ -133,15 +183,24 @@ async fn spellings_of_a_scheme_share_one_entry() {
     let bench = Bench::new(&shop());
     let line = basic("alice", "secret");
     assert_eq!(bench.told("/me", &line).await, "permitted miss");
-    assert_eq!(bench.told("/me", &line.replace("Basic", "bAsIc")).await, "permitted hit");
+    assert_eq!(
+        bench.told("/me", &line.replace("Basic", "bAsIc")).await,
+        "permitted hit"
+    );
 }
 
 #[tokio::test]
 async fn the_same_bytes_under_another_scheme_are_another_credential() {
     let bench = Bench::new(&shop());
     bench.fake.add_key("k1", "pw", &[], None);
-    assert_eq!(bench.told("/me", &api_key("k1", "pw")).await, "permitted miss");
-    assert_eq!(bench.told("/me", &basic("k1", "pw")).await, "permitted miss");
+    assert_eq!(
+        bench.told("/me", &api_key("k1", "pw")).await,
+        "permitted miss"
+    );
+    assert_eq!(
+        bench.told("/me", &basic("k1", "pw")).await,
+        "permitted miss"
+    );
     bench.fake.add("ab", "c", &[], &[]);
     bench.fake.add("a", "bc", &[], &[]);
     assert_eq!(bench.told("/me", &basic("ab", "c")).await, "permitted miss");
@@ -153,14 +212,31 @@ async fn no_spelling_of_a_path_gets_around_its_route() {
     let bench = Bench::new(&shop());
     let alice = basic("alice", "secret");
     for path in [
-        "/public/../admin", "/public/%2e%2e/admin", "/public/.%2e/admin", "/./admin", "/admin/", "/%61dmin", "/admin?x=/public",
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/.%2e/admin",
+        "/./admin",
+        "/admin/",
+        "/%61dmin",
+        "/admin?x=/public",
         "/admin?/public/",
     ] {
         assert_eq!(bench.told(path, &alice).await, "forbidden", "{path}");
     }
     for path in [
-        "/public/..%2fadmin", "/public/..%5cadmin", "//admin", "/public//../admin", "/public;/../admin", "/public/..;/admin",
-        "/admin;jsessionid=1", "/public/%00", "/public/%0d%0a", "/public/%23", "/public/%3F", "/public/%C0%AF", "/public/a\\b",
+        "/public/..%2fadmin",
+        "/public/..%5cadmin",
+        "//admin",
+        "/public//../admin",
+        "/public;/../admin",
+        "/public/..;/admin",
+        "/admin;jsessionid=1",
+        "/public/%00",
+        "/public/%0d%0a",
+        "/public/%23",
+        "/public/%3F",
+        "/public/%C0%AF",
+        "/public/a\\b",
     ] {
         assert_eq!(bench.told(path, &alice).await, "ambiguous_path", "{path}");
     }
@@ -172,7 +248,10 @@ async fn no_spelling_of_a_path_gets_around_its_route() {
 #[tokio::test]
 async fn what_was_judged_is_what_is_forwarded() {
     let bench = Bench::new(&shop());
-    let permit = bench.get("/x/../%61pp/%2a?q=%2F..", &basic("alice", "secret")).await.unwrap();
+    let permit = bench
+        .get("/x/../%61pp/%2a?q=%2F..", &basic("alice", "secret"))
+        .await
+        .unwrap();
     assert_eq!(permit.target(), "/app/%2A?q=%2F..");
     assert_eq!(permit.host(), "app.example");
     assert_eq!(permit.entry().unwrap().identity.username, "alice");
@@ -182,7 +261,12 @@ async fn what_was_judged_is_what_is_forwarded() {
 #[tokio::test]
 async fn a_captured_value_is_asked_about_escaped_and_remembered() {
     let bench = Bench::new(&shop());
-    bench.fake.add("eve", "pw", &[], &["space_read@space:one", r"space_read@space:\*"]);
+    bench.fake.add(
+        "eve",
+        "pw",
+        &[],
+        &["space_read@space:one", r"space_read@space:\*"],
+    );
     let eve = basic("eve", "pw");
     assert_eq!(bench.told("/spaces/one/x", &eve).await, "permitted miss");
     assert_eq!(bench.told("/spaces/one/y", &eve).await, "permitted hit");
@@ -197,17 +281,30 @@ async fn a_captured_value_is_asked_about_escaped_and_remembered() {
         .lock()
         .unwrap()
         .iter()
-        .filter_map(|body| body.pointer("/application/0/resources/0")?.as_str().map(str::to_owned))
+        .filter_map(|body| {
+            body.pointer("/application/0/resources/0")?
+                .as_str()
+                .map(str::to_owned)
+        })
         .collect();
-    assert!(resources.contains(r"space:\*") && !resources.contains("space:*"), "{resources:?}");
+    assert!(
+        resources.contains(r"space:\*") && !resources.contains("space:*"),
+        "{resources:?}"
+    );
 }
 
 #[tokio::test]
 async fn identity_fields_fill_resources() {
     let bench = Bench::new(&shop());
     bench.fake.add("eve", "pw", &[], &["home@user:eve"]);
-    assert_eq!(bench.told("/mine", &basic("eve", "pw")).await, "permitted miss");
-    assert_eq!(bench.told("/mine", &basic("alice", "secret")).await, "forbidden");
+    assert_eq!(
+        bench.told("/mine", &basic("eve", "pw")).await,
+        "permitted miss"
+    );
+    assert_eq!(
+        bench.told("/mine", &basic("alice", "secret")).await,
+        "forbidden"
+    );
 }
 
 #[tokio::test]
@@ -218,12 +315,19 @@ async fn many_missing_answers_are_asked_together() {
         application("b", vec![capture()]),
         Requirement::AnyOf(vec![
             Requirement::Role("nobody".into()),
-            Requirement::Index { name: Template(vec![capture(), literal("-*")]), privilege: "read".into(), allow_restricted: false },
+            Requirement::Index {
+                name: Template(vec![capture(), literal("-*")]),
+                privilege: "read".into(),
+                allow_restricted: false,
+            },
         ]),
     ]);
     let bench = Bench::new(&settings(vec![route("x", "/{x}", Access::Require(need))]));
     bench.fake.add("eve", "pw", &[], &["a", "b", "read@one-*"]);
-    assert_eq!(bench.told("/one", &basic("eve", "pw")).await, "permitted miss");
+    assert_eq!(
+        bench.told("/one", &basic("eve", "pw")).await,
+        "permitted miss"
+    );
     assert_eq!(bench.fake.asks(), (1, 1));
     assert_eq!(bench.told("/two", &basic("eve", "pw")).await, "forbidden");
     assert_eq!(bench.fake.asks(), (1, 2));
@@ -234,13 +338,38 @@ async fn explain_shows_each_step_without_secrets() {
     let bench = Bench::new(&shop());
     let mut steps = Steps::on();
     let head = head("/app/x", &[&basic("bob", "secret")]);
-    let verdict = bench.gate.decide(&head, &peer("10.0.0.1"), bench.clock.now(), &mut steps).await;
+    let verdict = bench
+        .gate
+        .decide(&head, &peer("10.0.0.1"), bench.clock.now(), &mut steps)
+        .await;
     assert!(verdict.is_err());
     let names: Vec<_> = steps.as_slice().iter().map(|step| step.name).collect();
-    assert_eq!(names, ["target", "route", "credential", "cache", "identity", "atoms", "verdict"]);
-    let detail = |name: &str| steps.as_slice().iter().find(|step| step.name == name).unwrap().detail.clone();
+    assert_eq!(
+        names,
+        [
+            "target",
+            "route",
+            "credential",
+            "cache",
+            "identity",
+            "atoms",
+            "verdict"
+        ]
+    );
+    let detail = |name: &str| {
+        steps
+            .as_slice()
+            .iter()
+            .find(|step| step.name == name)
+            .unwrap()
+            .detail
+            .clone()
+    };
     assert_eq!(detail("cache"), json!({"result": "miss"}));
-    assert_eq!(detail("atoms")["missing"], json!(["application:shop:orders_read@*"]));
+    assert_eq!(
+        detail("atoms")["missing"],
+        json!(["application:shop:orders_read@*"])
+    );
     assert_eq!(detail("verdict")["permitted"], false);
     assert!(!format!("{:?}", steps.as_slice()).contains("secret"));
 }
@@ -248,7 +377,12 @@ async fn explain_shows_each_step_without_secrets() {
 #[tokio::test]
 async fn decisions_are_counted_by_route_and_reason() {
     let bench = Bench::new(&shop());
-    assert!(bench.registry.render().contains(r#"sidegate_authz_total{reason="forbidden",result="refused",route="app"} 0"#));
+    assert!(
+        bench
+            .registry
+            .render()
+            .contains(r#"sidegate_authz_total{reason="forbidden",result="refused",route="app"} 0"#)
+    );
     bench.told("/app/x", &basic("bob", "secret")).await;
     bench.told("/app/x", &basic("alice", "secret")).await;
     bench.told("/nowhere", &basic("alice", "secret")).await;
@@ -264,4 +398,88 @@ async fn decisions_are_counted_by_route_and_reason() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("alice") && !text.contains("nowhere"));
+}
+
+#[tokio::test]
+async fn series_of_routes_that_are_gone_go_away_when_a_gate_is_succeeded() {
+    let bench = Bench::new(&shop());
+    bench.told("/me", &basic("alice", "secret")).await;
+    let fewer = settings(vec![route("me", "/me", Access::Authenticated)]);
+    let next = Gate::new(
+        &fewer,
+        bench.gate.client().clone(),
+        &bench.families,
+        bench.limiter.clone(),
+        bench.clock.clone(),
+    );
+    let line = r#"sidegate_authz_total{reason="none",result="permitted",route="me"} 1"#;
+    assert!(
+        bench.registry.render().contains(line)
+            && bench.registry.render().contains(r#"route="admin""#)
+    );
+    next.unwrap().succeeds(&bench.gate);
+    assert!(
+        bench.registry.render().contains(line)
+            && !bench.registry.render().contains(r#"route="admin""#)
+    );
+}
+
+/// Everything logged while it lives.
+#[derive(Clone, Default)]
+struct Captured(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_is_one_line_in_the_log_without_secrets() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // With a single dispatcher alive, tracing lets whichever thread comes first switch a log line off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let bench = Bench::new(&shop());
+    let canary = "canary-4711";
+    assert_eq!(
+        bench
+            .told("/app/x?token=canary-4711", &basic("bob", "secret"))
+            .await,
+        "forbidden"
+    );
+    assert_eq!(
+        bench.told("/app/x", &basic("alice", canary)).await,
+        "unauthenticated"
+    );
+    assert_eq!(
+        bench.told("/app/x", &format!("Bearer {canary}")).await,
+        "unauthenticated"
+    );
+    assert_eq!(
+        bench.told("/nowhere", &format!("Bearer {canary}")).await,
+        "no_route"
+    );
+    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let refused: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains(r#""message":"refused""#))
+        .collect();
+    assert_eq!(refused.len(), 4, "{log}");
+    assert!(
+        refused[0].contains("application:shop:orders_read@*") && refused[0].contains("bob"),
+        "{log}"
+    );
+    assert!(!log.contains(canary), "{log}");
 }

@@ -167,7 +167,13 @@ impl Fake {
     }
 
     /// An API key `id:secret` that belongs to `name`'s privileges.
-    pub(in crate::gate) fn add_key(&self, id: &str, secret: &str, holds: &[&str], expires_millis: Option<u64>) {
+    pub(in crate::gate) fn add_key(
+        &self,
+        id: &str,
+        secret: &str,
+        holds: &[&str],
+        expires_millis: Option<u64>,
+    ) {
         self.add(id, secret, &[], holds);
         let mut users = self.users.lock().unwrap();
         let user = users.get_mut(id).unwrap();
@@ -231,7 +237,10 @@ impl Fake {
         let users = self.users.lock().unwrap();
         let presented = authorization.and_then(|value| {
             let (_, token) = value.to_str().ok()?.split_once(' ')?;
-            let pair = STANDARD.decode(token).ok().map_or_else(|| token.to_owned(), |pair| String::from_utf8(pair).unwrap());
+            let pair = STANDARD
+                .decode(token)
+                .ok()
+                .map_or_else(|| token.to_owned(), |pair| String::from_utf8(pair).unwrap());
             let (name, password) = pair.split_once(':').unwrap_or((&pair, ""));
             Some((name.to_owned(), password.to_owned()))
         });
@@ -271,7 +280,10 @@ fn texts(value: &Value) -> Vec<String> {
 fn privileges(name: &str, user: &User, question: &Value) -> Value {
     let mut all = true;
     let mut holds = |privilege: &str, on: &str| {
-        let yes = user.holds.iter().any(|held| *held == privilege || *held == format!("{privilege}@{on}"));
+        let yes = user
+            .holds
+            .iter()
+            .any(|held| *held == privilege || *held == format!("{privilege}@{on}"));
         all &= yes;
         yes
     };
@@ -290,7 +302,8 @@ fn privileges(name: &str, user: &User, question: &Value) -> Value {
         let app = application["application"].as_str().unwrap();
         for resource in texts(&application["resources"]) {
             for privilege in texts(&application["privileges"]) {
-                answer["application"][app][&resource][&privilege] = holds(&privilege, &resource).into();
+                answer["application"][app][&resource][&privilege] =
+                    holds(&privilege, &resource).into();
             }
         }
     }
@@ -302,9 +315,10 @@ fn response(status: u16, text: String, product: bool) -> Response {
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if product {
-        response
-            .headers_mut()
-            .insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
+        response.headers_mut().insert(
+            "x-elastic-product",
+            HeaderValue::from_static("Elasticsearch"),
+        );
     }
     response
 }
@@ -315,6 +329,7 @@ pub(in crate::gate) struct Bench {
     pub(in crate::gate) fake: Arc<Fake>,
     pub(in crate::gate) clock: Clock,
     pub(in crate::gate) registry: Registry,
+    pub(in crate::gate) families: GateFamilies,
     pub(in crate::gate) limiter: Arc<LoginLimiter>,
 }
 
@@ -335,15 +350,29 @@ impl Bench {
             tower::service_fn(move |request| Arc::clone(&fake).answer(request))
         };
         let metrics = ElasticMetrics::register(&registry).unwrap();
-        let client = Client::new(Transport::embedded(service), timeout, None, metrics, clock.clone());
+        let client = Client::new(
+            Transport::embedded(service),
+            timeout,
+            None,
+            metrics,
+            clock.clone(),
+        );
         let families = GateFamilies::register(&registry).unwrap();
         let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
-        let gate = Gate::new(settings, client, &families, Arc::clone(&limiter), clock.clone()).unwrap();
+        let gate = Gate::new(
+            settings,
+            client,
+            &families,
+            Arc::clone(&limiter),
+            clock.clone(),
+        )
+        .unwrap();
         Self {
             gate: Arc::new(gate),
             fake,
             clock,
             registry,
+            families,
             limiter,
         }
     }
@@ -374,7 +403,9 @@ pub(in crate::gate) fn tell(verdict: &Verdict) -> String {
 }
 
 pub(in crate::gate) fn head(path: &str, authorizations: &[&str]) -> Head {
-    let mut request = http::Request::builder().uri(path).header("host", "app.example");
+    let mut request = http::Request::builder()
+        .uri(path)
+        .header("host", "app.example");
     for authorization in authorizations {
         request = request.header("authorization", *authorization);
     }
@@ -393,7 +424,10 @@ pub(in crate::gate) fn peer(address: &str) -> Peer {
 }
 
 pub(in crate::gate) fn basic(username: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!("{username}:{password}"))
+    )
 }
 
 pub(in crate::gate) fn api_key(id: &str, secret: &str) -> String {

@@ -12,7 +12,11 @@ const SECOND: Duration = Duration::from_secs(1);
 fn doors() -> Settings {
     let mut settings = settings(vec![
         route("me", "/me", Access::Authenticated),
-        route("monitor", "/monitor", Access::Require(Requirement::Cluster("monitor".into()))),
+        route(
+            "monitor",
+            "/monitor",
+            Access::Require(Requirement::Cluster("monitor".into())),
+        ),
         route(
             "spaces",
             "/spaces/{space}",
@@ -40,7 +44,8 @@ fn alice() -> String {
 /// Every way not to answer, and what it is called.
 fn troubles() -> Vec<(Mood, &'static str)> {
     let answers = |status, text: &str| Mood::Answers(status, text.to_owned());
-    let short = r#"{"username":"alice","has_all_requested":true,"cluster":{},"index":{},"application":{}}"#;
+    let short =
+        r#"{"username":"alice","has_all_requested":true,"cluster":{},"index":{},"application":{}}"#;
     vec![
         (answers(500, "{}"), "unavailable status"),
         (answers(503, ""), "unavailable status"),
@@ -49,7 +54,10 @@ fn troubles() -> Vec<(Mood, &'static str)> {
         (answers(302, ""), "unavailable status"),
         (answers(429, ""), "unavailable overloaded"),
         (answers(200, "<html>hello</html>"), "unavailable garbage"),
-        (answers(200, r#"{"username":"alice","roles":["#), "unavailable garbage"),
+        (
+            answers(200, r#"{"username":"alice","roles":["#),
+            "unavailable garbage",
+        ),
         (answers(200, short), "unavailable garbage"),
         (answers(200, &"x".repeat(2 << 20)), "unavailable garbage"),
         (Mood::ForeignRefusal, "unavailable not_elasticsearch"),
@@ -69,7 +77,11 @@ async fn trouble_is_503_never_401_not_remembered_and_no_failed_login() {
         let stats = bench.gate.stats();
         assert_eq!((stats.entries, stats.negative), (0, 0), "{mood:?}");
         bench.fake.feels(Mood::Well);
-        assert_eq!(bench.told("/monitor", &alice()).await, "permitted miss", "{mood:?}");
+        assert_eq!(
+            bench.told("/monitor", &alice()).await,
+            "permitted miss",
+            "{mood:?}"
+        );
     }
 }
 
@@ -81,8 +93,13 @@ async fn an_answer_that_is_short_of_what_was_asked_grants_nothing() {
         "authentication_realm": {"name": "r", "type": "native"}, "lookup_realm": {"name": "r", "type": "native"},
         "authentication_type": "realm", "has_all_requested": true, "cluster": {}, "index": {}, "application": {},
     });
-    bench.fake.feels(Mood::Answers(200, identity_and_all.to_string()));
-    assert_eq!(bench.told("/monitor", &alice()).await, "unavailable garbage");
+    bench
+        .fake
+        .feels(Mood::Answers(200, identity_and_all.to_string()));
+    assert_eq!(
+        bench.told("/monitor", &alice()).await,
+        "unavailable garbage"
+    );
 }
 
 #[tokio::test]
@@ -117,8 +134,14 @@ async fn a_live_entry_needs_no_authority() {
     assert_eq!(bench.told("/monitor", &alice()).await, "permitted miss");
     bench.fake.feels(Mood::Unreachable);
     assert_eq!(bench.told("/monitor", &alice()).await, "permitted hit");
-    assert_eq!(bench.told("/spaces/a", &alice()).await, "unavailable connect");
-    assert_eq!(bench.told("/monitor", &basic("bob", "secret")).await, "unavailable connect");
+    assert_eq!(
+        bench.told("/spaces/a", &alice()).await,
+        "unavailable connect"
+    );
+    assert_eq!(
+        bench.told("/monitor", &basic("bob", "secret")).await,
+        "unavailable connect"
+    );
 }
 
 #[tokio::test]
@@ -127,7 +150,10 @@ async fn stale_answers_are_off_by_default() {
     assert_eq!(bench.told("/monitor", &alice()).await, "permitted miss");
     bench.fake.feels(Mood::Unreachable);
     bench.clock.advance(60 * SECOND);
-    assert_eq!(bench.told("/monitor", &alice()).await, "unavailable connect");
+    assert_eq!(
+        bench.told("/monitor", &alice()).await,
+        "unavailable connect"
+    );
 }
 
 #[tokio::test]
@@ -142,8 +168,15 @@ async fn a_former_permit_serves_through_an_outage_for_as_long_as_allowed() {
         assert_eq!(bench.told("/monitor", &alice()).await, "permitted stale");
     }
     assert_eq!(bench.told("/spaces/a", &alice()).await, "permitted stale");
-    assert_eq!(bench.fake.asks().0, before.0 + 1, "not everybody waits for the outage again");
-    assert_eq!(bench.told("/monitor", &basic("bob", "secret")).await, "unavailable status");
+    assert_eq!(
+        bench.fake.asks().0,
+        before.0 + 1,
+        "not everybody waits for the outage again"
+    );
+    assert_eq!(
+        bench.told("/monitor", &basic("bob", "secret")).await,
+        "unavailable status"
+    );
     bench.clock.advance(300 * SECOND);
     assert_eq!(bench.told("/monitor", &alice()).await, "unavailable status");
     bench.fake.feels(Mood::Well);
@@ -153,10 +186,16 @@ async fn a_former_permit_serves_through_an_outage_for_as_long_as_allowed() {
 #[tokio::test]
 async fn a_former_no_is_not_served_stale() {
     let bench = Bench::new(&stale());
-    assert_eq!(bench.told("/monitor", &basic("bob", "secret")).await, "forbidden");
+    assert_eq!(
+        bench.told("/monitor", &basic("bob", "secret")).await,
+        "forbidden"
+    );
     bench.fake.feels(Mood::Unreachable);
     bench.clock.advance(60 * SECOND);
-    assert_eq!(bench.told("/monitor", &basic("bob", "secret")).await, "unavailable connect");
+    assert_eq!(
+        bench.told("/monitor", &basic("bob", "secret")).await,
+        "unavailable connect"
+    );
 }
 
 #[tokio::test]
@@ -171,7 +210,10 @@ async fn only_transport_errors_and_5xx_allow_stale_answers() {
         assert_eq!(bench.told("/me", &alice()).await, "permitted miss");
         bench.clock.advance(60 * SECOND);
         bench.fake.feels(mood.clone());
-        assert!(bench.told("/me", &alice()).await.starts_with("unavailable"), "{mood:?}");
+        assert!(
+            bench.told("/me", &alice()).await.starts_with("unavailable"),
+            "{mood:?}"
+        );
     }
 }
 
@@ -199,7 +241,9 @@ async fn a_refusal_or_a_purge_ends_stale_serving_at_once() {
 async fn no_credential_outlives_its_own_expiry_however_stale_answers_may_be() {
     let bench = Bench::new(&stale());
     let expires = BEGIN + 90 * SECOND;
-    bench.fake.add_key("k1", "pw", &[], Some(expires.as_millis() as u64));
+    bench
+        .fake
+        .add_key("k1", "pw", &[], Some(expires.as_millis() as u64));
     let key = api_key("k1", "pw");
     assert_eq!(bench.told("/me", &key).await, "permitted miss");
     bench.fake.feels(Mood::Unreachable);

@@ -1,0 +1,87 @@
+//! The API: one line per endpoint. A line names methods, path, action, query parameters, whether it reads a body, and the handler.
+//!
+//! Paths and methods follow the REST API reference of Elasticsearch 9.0; actions are Elasticsearch's, since denials print them.
+
+pub mod api_key_body;
+pub mod api_key_filter;
+pub mod api_keys;
+pub mod caches;
+pub mod info;
+pub mod privileges;
+pub mod role_body;
+pub mod roles;
+pub mod token_body;
+pub mod tokens;
+pub mod users;
+pub mod who;
+pub mod write;
+
+use http::Method;
+
+use super::endpoint::Endpoint;
+
+const GET: Method = Method::GET;
+const HEAD: Method = Method::HEAD;
+const PUT: Method = Method::PUT;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+
+/// A line: methods, path, action, query parameters, `body` or `none`, handler.
+macro_rules! line {
+    ([$($method:ident)|+], $path:literal, $action:literal, [$($query:literal),*], $body:ident, $handler:path) => {
+        Endpoint {
+            methods: &[$($method),+],
+            path: $path,
+            action: concat!("cluster:", $action),
+            query: &[$($query),*],
+            body: line!(@ $body),
+            handler: |state, call| Box::pin($handler(state, call)),
+        }
+    };
+    (@ body) => { true };
+    (@ none) => { false };
+}
+
+/// Every endpoint.
+#[rustfmt::skip]
+pub static TABLE: &[Endpoint] = &[
+    line!([GET | HEAD], "/", "monitor/main", [], none, info::root),
+    line!([GET], "/_cluster/health", "monitor/health", ["level", "local", "timeout", "master_timeout", "wait_for_status"], none, info::health),
+
+    line!([GET], "/_security/_authenticate", "admin/xpack/security/user/authenticate", [], none, who::authenticate),
+    line!([GET | POST], "/_security/user/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
+    line!([GET | POST], "/_security/user/{username}/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
+
+    line!([GET], "/_security/user", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
+    line!([GET], "/_security/user/{username}", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
+    line!([PUT | POST], "/_security/user/{username}", "admin/xpack/security/user/put", ["refresh"], body, users::put),
+    line!([DELETE], "/_security/user/{username}", "admin/xpack/security/user/delete", ["refresh"], none, users::delete),
+    line!([PUT | POST], "/_security/user/{username}/_enable", "admin/xpack/security/user/set_enabled", ["refresh"], none, users::enable),
+    line!([PUT | POST], "/_security/user/{username}/_disable", "admin/xpack/security/user/set_enabled", ["refresh"], none, users::disable),
+    line!([PUT | POST], "/_security/user/_password", "admin/xpack/security/user/change_password", ["refresh"], body, users::change_password),
+    line!([PUT | POST], "/_security/user/{username}/_password", "admin/xpack/security/user/change_password", ["refresh"], body, users::change_password),
+
+    line!([GET], "/_security/role", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
+    line!([GET], "/_security/role/{name}", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
+    line!([PUT | POST], "/_security/role/{name}", "admin/xpack/security/role/put", ["refresh"], body, roles::put),
+    line!([DELETE], "/_security/role/{name}", "admin/xpack/security/role/delete", ["refresh"], none, roles::delete),
+
+    line!([GET], "/_security/privilege/_builtin", "admin/xpack/security/privilege/builtin/get", [], none, privileges::builtin),
+    line!([GET], "/_security/privilege", "admin/xpack/security/privilege/get", [], none, privileges::find),
+    line!([GET], "/_security/privilege/{application}", "admin/xpack/security/privilege/get", [], none, privileges::find),
+    line!([GET], "/_security/privilege/{application}/{name}", "admin/xpack/security/privilege/get", [], none, privileges::find),
+    line!([PUT | POST], "/_security/privilege", "admin/xpack/security/privilege/put", ["refresh"], body, privileges::put),
+    line!([DELETE], "/_security/privilege/{application}/{name}", "admin/xpack/security/privilege/delete", ["refresh"], none, privileges::delete),
+
+    line!([PUT | POST], "/_security/api_key", "admin/xpack/security/api_key/create", ["refresh"], body, api_keys::create),
+    line!([GET], "/_security/api_key", "admin/xpack/security/api_key/get", ["id", "name", "username", "realm_name", "owner", "with_limited_by", "active_only", "with_profile_uid"], none, api_keys::find),
+    line!([DELETE], "/_security/api_key", "admin/xpack/security/api_key/invalidate", [], body, api_keys::invalidate),
+
+    line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
+    line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, tokens::invalidate),
+
+    line!([POST], "/_security/realm/{realms}/_clear_cache", "admin/xpack/security/realm/cache/clear", ["usernames"], none, caches::realms),
+    line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),
+    line!([POST], "/_security/privilege/{application}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
+    line!([POST], "/_security/api_key/{ids}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
+];

@@ -1,0 +1,185 @@
+//! Reading and checking token requests (RFC 6749 §4 and §6, as Elasticsearch words it).
+
+use crate::authority::body::{Grammar, Object};
+use crate::authority::failure::{Failure, validation_text};
+use crate::model::secret::Secret;
+
+/// The strict parser of `POST`.
+pub const CREATE: Grammar = Grammar::Strict("token_request");
+/// The strict parser of `DELETE`.
+pub const INVALIDATE: Grammar = Grammar::Strict("invalidate_token");
+
+/// What a token is asked on the ground of.
+pub enum Ground {
+    /// A user's password.
+    Password {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A refresh token.
+    Refresh(Secret),
+    /// The caller's own credential.
+    ClientCredentials,
+    /// A Kerberos ticket; no realm here takes one.
+    Kerberos,
+}
+
+/// The body of `POST /_security/oauth2/token`.
+pub struct TokenRequest {
+    /// On the ground of what.
+    pub ground: Ground,
+    /// Whether a scope was sent.
+    pub scoped: bool,
+}
+
+#[derive(Default)]
+struct Fields {
+    grant_type: Option<String>,
+    username: Option<String>,
+    password: Option<Secret>,
+    kerberos_ticket: Option<Secret>,
+    refresh_token: Option<Secret>,
+    scope: Option<String>,
+}
+
+/// Reads and checks the body.
+///
+/// # Errors
+/// What doesn't fit the grammar (envelope), then what is not valid (OAuth shape).
+pub fn parse(object: &Object<'_>) -> Result<TokenRequest, Failure> {
+    let mut fields = Fields::default();
+    for field in object.fields() {
+        let secret = || Ok(field.optional_string()?.map(Secret::from));
+        match field.name {
+            "grant_type" => fields.grant_type = field.optional_string()?,
+            "username" => fields.username = field.optional_string()?,
+            "password" => fields.password = secret()?,
+            "kerberos_ticket" => fields.kerberos_ticket = secret()?,
+            "refresh_token" => fields.refresh_token = secret()?,
+            "scope" => fields.scope = field.optional_string()?,
+            _ => return Err(field.unknown()),
+        }
+    }
+    let scoped = fields.scope.as_ref().is_some_and(|scope| !scope.is_empty());
+    let ground = fields.ground().map_err(|faults| {
+        let text = validation_text(&faults);
+        let code = if text.contains("grant_type") {
+            "unsupported_grant_type"
+        } else {
+            "invalid_request"
+        };
+        Failure::oauth(code, text)
+    })?;
+    Ok(TokenRequest { ground, scoped })
+}
+
+impl Fields {
+    fn ground(self) -> Result<Ground, Vec<String>> {
+        let grant = self.grant_type.as_deref().unwrap_or_default().to_owned();
+        // What each grant needs; everything else it refuses.
+        let needs: &[&str] = match grant.as_str() {
+            "password" => &["username", "password"],
+            "_kerberos" => &["kerberos_ticket"],
+            "refresh_token" => &["refresh_token"],
+            "client_credentials" => &[],
+            _ => {
+                return Err(vec![
+                    "grant_type only supports the values: [password, _kerberos, refresh_token, client_credentials]"
+                        .to_owned(),
+                ]);
+            }
+        };
+        let empty = |secret: &Option<Secret>| secret.as_ref().is_none_or(Secret::is_empty);
+        let given = [
+            (
+                "username",
+                self.username.is_some(),
+                self.username.as_ref().is_none_or(String::is_empty),
+            ),
+            ("password", self.password.is_some(), empty(&self.password)),
+            (
+                "kerberos_ticket",
+                self.kerberos_ticket.is_some(),
+                empty(&self.kerberos_ticket),
+            ),
+            (
+                "refresh_token",
+                self.refresh_token.is_some(),
+                empty(&self.refresh_token),
+            ),
+        ];
+        let mut faults = Vec::new();
+        for (name, present, empty) in given {
+            if !needs.contains(&name) && present {
+                faults.push(format!(
+                    "{name} is not supported with the {grant} grant_type"
+                ));
+            } else if needs.contains(&name) && empty {
+                faults.push(format!("{name} is missing"));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(match (self.username, self.password, self.refresh_token) {
+            (Some(username), Some(password), _) => Ground::Password { username, password },
+            (_, _, Some(token)) => Ground::Refresh(token),
+            _ if self.kerberos_ticket.is_some() => Ground::Kerberos,
+            _ => Ground::ClientCredentials,
+        })
+    }
+}
+
+/// What `DELETE /_security/oauth2/token` takes back.
+pub enum Target {
+    /// One access token.
+    Access(Secret),
+    /// One refresh token.
+    Refresh(Secret),
+    /// All of a user, of a realm, or of a user of a realm.
+    Owner {
+        /// User name.
+        username: Option<String>,
+        /// Realm name.
+        realm: Option<String>,
+    },
+}
+
+/// Reads and checks the body of `DELETE`.
+///
+/// # Errors
+/// What doesn't fit the grammar or is not valid.
+pub fn parse_target(object: &Object<'_>) -> Result<Target, Failure> {
+    let (mut token, mut username, mut realm) = (None, None, None);
+    for field in object.fields() {
+        match field.name {
+            "token" | "refresh_token" if token.is_some() => {
+                return Err(Failure::x_content(format!(
+                    "[invalidate_token] failed to parse field [{}]",
+                    field.name
+                ))
+                .caused_by(
+                    "illegal_argument_exception",
+                    "only one of [token, refresh_token] may be sent per request",
+                ));
+            }
+            "token" => token = Some(Target::Access(Secret::from(field.string()?))),
+            "refresh_token" => token = Some(Target::Refresh(Secret::from(field.string()?))),
+            "username" => username = Some(field.string()?).filter(|text| !text.is_empty()),
+            "realm_name" => realm = Some(field.string()?).filter(|text| !text.is_empty()),
+            _ => return Err(field.unknown()),
+        }
+    }
+    match (token, username.is_some() || realm.is_some()) {
+        (Some(_), true) => Err(Failure::request_validation(&[
+            "token string must not be provided when realm name or username is specified",
+        ])),
+        (None, false) => Err(Failure::request_validation(&[
+            "token string must be provided when not specifying a realm name or a username",
+        ])),
+        (Some(target), false) => Ok(target),
+        (None, true) => Ok(Target::Owner { username, realm }),
+    }
+}

@@ -1,0 +1,209 @@
+//! May this caller do that? And if not, Elasticsearch's sentence about it.
+//!
+//! [`Granted`] is the proof, and the only maker of replies. Every way to get one is a function here; a handler picks the one
+//! that fits its endpoint's rule and can't answer without.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::access::Permissions;
+use super::access::granting::granting_cluster_privileges;
+use super::call::{Call, Reply};
+use super::failure::Failure;
+use super::permissions::{self, CompileError};
+use super::state::State;
+use super::subject::Subject;
+
+/// Proof that the caller may do what the call asks.
+#[derive(Debug)]
+pub struct Granted {
+    permissions: Permissions,
+}
+
+impl Granted {
+    /// The effective user's permissions.
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
+    /// 200 with a JSON body.
+    ///
+    /// # Errors
+    /// 500 when the value can't be written as JSON.
+    pub fn reply(&self, value: &impl Serialize) -> Result<Reply, Failure> {
+        self.reply_with(StatusCode::OK, value)
+    }
+
+    /// Any status with a JSON body.
+    ///
+    /// # Errors
+    /// 500 when the value can't be written as JSON.
+    pub fn reply_with(&self, status: StatusCode, value: &impl Serialize) -> Result<Reply, Failure> {
+        let body = serde_json::to_vec(value)
+            .map_err(|_| Failure::server("the answer could not be written"))?;
+        Ok(Reply { status, body })
+    }
+}
+
+/// The ordinary rule: the endpoint's action must be among the caller's cluster privileges.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn by_cluster_privilege(state: &State, call: &Call) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+    })
+    .await
+}
+
+/// Everybody who is authenticated and may act as the effective user.
+///
+/// # Errors
+/// 403 when run-as is refused.
+pub async fn anybody(state: &State, call: &Call) -> Result<Granted, Failure> {
+    decide(state, call, |_| true).await
+}
+
+/// The same-user rule: `is_self` makes it free, otherwise the cluster privilege counts.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_self(state: &State, call: &Call, is_self: bool) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        is_self || permissions.allows_cluster_action(call.action)
+    })
+    .await
+}
+
+/// API-key actions: with `manage_own_api_key` only when the call touches the caller's own keys.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_own_keys(state: &State, call: &Call, is_own: bool) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+            || (is_own && permissions.allows_own_api_key_action(call.action))
+    })
+    .await
+}
+
+/// Application privileges: the cluster privilege, or `global.application.manage` over every application named.
+/// No name at all means all applications.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_applications(
+    state: &State,
+    call: &Call,
+    applications: &[String],
+) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+            || if applications.is_empty() {
+                permissions.manages_every_application()
+            } else {
+                applications
+                    .iter()
+                    .all(|name| permissions.manages_application(name))
+            }
+    })
+    .await
+}
+
+async fn decide(
+    state: &State,
+    call: &Call,
+    may: impl FnOnce(&Permissions) -> bool,
+) -> Result<Granted, Failure> {
+    let subject = &call.subject;
+    check_run_as(state, call).await?;
+    let permissions = state
+        .compiled
+        .of(state.tables(), subject)
+        .await
+        .map_err(|error| uncompiled(&error))?;
+    if may(&permissions) {
+        return Ok(Granted { permissions });
+    }
+    let who = describe(state, subject);
+    tracing::debug!(action = call.action, user = %subject.effective.username, "denied");
+    Err(Failure::forbidden(denial(call.action, &who)))
+}
+
+/// Whether whoever authenticated may act as the effective user.
+async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
+    let subject = &call.subject;
+    if subject.authenticating.is_none() {
+        return Ok(());
+    }
+    let real = state
+        .compiled
+        .of_authenticated(state.tables(), subject)
+        .await
+        .map_err(|error| uncompiled(&error))?;
+    let target = &subject.effective.username;
+    if subject.target_exists && real.may_run_as(target) {
+        return Ok(());
+    }
+    let real_name = &subject.authenticated().username;
+    let who = match &subject.api_key {
+        Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),
+        None => {
+            let roles = describe_roles(state, &subject.authenticated().roles);
+            format!("user [{real_name}]{roles}")
+        }
+    };
+    Err(Failure::forbidden(format!(
+        "action [{}] is unauthorized for {who}, because {} is unauthorized to run as [{target}]",
+        call.action,
+        match &subject.api_key {
+            Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),
+            None => format!("user [{real_name}]"),
+        }
+    )))
+}
+
+/// `action [A] is unauthorized for <who>, this action is granted by the cluster privileges [..]`
+fn denial(action: &str, who: &str) -> String {
+    let mut text = format!("action [{action}] is unauthorized for {who}");
+    let granting = granting_cluster_privileges(action);
+    if !granting.is_empty() {
+        text.push_str(&format!(
+            ", this action is granted by the cluster privileges [{}]",
+            granting.join(",")
+        ));
+    }
+    text
+}
+
+/// The caller, as denials name them.
+fn describe(state: &State, subject: &Subject) -> String {
+    let user = &subject.effective.username;
+    if let Some(key) = subject.acting_key() {
+        return format!("API key id [{}] of user [{user}]", key.id);
+    }
+    let roles = describe_roles(state, &subject.effective.roles);
+    match &subject.authenticating {
+        None => format!("user [{user}]{roles}"),
+        Some(real) => format!("user [{}] run as [{user}]{roles}", real.username),
+    }
+}
+
+fn describe_roles(state: &State, names: &[String]) -> String {
+    let roles = permissions::resolve(state.tables(), names);
+    let found: Vec<&str> = roles.found.iter().map(|(name, _)| name.as_str()).collect();
+    let mut text = format!(" with effective roles [{}]", found.join(","));
+    if !roles.missing.is_empty() {
+        text.push_str(&format!(
+            " (assigned roles [{}] were not found)",
+            roles.missing.join(",")
+        ));
+    }
+    text
+}
+
+/// Roles that can't be compiled together grant nothing, and say so.
+fn uncompiled(error: &CompileError) -> Failure {
+    tracing::warn!(%error, "roles can't be compiled");
+    Failure::illegal_argument(error.to_string())
+}

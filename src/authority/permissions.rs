@@ -1,0 +1,232 @@
+//! From role names to compiled permissions, remembered.
+//!
+//! Always true: what is served was compiled from the roles and application privileges as they are now: both revisions are part
+//! of the cache key, so a change needs no invalidation. A request costs the same for 3 roles or 300.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+
+use super::access::Permissions;
+use super::access::application::ApplicationCatalogue;
+use super::access::pattern::PatternError;
+use super::builtin::roles as reserved;
+use super::record::{ApiKey, Principal, RoleSet};
+use super::store::Tables;
+use super::subject::Subject;
+use crate::wire::roles::RoleDescriptor;
+
+/// Sets of roles and API keys that are kept compiled.
+const ENTRIES: u64 = 10_000;
+
+/// Compiled permissions by what they were compiled from.
+pub struct Compiled {
+    cache: Cache<Key, Permissions>,
+    catalogue: ArcSwap<(u64, ApplicationCatalogue)>,
+    /// Bounds compilations at once.
+    permits: Arc<Semaphore>,
+}
+
+/// Why there are no permissions to decide by.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A role or key whose patterns are malformed or too complex together.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The process is shutting down.
+    #[error("permissions can't be compiled while shutting down")]
+    Closed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// Roles revision, privileges revision, sorted role names.
+    Roles(u64, u64, Arc<[String]>),
+    /// Privileges revision, key id and version.
+    ApiKey(u64, String, u64),
+}
+
+impl Default for Compiled {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            cache: Cache::builder().max_capacity(ENTRIES).build(),
+            catalogue: ArcSwap::from_pointee((u64::MAX, ApplicationCatalogue::default())),
+            permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
+        }
+    }
+}
+
+/// A caller's roles: those that exist, with their names, and the assigned ones that don't.
+pub struct Roles {
+    /// Found, sorted by name.
+    pub found: Vec<(String, RoleDescriptor)>,
+    /// Assigned and unknown.
+    pub missing: Vec<String>,
+}
+
+impl Compiled {
+    /// The permissions of a subject's effective user.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn of(
+        &self,
+        tables: &Tables,
+        subject: &Subject,
+    ) -> Result<Permissions, CompileError> {
+        match subject.acting_key() {
+            Some(key) => self.of_key(tables, key).await,
+            None => self.of_roles(tables, &subject.effective.roles).await,
+        }
+    }
+
+    /// The permissions of whoever authenticated, which decide about run-as.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn of_authenticated(
+        &self,
+        tables: &Tables,
+        subject: &Subject,
+    ) -> Result<Permissions, CompileError> {
+        match &subject.api_key {
+            Some(key) => self.of_key(tables, key).await,
+            None => self.of_roles(tables, &subject.authenticated().roles).await,
+        }
+    }
+
+    async fn of_roles(
+        &self,
+        tables: &Tables,
+        names: &[String],
+    ) -> Result<Permissions, CompileError> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let names: Arc<[String]> = names.into();
+        // Revisions are read before the rows: a change in between leaves an entry under a key nobody asks for again.
+        let revisions = (tables.roles.revision(), tables.privileges.revision());
+        let key = Key::Roles(revisions.0, revisions.1, Arc::clone(&names));
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            let found = resolve(tables, &names).found;
+            let roles: Vec<RoleDescriptor> = found.into_iter().map(|(_, role)| role).collect();
+            move || Permissions::compile(&roles, &catalogue.1)
+        })
+        .await
+    }
+
+    async fn of_key(
+        &self,
+        tables: &Tables,
+        api_key: &Arc<ApiKey>,
+    ) -> Result<Permissions, CompileError> {
+        let revision = tables.privileges.revision();
+        let key = Key::ApiKey(revision, api_key.id.clone(), api_key.version);
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            let api_key = Arc::clone(api_key);
+            move || compile_key(&api_key, &catalogue.1)
+        })
+        .await
+    }
+
+    /// Compiling takes milliseconds, so it happens off the runtime's threads and a few at a time.
+    async fn cached_or<F, P>(&self, key: Key, prepare: P) -> Result<Permissions, CompileError>
+    where
+        P: FnOnce() -> F,
+        F: FnOnce() -> Result<Permissions, PatternError> + Send + 'static,
+    {
+        if let Some(found) = self.cache.get(&key) {
+            return Ok(found);
+        }
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| CompileError::Closed)?;
+        // Whoever held the permit before may have compiled just this.
+        if let Some(found) = self.cache.get(&key) {
+            return Ok(found);
+        }
+        let compile = prepare();
+        let compiled = tokio::task::spawn_blocking(move || {
+            let compiled = compile();
+            drop(permit);
+            compiled
+        });
+        let permissions = compiled.await.map_err(|_| CompileError::Closed)??;
+        self.cache.insert(key, permissions.clone());
+        Ok(permissions)
+    }
+
+    fn catalogue(&self, tables: &Tables) -> Arc<(u64, ApplicationCatalogue)> {
+        let revision = tables.privileges.revision();
+        let current = self.catalogue.load_full();
+        if current.0 == revision {
+            return current;
+        }
+        let mut catalogue = ApplicationCatalogue::default();
+        for (_, row) in tables.privileges.select(|_, _| true) {
+            catalogue.insert(&row.application, &row.name, row.actions.clone());
+        }
+        let fresh = Arc::new((revision, catalogue));
+        self.catalogue.store(Arc::clone(&fresh));
+        fresh
+    }
+
+    /// Forgets everything (`_clear_cache` of roles, privileges, API keys).
+    pub fn clear(&self) {
+        self.cache.invalidate_all();
+    }
+}
+
+/// A key grants what both its own roles and its owner's snapshot grant; without own roles, what the snapshot grants.
+fn compile_key(
+    key: &ApiKey,
+    catalogue: &ApplicationCatalogue,
+) -> Result<Permissions, PatternError> {
+    let compile = |set: &RoleSet| {
+        let roles: Vec<RoleDescriptor> = set.values().cloned().collect();
+        Permissions::compile(&roles, catalogue)
+    };
+    let owner = compile(&key.limited_by)?;
+    if key.roles.is_empty() {
+        return Ok(owner);
+    }
+    Ok(compile(&key.roles)?.limited_by(Arc::new(owner)))
+}
+
+/// Looks roles up: stored and reserved ones; sorted, without doubles.
+pub fn resolve(tables: &Tables, names: &[String]) -> Roles {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let mut roles = Roles {
+        found: Vec::new(),
+        missing: Vec::new(),
+    };
+    for name in names {
+        let role = match reserved::reserved_role(&name) {
+            Some(role) => Some(role.clone()),
+            None => tables.roles.find(&name).map(|role| (*role).clone()),
+        };
+        match role {
+            Some(role) => roles.found.push((name, role)),
+            None => roles.missing.push(name),
+        }
+    }
+    roles
+}
+
+/// The owner's descriptors as an API key remembers them: an API key's own when a key makes a key, else the roles' without descriptions.
+pub fn snapshot(tables: &Tables, owner: &Principal) -> RoleSet {
+    resolve(tables, &owner.roles)
+        .found
+        .into_iter()
+        .map(|(name, mut role)| {
+            role.description = None;
+            (name, role)
+        })
+        .collect()
+}

@@ -1,0 +1,182 @@
+//! What the store keeps: one type per table, as JSON.
+//!
+//! Secrets are never kept as such: passwords are slow hashes, API-key secrets and tokens SHA-256 (both are 128 random bits or
+//! more). A new field needs `#[serde(default)]`, or old stores won't open.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::wire::principals::{ApiKeyRef, RealmRef};
+use crate::wire::roles::RoleDescriptor;
+
+/// A user of the native realm, under their name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// Slow hash of the password.
+    pub password: String,
+    /// Role names, as given.
+    pub roles: Vec<String>,
+    /// Full name.
+    pub full_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Free metadata.
+    pub metadata: Map<String, Value>,
+    /// Whether they may log in.
+    pub enabled: bool,
+}
+
+/// What can be changed about a reserved user, under their name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// Slow hash of the password; `None`: may not log in until one is set.
+    pub password: Option<String>,
+    /// Whether they may log in.
+    pub enabled: bool,
+}
+
+/// Role descriptors by name: an API key's own, or the snapshot of its owner's.
+pub type RoleSet = BTreeMap<String, RoleDescriptor>;
+
+/// Who made an API key or a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Principal {
+    /// User name.
+    pub username: String,
+    /// Role names; empty for API keys.
+    pub roles: Vec<String>,
+    /// Full name.
+    pub full_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Metadata.
+    pub metadata: Map<String, Value>,
+    /// The realm they came from.
+    pub realm: RealmRef,
+}
+
+/// The two kinds of API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiKeyKind {
+    /// For the REST API.
+    Rest,
+    /// For another cluster; can't log in here.
+    CrossCluster,
+}
+
+impl ApiKeyKind {
+    /// The name in answers.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::CrossCluster => "cross_cluster",
+        }
+    }
+}
+
+/// An API key, under its id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: String,
+    /// Its name; not unique.
+    pub name: String,
+    /// Kind of key.
+    pub kind: ApiKeyKind,
+    /// SHA-256 of the secret, base64url.
+    pub secret: String,
+    /// Milliseconds since the Unix epoch.
+    pub creation: u64,
+    /// Milliseconds since the Unix epoch; `None`: never.
+    pub expiration: Option<u64>,
+    /// When it was invalidated, milliseconds since the Unix epoch.
+    pub invalidation: Option<u64>,
+    /// Its owner.
+    pub creator: Principal,
+    /// Its own role descriptors; empty: whatever the owner had.
+    pub roles: RoleSet,
+    /// The owner's role descriptors when the key was made.
+    pub limited_by: RoleSet,
+    /// Free metadata.
+    pub metadata: Map<String, Value>,
+    /// Goes up with every update; tells compiled permissions apart.
+    #[serde(default)]
+    pub version: u64,
+}
+
+impl ApiKey {
+    /// Whether it is past its expiration.
+    pub fn is_expired(&self, now_millis: u64) -> bool {
+        self.expiration.is_some_and(|at| at <= now_millis)
+    }
+
+    /// Id and name, as `_authenticate` shows them.
+    pub fn reference(&self) -> ApiKeyRef {
+        ApiKeyRef {
+            id: self.id.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// Everything needed to be somebody again: what a token stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bearer {
+    /// Who acts.
+    pub effective: Principal,
+    /// Who authenticated, when that is somebody else (run-as).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticating: Option<Principal>,
+    /// Id of the API key behind it, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+/// An access token, under the base64url SHA-256 of its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// Milliseconds since the Unix epoch.
+    pub creation: u64,
+    /// Milliseconds since the Unix epoch.
+    pub expiration: u64,
+    /// Whether it was taken back.
+    pub invalidated: bool,
+    /// Whom it stands for.
+    pub bearer: Bearer,
+}
+
+/// A refresh token, under the base64url SHA-256 of its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefreshToken {
+    /// Milliseconds since the Unix epoch.
+    pub creation: u64,
+    /// Whether it was taken back.
+    pub invalidated: bool,
+    /// Whom the next access token stands for.
+    pub bearer: Bearer,
+    /// Only this client may use it: user name and realm.
+    pub client: Client,
+    /// Set by its first use.
+    pub refreshed: Option<Refreshed>,
+}
+
+/// The client that asked for a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// User name.
+    pub username: String,
+    /// Realm.
+    pub realm: RealmRef,
+}
+
+/// What the first use of a refresh token left behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// Milliseconds since the Unix epoch.
+    pub at: u64,
+    /// The new pair, sealed under the old refresh token: a retry gets the same answer, a thief of the store gets nothing.
+    pub sealed: String,
+}

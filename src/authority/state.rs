@@ -1,0 +1,50 @@
+//! What every call can reach: the store, the password check, the compiled permissions, the clock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::authority::permissions::Compiled;
+use crate::authority::realm::login::Logins;
+use crate::authority::store::{Store, Tables};
+use crate::model::clock::{Clock, Now};
+
+/// How often outdated keys and tokens are looked for.
+const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
+
+/// The authority's insides, shared by all calls.
+pub struct State {
+    /// Durable tables.
+    pub store: Store,
+    /// The password check.
+    pub logins: Logins,
+    /// Permissions by roles and by API key.
+    pub compiled: Compiled,
+    /// Time.
+    pub clock: Clock,
+    /// `cluster_name` and node name in answers.
+    pub cluster_name: String,
+    /// Longest body that is read, in bytes.
+    pub max_body: usize,
+    /// Life of an access token.
+    pub token_timeout: Duration,
+    /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
+    pub swept: AtomicU64,
+}
+
+impl State {
+    /// The tables, for reading.
+    pub fn tables(&self) -> &Tables {
+        self.store.tables()
+    }
+
+    /// Whether this call is the one to sweep: one in five minutes is.
+    pub fn sweep_due(&self, now: Now) -> bool {
+        let now = now.unix_millis();
+        let last = self.swept.load(Ordering::Relaxed);
+        now.saturating_sub(last) >= SWEEP_EVERY_MILLIS
+            && self
+                .swept
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}

@@ -1,0 +1,215 @@
+//! What survives, what does not, and the superuser's first password.
+
+use serde_json::{Value, json};
+
+use super::{Node, basic, options};
+use crate::authority::store::{FILE, Identity, Store};
+use crate::authority::{Authority, OpenError, Options, store};
+use crate::model::clock::Clock;
+use crate::model::secret::Secret;
+
+fn in_directory(directory: &std::path::Path) -> Options {
+    Options {
+        data: Some(directory.to_owned()),
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn everything_acknowledged_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("deep/er");
+    let node = Node::open(in_directory(&data)).await;
+    node.user_with("joe", json!({"cluster": ["monitor"]})).await;
+    node.done(
+        "PUT",
+        "/_security/privilege",
+        json!({"app": {"p": {"actions": ["a:b"]}}}),
+    )
+    .await;
+    let key = node
+        .done(
+            "PUT",
+            "/_security/api_key",
+            json!({"name": "k", "metadata": {"a": 1}}),
+        )
+        .await;
+    let grant = json!({"grant_type": "password", "username": "joe", "password": "joe-password"});
+    let pair = node.done("POST", "/_security/oauth2/token", grant).await;
+    node.done(
+        "PUT",
+        "/_security/user/kibana_system/_password",
+        json!({"password": "kibana-password"}),
+    )
+    .await;
+    let uuid = node.done("GET", "/", Value::Null).await["cluster_uuid"].clone();
+    drop(node);
+
+    let node = Node::open(Options {
+        superuser_password: Some(Secret::from("another")),
+        ..in_directory(&data)
+    })
+    .await;
+    assert_eq!(
+        node.done("GET", "/", Value::Null).await["cluster_uuid"],
+        uuid,
+        "and the first password counts"
+    );
+    let credentials = [
+        basic("joe", "joe-password"),
+        basic("kibana_system", "kibana-password"),
+        format!("ApiKey {}", key["encoded"].as_str().unwrap()),
+        format!("Bearer {}", pair["access_token"].as_str().unwrap()),
+    ];
+    for credential in credentials {
+        let who = node
+            .with(&credential, "GET", "/_security/_authenticate", &Value::Null)
+            .await;
+        assert_eq!(who.status, 200, "{}", who.text);
+    }
+    assert_eq!(
+        node.done("GET", "/_security/role/joe", Value::Null).await["joe"]["cluster"],
+        json!(["monitor"])
+    );
+    assert_eq!(
+        node.elastic("GET", "/_security/privilege/app/p", Value::Null)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_copy_taken_while_it_runs_holds_every_acknowledged_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::open(in_directory(directory.path())).await;
+    for name in ["a", "b", "c"] {
+        node.user_with(name, json!({})).await;
+    }
+    // As after `kill -9`: nothing was closed.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(directory.path().join(FILE), copy.path().join(FILE)).unwrap();
+    let restored = Node::open(in_directory(copy.path())).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(
+            restored
+                .elastic("GET", &format!("/_security/user/{name}"), Value::Null)
+                .await
+                .status,
+            200
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::open(in_directory(directory.path())).await;
+    node.user_with("joe", json!({})).await;
+    let key = node
+        .done("PUT", "/_security/api_key", json!({"name": "k"}))
+        .await;
+    let grant = json!({"grant_type": "password", "username": "joe", "password": "joe-password"});
+    let first = node.done("POST", "/_security/oauth2/token", grant).await;
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": first["refresh_token"]});
+    let second = node.done("POST", "/_security/oauth2/token", refresh).await;
+    drop(node);
+    let bytes = std::fs::read(directory.path().join(FILE)).unwrap();
+    let secrets = [
+        "joe-password",
+        "elastic-password",
+        key["api_key"].as_str().unwrap(),
+        first["access_token"].as_str().unwrap(),
+        first["refresh_token"].as_str().unwrap(),
+        second["access_token"].as_str().unwrap(),
+        second["refresh_token"].as_str().unwrap(),
+    ];
+    for secret in secrets {
+        assert!(
+            !bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes())
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_superusers_password_is_made_up_once_when_none_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options {
+        superuser_password: None,
+        ..in_directory(directory.path())
+    };
+    let node = Node::open(options()).await;
+    let password = node
+        .authority
+        .generated_password()
+        .unwrap()
+        .expose_str()
+        .unwrap()
+        .to_owned();
+    let who = node
+        .with(
+            &basic("elastic", &password),
+            "GET",
+            "/_security/_authenticate",
+            &Value::Null,
+        )
+        .await;
+    assert_eq!(who.json()["username"], "elastic");
+    drop(node);
+    let node = Node::open(options()).await;
+    assert!(node.authority.generated_password().is_none());
+    assert_eq!(
+        node.with(&basic("elastic", &password), "GET", "/", &Value::Null)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_store_in_use_and_a_newer_format_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::open(in_directory(directory.path())).await;
+    let second = Authority::open(in_directory(directory.path()), Clock::system()).await;
+    assert!(matches!(
+        second,
+        Err(OpenError::Store(store::OpenError::File { .. }))
+    ));
+    drop(node);
+
+    let newer = tempfile::tempdir().unwrap();
+    let database = redb::Database::create(newer.path().join(FILE)).unwrap();
+    let write = database.begin_write().unwrap();
+    let meta: redb::TableDefinition<'_, &str, &str> = redb::TableDefinition::new("meta");
+    write
+        .open_table(meta)
+        .unwrap()
+        .insert("format", "999")
+        .unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let identity = Identity {
+        cluster_uuid: "u".to_owned(),
+        node_id: "n".to_owned(),
+    };
+    let opened = Store::open(Some(newer.path()), &identity);
+    assert!(matches!(opened, Err(store::OpenError::Format { found }) if found == "999"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_writes_of_one_row_are_serial() {
+    let node = std::sync::Arc::new(Node::fresh().await);
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let node = std::sync::Arc::clone(&node);
+            tokio::spawn(async move { node.done("PUT", "/_security/role/same", json!({})).await })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        created += usize::from(task.await.unwrap()["role"]["created"] == true);
+    }
+    assert_eq!(created, 1);
+}

@@ -1,0 +1,368 @@
+//! OAuth2 tokens.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Node, basic};
+
+const PATH: &str = "/_security/oauth2/token";
+
+fn bearer(pair: &Value) -> String {
+    format!("Bearer {}", pair["access_token"].as_str().unwrap())
+}
+
+async fn log_in(node: &Node) -> Value {
+    node.done(
+        "PUT",
+        "/_security/user/joe",
+        json!({"password": "joe-password", "roles": []}),
+    )
+    .await;
+    let body = json!({"grant_type": "password", "username": "joe", "password": "joe-password"});
+    node.done("POST", PATH, body).await
+}
+
+async fn refresh(node: &Node, pair: &Value) -> Answer {
+    let body = json!({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]});
+    node.elastic("POST", PATH, body).await
+}
+
+#[tokio::test]
+async fn a_password_buys_a_token_that_stands_for_the_user() {
+    let node = Node::fresh().await;
+    let pair = log_in(&node).await;
+    assert_eq!(
+        (&pair["type"], &pair["expires_in"]),
+        (&json!("Bearer"), &json!(1200))
+    );
+    assert!(pair.get("scope").is_none());
+    assert_eq!(pair["authentication"]["username"], "joe");
+    assert_eq!(pair["authentication"]["authentication_type"], "realm");
+    let who = node
+        .with(
+            &bearer(&pair),
+            "GET",
+            "/_security/_authenticate",
+            &Value::Null,
+        )
+        .await
+        .json();
+    assert_eq!(who["username"], "joe");
+    assert_eq!(who["authentication_type"], "token");
+    assert_eq!(who["authentication_realm"]["name"], "default_native");
+}
+
+#[tokio::test]
+async fn client_credentials_give_no_refresh_token() {
+    let node = Node::fresh().await;
+    let body = json!({"grant_type": "client_credentials", "scope": "any"});
+    let pair = node.done("POST", PATH, body).await;
+    assert!(pair.get("refresh_token").is_none());
+    assert_eq!(pair["scope"], "full");
+    let who = node
+        .with(
+            &bearer(&pair),
+            "GET",
+            "/_security/_authenticate",
+            &Value::Null,
+        )
+        .await;
+    assert_eq!(who.json()["username"], "elastic");
+}
+
+#[tokio::test]
+async fn an_access_token_ends_after_its_time() {
+    let node = Node::fresh().await;
+    let pair = log_in(&node).await;
+    node.clock.advance(Duration::from_secs(1_199));
+    assert_eq!(
+        node.with(
+            &bearer(&pair),
+            "GET",
+            "/_security/_authenticate",
+            &Value::Null
+        )
+        .await
+        .status,
+        200
+    );
+    node.clock.advance(Duration::from_secs(1));
+    let answer = node
+        .with(
+            &bearer(&pair),
+            "GET",
+            "/_security/_authenticate",
+            &Value::Null,
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (401, "token expired")
+    );
+    assert_eq!(
+        answer.headers["www-authenticate"],
+        "Bearer realm=\"security\", error=\"invalid_token\", error_description=\"The access token expired\""
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_an_unsuccessful_credential() {
+    let node = Node::fresh().await;
+    let answer = node.with("Bearer nope", "GET", "/", &Value::Null).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.json()["error"]["additional_unsuccessful_credentials"],
+        "oauth2 token: invalid token"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_token_works_once_and_answers_retries_for_thirty_seconds() {
+    let node = Node::fresh().await;
+    let first = log_in(&node).await;
+    let second = refresh(&node, &first).await.json();
+    assert_ne!(first["access_token"], second["access_token"]);
+    assert_eq!(second["authentication"]["authentication_type"], "token");
+    node.clock.advance(Duration::from_secs(30));
+    let again = refresh(&node, &first).await.json();
+    assert_eq!(again["access_token"], second["access_token"]);
+    assert_eq!(again["refresh_token"], second["refresh_token"]);
+    node.clock.advance(Duration::from_secs(1));
+    let late = refresh(&node, &first).await;
+    assert_eq!(late.status, 400);
+    assert_eq!(
+        late.json(),
+        json!({"error": "invalid_grant", "error_description": "token has already been refreshed more than 30 seconds in the past"})
+    );
+    assert_eq!(refresh(&node, &second).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_token_outlives_its_access_token_by_a_day_at_most() {
+    let node = Node::fresh().await;
+    let pair = log_in(&node).await;
+    node.clock.advance(Duration::from_secs(24 * 3_600));
+    let next = refresh(&node, &pair).await;
+    assert_eq!(next.status, 200);
+    node.clock.advance(Duration::from_secs(24 * 3_600 + 1));
+    let late = refresh(&node, &next.json()).await;
+    assert_eq!(
+        late.json()["error_description"],
+        "token document has expired"
+    );
+}
+
+#[tokio::test]
+async fn only_the_client_that_asked_may_refresh() {
+    let node = Node::fresh().await;
+    let ann = node
+        .user_with("ann", json!({"cluster": ["manage_token"]}))
+        .await;
+    let pair = log_in(&node).await;
+    let body = json!({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]});
+    let answer = node.with(&ann, "POST", PATH, &body).await;
+    assert_eq!(
+        answer.json()["error_description"],
+        "tokens must be refreshed by the creating client"
+    );
+    let body = json!({"grant_type": "refresh_token", "refresh_token": "nope"});
+    let answer = node.elastic("POST", PATH, body).await;
+    assert_eq!(
+        answer.json()["error_description"],
+        "could not refresh the requested token"
+    );
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_in_the_oauth_shape() {
+    let node = Node::fresh().await;
+    for (body, code, text) in [
+        (
+            json!({}),
+            "unsupported_grant_type",
+            "Validation Failed: 1: grant_type only supports the values: [password, _kerberos, refresh_token, client_credentials];",
+        ),
+        (
+            json!({"grant_type": "x"}),
+            "unsupported_grant_type",
+            "Validation Failed: 1: grant_type only supports the values: [password, _kerberos, refresh_token, client_credentials];",
+        ),
+        (
+            json!({"grant_type": "password", "password": "x"}),
+            "invalid_request",
+            "Validation Failed: 1: username is missing;",
+        ),
+        (
+            json!({"grant_type": "client_credentials", "password": "x"}),
+            "unsupported_grant_type",
+            "Validation Failed: 1: password is not supported with the client_credentials grant_type;",
+        ),
+        (
+            json!({"grant_type": "refresh_token"}),
+            "invalid_request",
+            "Validation Failed: 1: refresh_token is missing;",
+        ),
+    ] {
+        let answer = node.elastic("POST", PATH, body.clone()).await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(
+            answer.json(),
+            json!({"error": code, "error_description": text}),
+            "{body}"
+        );
+    }
+    let body = json!({"grant_type": "password", "username": "joe", "password": "wrong-one"});
+    let answer = node.elastic("POST", PATH, body).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.reason(),
+        "unable to authenticate user [joe] for action [cluster:admin/xpack/security/token/create]"
+    );
+    let joe = node.user_with("joe", json!({})).await;
+    let answer = node
+        .with(
+            &joe,
+            "POST",
+            PATH,
+            &json!({"grant_type": "client_credentials"}),
+        )
+        .await;
+    assert_eq!(answer.status, 403);
+}
+
+#[tokio::test]
+async fn tokens_are_taken_back_one_by_one_or_by_owner() {
+    let node = Node::fresh().await;
+    let pair = log_in(&node).await;
+    let counts = |now: u64, before: u64| json!({"invalidated_tokens": now, "previously_invalidated_tokens": before, "error_count": 0});
+    let by_token = json!({"token": pair["access_token"]});
+    assert_eq!(
+        node.done("DELETE", PATH, by_token.clone()).await,
+        counts(1, 0)
+    );
+    assert_eq!(node.done("DELETE", PATH, by_token).await, counts(0, 1));
+    assert_eq!(
+        node.with(&bearer(&pair), "GET", "/", &Value::Null)
+            .await
+            .reason(),
+        "token expired"
+    );
+    let by_refresh = json!({"refresh_token": pair["refresh_token"]});
+    assert_eq!(node.done("DELETE", PATH, by_refresh).await, counts(1, 0));
+    let refused = refresh(&node, &pair).await;
+    assert_eq!(
+        refused.json()["error_description"],
+        "token has been invalidated"
+    );
+
+    log_in(&node).await;
+    assert_eq!(
+        node.done(
+            "DELETE",
+            PATH,
+            json!({"username": "joe", "realm_name": "default_native"})
+        )
+        .await,
+        counts(2, 0)
+    );
+    assert_eq!(
+        node.done("DELETE", PATH, json!({"username": "nobody"}))
+            .await,
+        counts(0, 0)
+    );
+    let answer = node.elastic("DELETE", PATH, json!({"token": "nope"})).await;
+    assert_eq!((answer.status, answer.json()), (404, counts(0, 0)));
+}
+
+#[tokio::test]
+async fn bad_invalidations_are_refused_with_their_words() {
+    let node = Node::fresh().await;
+    for (body, text) in [
+        (
+            json!({}),
+            "Validation Failed: 1: token string must be provided when not specifying a realm name or a username;",
+        ),
+        (
+            json!({"token": "x", "username": "y"}),
+            "Validation Failed: 1: token string must not be provided when realm name or username is specified;",
+        ),
+        (
+            json!({"token": "x", "refresh_token": "y"}),
+            "[invalidate_token] failed to parse field [refresh_token]",
+        ),
+        (
+            json!({"nope": "x"}),
+            "[1:2] [invalidate_token] unknown field [nope]",
+        ),
+    ] {
+        let answer = node.elastic("DELETE", PATH, body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.reason().as_str()),
+            (400, text),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_api_key_has_the_keys_privileges_and_dies_with_it() {
+    let node = Node::fresh().await;
+    let roles = json!({"r": {"cluster": ["manage_token"]}});
+    let key = node
+        .done(
+            "PUT",
+            "/_security/api_key",
+            json!({"name": "k", "role_descriptors": roles}),
+        )
+        .await;
+    let auth = format!("ApiKey {}", key["encoded"].as_str().unwrap());
+    let pair = node
+        .with(
+            &auth,
+            "POST",
+            PATH,
+            &json!({"grant_type": "client_credentials"}),
+        )
+        .await
+        .json();
+    assert_eq!(
+        node.with(&bearer(&pair), "GET", "/", &Value::Null)
+            .await
+            .status,
+        403
+    );
+    node.done("DELETE", "/_security/api_key", json!({"ids": [key["id"]]}))
+        .await;
+    assert_eq!(
+        node.with(&bearer(&pair), "GET", "/", &Value::Null)
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        node.with(&basic("elastic", super::PASSWORD), "GET", "/", &Value::Null)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn old_keys_and_tokens_leave_the_store() {
+    let node = Node::fresh().await;
+    log_in(&node).await;
+    node.done(
+        "PUT",
+        "/_security/api_key",
+        json!({"name": "old", "expiration": "1s"}),
+    )
+    .await;
+    node.clock.advance(Duration::from_secs(8 * 86_400));
+    node.done("PUT", "/_security/api_key", json!({"name": "new"}))
+        .await;
+    let state = &node.authority.state;
+    assert_eq!(state.tables().api_keys.select(|_, _| true).len(), 1);
+    assert!(state.tables().access_tokens.select(|_, _| true).is_empty());
+    assert!(state.tables().refresh_tokens.select(|_, _| true).is_empty());
+}

@@ -1,0 +1,107 @@
+//! The detached part of a miss: everything there is to ask about a credential, at once, and the answer remembered.
+//!
+//! Always true: nobody waits here for anybody but the authority; trouble is logged once per ask and remembered nowhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::elastic::error::AskError;
+use crate::model::clock::Now;
+use crate::model::credential::{Credential, Fingerprint};
+use crate::model::privilege::{AtomBits, AtomId};
+
+use super::authenticate::{Authenticator, Learnt};
+use super::cache::{Found, Learned};
+use super::extract;
+
+impl Authenticator {
+    /// Looks once more before asking: an ask for the same credential may have landed between our look and our start.
+    pub(super) async fn look_or_learn(
+        self: Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: Credential,
+        stamp: u64,
+        now: Now,
+    ) -> Learnt {
+        if let Found::Live(entry) = self.cache.find(&fingerprint, now) {
+            return Learnt::Known(entry);
+        }
+        self.learn(fingerprint, credential, stamp, now).await
+    }
+
+    /// The detached part: asks who it is and what it may, and remembers the answer.
+    pub(super) async fn learn(
+        self: Arc<Self>,
+        fingerprint: Fingerprint,
+        credential: Credential,
+        stamp: u64,
+        now: Now,
+    ) -> Learnt {
+        match self.ask_all(&credential).await {
+            Ok(learned) => {
+                Learnt::Known(
+                    self.cache
+                        .remember(fingerprint, learned, self.slots, stamp, now),
+                )
+            }
+            Err(error) if error.is_refusal() => {
+                self.cache.refuse(fingerprint, stamp, now);
+                Learnt::Refused
+            }
+            Err(error) => {
+                tracing::warn!(
+                    target: "sidegate::gate",
+                    node = error.node(),
+                    cause = error.cause(),
+                    error = error.in_full(),
+                    "authority could not be asked"
+                );
+                Learnt::Trouble(error)
+            }
+        }
+    }
+
+    /// Everything there is to ask about a credential, at once.
+    async fn ask_all(&self, credential: &Credential) -> Result<Learned, AskError> {
+        let privileges = async {
+            if self.atoms.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.client.has_privileges(credential, &self.atoms).await
+        };
+        let (identity, answers, credential_expires) = tokio::try_join!(
+            self.client.authenticate(credential),
+            privileges,
+            self.expiry(credential),
+        )?;
+        let mut granted = AtomBits::with_capacity(self.atoms.len());
+        for (id, yes) in (0..).zip(answers) {
+            if yes {
+                granted.insert(AtomId(id));
+            }
+        }
+        Ok(Learned {
+            identity,
+            granted,
+            credential_expires,
+        })
+    }
+
+    /// When the credential itself expires, as far as that can be known: `_authenticate` doesn't tell. An API key may ask about
+    /// itself; a JWT says so (unverified, so only good to shorten). Of other tokens nothing is known, and the ttl bounds them.
+    async fn expiry(&self, credential: &Credential) -> Result<Option<Duration>, AskError> {
+        match credential {
+            Credential::Basic { .. } => Ok(None),
+            Credential::Bearer(token) => Ok(extract::unverified_expiry(token.expose())),
+            Credential::ApiKey(key) => match extract::api_key_id(key.expose()) {
+                Some(id) => match self.client.api_key_expiration(credential, &id).await {
+                    Ok(expires) => Ok(expires),
+                    Err(error) if error.is_refusal() => Err(error),
+                    // An authority without this endpoint, or one that forbids it: the ttl bounds it.
+                    Err(_) => Ok(None),
+                },
+                None => Ok(None),
+            },
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `sidegate check` and `sidegate schema`: the config judged before it runs.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::client::basic;
+use crate::harness::elasticsearch::{Account, FakeElasticsearch};
+use crate::harness::plan::Plan;
+use crate::harness::process::{Ended, end_of, run_to_end, sidegate};
+use crate::harness::server::Server;
+
+fn check(yaml: &str, more: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sidegate.yaml");
+    fs::write(&path, yaml).unwrap();
+    let mut args = vec!["check", "--config", path.to_str().unwrap()];
+    args.extend(more);
+    run_to_end(&args)
+}
+
+const GOOD: &str = "\
+listeners: [{ address: 127.0.0.1:0 }]
+authority: { embedded: {} }
+upstreams: { app: { url: \"http://127.0.0.1:3000\" } }
+routes:
+  - { name: all, match: { path: \"/**\" }, upstream: app, allow: authenticated }
+";
+
+#[test]
+fn a_good_config_is_accepted() {
+    let ended = check(GOOD, &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place_and_the_nearest_key() {
+    let bad = GOOD
+        .replace("upstreams:", "upstreans:")
+        .replace("allow: authenticated", "allow: everybody")
+        .replace("127.0.0.1:0", "nowhere")
+        + "cache: { ttl: 5 bananas }\n";
+    let ended = check(&bad, &[]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for part in [
+        "upstreans",
+        "upstreams",
+        "everybody",
+        "everyone",
+        "nowhere",
+        "routes[0]",
+        "listeners[0].address",
+        "cache.ttl",
+        "line ",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_route_that_can_never_match_is_warned_of() {
+    let shadowed = format!(
+        "{GOOD}  - {{ name: never, match: {{ path: \"/x\" }}, upstream: app, allow: everyone }}\n"
+    );
+    let ended = check(&shadowed, &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stderr.contains("never"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_missing_secret_is_a_fault_and_a_secret_is_never_shown() {
+    let with = |value: &str| {
+        GOOD.replace(
+            "embedded: {}",
+            &format!("embedded: {{ superuser_password: \"{value}\" }}"),
+        )
+    };
+    let missing = check(&with("${SIDEGATE_TEST_UNSET}"), &[]);
+    assert!(
+        missing.code == 1 && missing.stderr.contains("SIDEGATE_TEST_UNSET"),
+        "{missing:?}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sidegate.yaml");
+    fs::write(&path, with("${SIDEGATE_TEST_SECRET}") + "nonsense: 1\n").unwrap();
+    let ended = end_of(sidegate().env("SIDEGATE_TEST_SECRET", "canary-4711").args([
+        "check",
+        "--config",
+        path.to_str().unwrap(),
+    ]));
+    assert_eq!(ended.code, 1);
+    assert!(!format!("{ended:?}").contains("canary-4711"), "{ended:?}");
+}
+
+#[test]
+fn text_that_is_no_yaml_is_a_fault_with_a_place() {
+    for bad in [
+        "routes: [",
+        "\tx: 1",
+        "{",
+        "",
+        "- 1\n- 2\n",
+        "routes: &a [*a]\n",
+    ] {
+        let ended = check(bad, &[]);
+        assert_eq!(ended.code, 1, "{bad:?}: {ended:?}");
+        assert!(!ended.stderr.is_empty());
+    }
+    let absent = run_to_end(&["check", "--config", "/no/such/file.yaml"]);
+    assert!(
+        absent.code == 1 && absent.stderr.contains("/no/such/file.yaml"),
+        "{absent:?}"
+    );
+}
+
+#[test]
+fn online_asks_the_authority_and_the_upstreams() {
+    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
+    fake.know(
+        &basic("sidegate", "own-password"),
+        Account::new("sidegate", &[], &["*"]),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let with_own = |url: &str, password: &str| {
+        Plan::with_authority(&format!(
+            "elasticsearch: {{ nodes: [\"{url}\"], timeout: 2s, credential: {{ basic: {{ username: sidegate, password: {password} }} }} }}"
+        ))
+    };
+    let online = |plan: Plan| {
+        let path = plan
+            .route("all", "/**", "allow: authenticated")
+            .write(folder.path());
+        run_to_end(&["check", "--online", "--config", path.to_str().unwrap()])
+    };
+    let good = online(with_own(&fake.url(), "own-password").upstream("app", &app));
+    assert_eq!(good.code, 0, "{good:?}");
+    let wrong = online(with_own(&fake.url(), "other-password").upstream("app", &app));
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(!format!("{wrong:?}").contains("other-password"));
+    let gone = online(
+        with_own("http://127.0.0.1:1", "x").upstream_yaml("app", "url: \"http://127.0.0.1:1\""),
+    );
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert!(
+        gone.stderr.contains("app"),
+        "both are told: {}",
+        gone.stderr
+    );
+}
+
+#[test]
+fn the_schema_is_json_schema_and_knows_every_section() {
+    let ended = run_to_end(&["schema"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let schema: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    for key in [
+        "listeners",
+        "admin",
+        "authority",
+        "upstreams",
+        "cache",
+        "routes",
+    ] {
+        assert!(schema["properties"][key].is_object(), "{key}");
+    }
+}
+
+#[test]
+fn the_reference_in_docs_is_the_one_the_program_prints() {
+    let ended = run_to_end(&["schema", "--markdown"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let written = fs::read_to_string(path).expect("docs/configuration.md");
+    assert!(
+        written.contains(ended.stdout.trim()),
+        "run: sidegate schema --markdown > docs/configuration.md"
+    );
+}

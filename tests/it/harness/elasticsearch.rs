@@ -1,0 +1,300 @@
+//! A scripted Elasticsearch: knows a few credentials, counts every question, and misbehaves when told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use super::client::basic;
+use super::server::{Answer, Latch, Recorded, Server};
+
+/// How it behaves.
+#[derive(Clone, Default)]
+pub(crate) enum Script {
+    /// Like Elasticsearch.
+    #[default]
+    Honest,
+    /// Every question gets this status and an error envelope.
+    Status(u16),
+    /// 200 with this body.
+    Body(&'static str),
+    /// The right answers, but without the header that says it is Elasticsearch.
+    Foreign,
+    /// A redirect elsewhere.
+    Redirect(String),
+    /// Closes without a byte.
+    HangUp,
+    /// Honest, but only once the latch is open.
+    Hold(Latch),
+    /// `_has_privileges` alone gets this status.
+    PrivilegesStatus(u16),
+    /// `_has_privileges` alone gets 200 with this body.
+    PrivilegesBody(&'static str),
+}
+
+/// Someone it knows.
+#[derive(Clone)]
+pub(crate) struct Account {
+    username: String,
+    identity: Value,
+    /// `cluster:monitor`, `index:metrics-a:read`, `application:shop:orders_read:space:1`, or `*`.
+    granted: BTreeSet<String>,
+}
+
+impl Account {
+    /// A native user with these roles and privileges.
+    pub(crate) fn new(username: &str, roles: &[&str], granted: &[&str]) -> Self {
+        let identity = json!({
+            "username": username,
+            "roles": roles,
+            "full_name": null,
+            "email": null,
+            "metadata": {},
+            "enabled": true,
+            "authentication_realm": {"name": "native1", "type": "native"},
+            "lookup_realm": {"name": "native1", "type": "native"},
+            "authentication_type": "realm",
+        });
+        Self {
+            username: username.to_owned(),
+            identity,
+            granted: granted.iter().map(|&atom| atom.to_owned()).collect(),
+        }
+    }
+
+    /// With a field of the identity replaced.
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+        self.identity[field] = value;
+        self
+    }
+
+    fn has(&self, atom: &str) -> bool {
+        self.granted.contains(atom) || self.granted.contains("*")
+    }
+}
+
+#[derive(Default)]
+struct State {
+    script: Script,
+    accounts: BTreeMap<String, Account>,
+}
+
+/// The running thing.
+pub(crate) struct FakeElasticsearch {
+    pub(crate) server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeElasticsearch {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        Self {
+            server: Server::start(move |request| answer(request, &shared)),
+            state,
+        }
+    }
+
+    /// Knows `alice` (`orders:read` on everything the tests call shop), `bob` (nothing) and `root` (everything).
+    pub(crate) fn with_people() -> Self {
+        let fake = Self::start();
+        fake.know(
+            &basic("alice", "alice-password"),
+            Account::new(
+                "alice",
+                &["shopper"],
+                &[
+                    "application:shop:orders_read:*",
+                    "cluster:monitor",
+                    "index:metrics-a:read",
+                ],
+            ),
+        );
+        fake.know(
+            &basic("bob", "bob-password"),
+            Account::new("bob", &["visitor"], &[]),
+        );
+        fake.know(
+            &basic("root", "root-password"),
+            Account::new("root", &["superuser"], &["*"]),
+        );
+        fake
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Accepts an `Authorization` value, byte for byte.
+    pub(crate) fn know(&self, authorization: &str, account: Account) {
+        self.state
+            .lock()
+            .unwrap()
+            .accounts
+            .insert(authorization.to_owned(), account);
+    }
+
+    pub(crate) fn forget(&self, authorization: &str) {
+        self.state.lock().unwrap().accounts.remove(authorization);
+    }
+
+    pub(crate) fn behave(&self, script: Script) {
+        self.state.lock().unwrap().script = script;
+    }
+
+    /// How often `_authenticate` was asked.
+    pub(crate) fn authentications(&self) -> usize {
+        self.asked("/_security/_authenticate")
+    }
+
+    /// How often `_has_privileges` was asked.
+    pub(crate) fn privilege_questions(&self) -> usize {
+        self.asked("/_security/user/_has_privileges")
+    }
+
+    /// Every question about a credential.
+    pub(crate) fn questions(&self) -> usize {
+        self.authentications() + self.privilege_questions()
+    }
+
+    fn asked(&self, path: &str) -> usize {
+        self.server
+            .requests()
+            .iter()
+            .filter(|request| path_of(request) == path)
+            .count()
+    }
+}
+
+fn path_of(request: &Recorded) -> &str {
+    request.target.split('?').next().unwrap_or_default()
+}
+
+fn answer(request: &Recorded, state: &Mutex<State>) -> Answer {
+    let path = path_of(request);
+    if path == "/" || path.starts_with("/_cluster") {
+        return reply(
+            200,
+            json!({
+                "name": "fake", "cluster_name": "fake", "cluster_uuid": "fake-uuid-0000000000",
+                "version": {"number": "9.0.0", "build_flavor": "default", "minimum_wire_compatibility_version": "8.18.0"},
+                "tagline": "You Know, for Search",
+            }),
+        );
+    }
+    let script = state.lock().unwrap().script.clone();
+    let asks_privileges = path == "/_security/user/_has_privileges";
+    match script.clone() {
+        Script::Status(status) => return envelope(status, "scripted"),
+        Script::PrivilegesStatus(status) if asks_privileges => return envelope(status, "scripted"),
+        Script::Body(body) => return bare(body),
+        Script::PrivilegesBody(body) if asks_privileges => return bare(body),
+        Script::Redirect(to) => return Answer::Reply(302, vec![("location", to)], Vec::new()),
+        Script::HangUp => return Answer::HangUp,
+        Script::Hold(latch) => latch.wait(),
+        _ => {}
+    }
+    let answer = answer_honestly(request, path, asks_privileges, state);
+    match (script, answer) {
+        (Script::Foreign, Answer::Reply(status, headers, body)) => {
+            let kept = headers
+                .into_iter()
+                .filter(|(name, _)| *name != "x-elastic-product");
+            Answer::Reply(status, kept.collect(), body)
+        }
+        (_, answer) => answer,
+    }
+}
+
+fn answer_honestly(
+    request: &Recorded,
+    path: &str,
+    asks_privileges: bool,
+    state: &Mutex<State>,
+) -> Answer {
+    let authorization = request.header("authorization").unwrap_or_default();
+    let account = state.lock().unwrap().accounts.get(authorization).cloned();
+    match account {
+        None => envelope(401, "unable to authenticate"),
+        Some(account) if path == "/_security/_authenticate" => reply(200, account.identity),
+        Some(account) if asks_privileges => reply(200, judge(&account, &request.body)),
+        Some(_) => envelope(404, "no such endpoint here"),
+    }
+}
+
+/// Answers `_has_privileges` in the shape Elasticsearch gives it.
+fn judge(account: &Account, body: &[u8]) -> Value {
+    let question: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut all = true;
+    let mut check = |atom: String| {
+        let has = account.has(&atom);
+        all &= has;
+        Value::Bool(has)
+    };
+    let strings = |value: &Value| -> Vec<String> {
+        let list = value.as_array().cloned().unwrap_or_default();
+        list.iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
+    };
+    let mut cluster = Map::new();
+    for privilege in strings(&question["cluster"]) {
+        cluster.insert(privilege.clone(), check(format!("cluster:{privilege}")));
+    }
+    let mut index = Map::new();
+    for entry in question["index"].as_array().into_iter().flatten() {
+        for name in strings(&entry["names"]) {
+            for privilege in strings(&entry["privileges"]) {
+                let has = check(format!("index:{name}:{privilege}"));
+                index.entry(&name).or_insert_with(|| json!({}))[&privilege] = has;
+            }
+        }
+    }
+    let mut application = Map::new();
+    for entry in question["application"].as_array().into_iter().flatten() {
+        let name = entry["application"].as_str().unwrap_or_default();
+        let resources = application.entry(name).or_insert_with(|| json!({}));
+        for resource in strings(&entry["resources"]) {
+            if resources.get(&resource).is_none() {
+                resources[&resource] = json!({});
+            }
+            for privilege in strings(&entry["privileges"]) {
+                resources[&resource][&privilege] =
+                    check(format!("application:{name}:{privilege}:{resource}"));
+            }
+        }
+    }
+    json!({
+        "username": account.username,
+        "has_all_requested": all,
+        "cluster": cluster,
+        "index": index,
+        "application": application,
+    })
+}
+
+fn reply(status: u16, body: Value) -> Answer {
+    Answer::Reply(status, headers(), body.to_string().into_bytes())
+}
+
+fn bare(body: &str) -> Answer {
+    Answer::Reply(200, headers(), body.as_bytes().to_vec())
+}
+
+fn headers() -> Vec<(&'static str, String)> {
+    vec![
+        ("x-elastic-product", "Elasticsearch".to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ]
+}
+
+fn envelope(status: u16, reason: &str) -> Answer {
+    let cause = json!({"type": "security_exception", "reason": reason});
+    reply(
+        status,
+        json!({
+            "error": {"root_cause": [cause.clone()], "type": "security_exception", "reason": reason},
+            "status": status,
+        }),
+    )
+}

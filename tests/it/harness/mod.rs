@@ -1,0 +1,17 @@
+//! What every test stands on: the real binary on port 0, clients that can send any byte, servers that record every byte.
+//!
+//! Nothing here sleeps: a test waits for a line, a file, a byte or the end of a process, each with one generous deadline.
+
+pub(crate) mod client;
+pub(crate) mod elasticsearch;
+pub(crate) mod h2;
+pub(crate) mod pki;
+pub(crate) mod plan;
+pub(crate) mod process;
+pub(crate) mod server;
+pub(crate) mod tools;
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails. Only ever waited for in full by a test that fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,0 +1,261 @@
+//! A configuration in the making, and `sidegate run` on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+
+use notify::{RecursiveMode, Watcher as _};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::DEADLINE;
+use super::client::Target;
+use super::elasticsearch::FakeElasticsearch;
+use super::pki::{Authority, trust};
+use super::process::{Process, sidegate};
+use super::server::Server;
+
+/// A config file told in pieces: one listener, one admin door, and what the test adds.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    tls: bool,
+    listener: String,
+    authority: String,
+    upstreams: Vec<String>,
+    routes: Vec<String>,
+    rest: Vec<String>,
+}
+
+impl Plan {
+    /// Plain HTTP in, the fake Elasticsearch as authority.
+    pub(crate) fn with_elasticsearch(fake: &FakeElasticsearch) -> Self {
+        Self::with_authority(&format!(
+            "elasticsearch: {{ nodes: [\"{}\"], timeout: 20s }}",
+            fake.url()
+        ))
+    }
+
+    /// Plain HTTP in, and this under `authority:`.
+    pub(crate) fn with_authority(yaml: &str) -> Self {
+        Self {
+            tls: false,
+            listener: String::new(),
+            authority: yaml.to_owned(),
+            upstreams: Vec::new(),
+            routes: Vec::new(),
+            rest: Vec::new(),
+        }
+    }
+
+    /// HTTPS in, with a throwaway certificate.
+    pub(crate) fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// One more key of the listener, as `key: value`.
+    pub(crate) fn listener(mut self, yaml: &str) -> Self {
+        self.listener.push_str(&format!("    {yaml}\n"));
+        self
+    }
+
+    /// An upstream with one address.
+    pub(crate) fn upstream(self, name: &str, server: &Server) -> Self {
+        let url = server.url();
+        self.upstream_yaml(name, &format!("url: \"{url}\""))
+    }
+
+    /// An upstream with these keys, in flow form.
+    pub(crate) fn upstream_yaml(mut self, name: &str, keys: &str) -> Self {
+        self.upstreams.push(format!("  {name}: {{ {keys} }}\n"));
+        self
+    }
+
+    /// A route to the upstream `app`: its name, path pattern, and the rest of its keys in flow form.
+    pub(crate) fn route(self, name: &str, path: &str, keys: &str) -> Self {
+        self.route_yaml(&format!(
+            "{{ name: {name}, match: {{ path: \"{path}\" }}, upstream: app, {keys} }}"
+        ))
+    }
+
+    /// A route as written.
+    pub(crate) fn route_yaml(mut self, yaml: &str) -> Self {
+        self.routes.push(format!("  - {yaml}\n"));
+        self
+    }
+
+    /// More top-level keys.
+    pub(crate) fn and(mut self, yaml: &str) -> Self {
+        self.rest.push(format!("{yaml}\n"));
+        self
+    }
+
+    /// The file's text.
+    pub(crate) fn yaml(&self, folder: &Path) -> String {
+        let tls = if self.tls {
+            format!(
+                "    tls: {{ certificates: [{{ certificate: {0}/tls.crt, key: {0}/tls.key }}] }}\n",
+                folder.display()
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "listeners:\n  - name: main\n    address: 127.0.0.1:0\n{tls}{}admin: {{ address: 127.0.0.1:0 }}\nauthority:\n  {}\nupstreams:\n{}routes:\n{}{}",
+            self.listener,
+            self.authority,
+            self.upstreams.concat(),
+            self.routes.concat(),
+            self.rest.concat(),
+        )
+    }
+
+    /// Writes the file and what it names into a folder.
+    pub(crate) fn write(&self, folder: &Path) -> PathBuf {
+        if self.tls {
+            let ca = Authority::new();
+            ca.write_ca(folder);
+            ca.write_leaf(folder, "tls", &["localhost", "127.0.0.1"]);
+        }
+        let path = folder.join("sidegate.yaml");
+        fs::write(&path, self.yaml(folder)).unwrap();
+        path
+    }
+
+    /// Runs it and waits until everything is bound.
+    pub(crate) fn start(&self) -> Running {
+        let folder = tempfile::tempdir().unwrap();
+        let config = self.write(folder.path());
+        let ready = folder.path().join("ready.json");
+        let process = Process::spawn(
+            sidegate()
+                .arg("run")
+                .arg("--config")
+                .arg(&config)
+                .arg("--ready-file")
+                .arg(&ready),
+        );
+        let told = wait_for_json(&ready, &process);
+        let address = told["listeners"][0]["address"]
+            .as_str()
+            .expect("a listener's address");
+        let proxy = if self.tls {
+            Target::https(address, trust(&folder.path().join("ca.pem")))
+        } else {
+            Target::http(address)
+        };
+        let admin = Target::http(told["admin"].as_str().expect("the admin door's address"));
+        let authority = told["authority"].as_str().map(Target::http);
+        Running {
+            process,
+            proxy,
+            admin,
+            authority,
+            config,
+            folder,
+        }
+    }
+}
+
+/// `sidegate run`, bound.
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    pub(crate) proxy: Target,
+    pub(crate) admin: Target,
+    /// The embedded authority's own listener, if it has one.
+    pub(crate) authority: Option<Target>,
+    pub(crate) config: PathBuf,
+    pub(crate) folder: TempDir,
+}
+
+impl Running {
+    /// The text of `/metrics`.
+    pub(crate) fn metrics(&self) -> String {
+        metrics(&self.admin)
+    }
+
+    /// Waits until the metrics say so, asking again and again. What is counted at the end of a response may come after it.
+    pub(crate) fn wait_for_metric(
+        &self,
+        name: &str,
+        labels: &[&str],
+        wanted: impl Fn(f64) -> bool,
+    ) {
+        let mut last = f64::NAN;
+        for _ in 0..5_000 {
+            last = self.metric(name, labels);
+            if wanted(last) {
+                return;
+            }
+            thread::yield_now();
+        }
+        panic!(
+            "{name} {labels:?} stays at {last}\n{}",
+            self.process.output()
+        );
+    }
+
+    /// Waits until a reload has ended as `applied` or `refused`.
+    pub(crate) fn wait_for_reload(&self, result: &str) {
+        let label = format!("result=\"{result}\"");
+        self.wait_for_metric("sidegate_config_reloads_total", &[&label], |count| {
+            count >= 1.0
+        });
+    }
+
+    /// The sum of all series of a metric whose labels include all of these (`name="value"`).
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        sum(&self.metrics(), name, labels)
+    }
+}
+
+fn metrics(admin: &Target) -> String {
+    admin.get("/metrics").send().expect(200).text()
+}
+
+/// Sums the series of one metric that carry all these labels.
+fn sum(exposition: &str, name: &str, labels: &[&str]) -> f64 {
+    let mut found = false;
+    let total = exposition
+        .lines()
+        .filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+                && labels.iter().all(|label| line.contains(label))
+        })
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .inspect(|_| found = true)
+        .sum();
+    assert!(found, "no series {name} with {labels:?} in\n{exposition}");
+    total
+}
+
+/// Waits for a file with one whole line of JSON, woken by the file system.
+fn wait_for_json(path: &Path, process: &Process) -> Value {
+    let (tell, told) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |_| {
+        let _ = tell.send(());
+    })
+    .unwrap();
+    watcher
+        .watch(path.parent().unwrap(), RecursiveMode::NonRecursive)
+        .unwrap();
+    let mut patience = 60;
+    loop {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        if let Ok(value) = serde_json::from_str(&text) {
+            return value;
+        }
+        // A program that refuses to start ends; then its pipes are closed and nothing more will come.
+        let ended = process.stdout.is_closed();
+        if told.recv_timeout(DEADLINE / 60).is_err() {
+            patience -= 1;
+        }
+        assert!(
+            !ended && patience > 0,
+            "it never got ready\n{}",
+            process.output()
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! Programs that tests borrow from the machine. Missing ones are told loudly, and are a failure where `CI` is set.
+
+use std::env;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Finds a program on the path; `None` after saying that the test is skipped. Panics when `CI` is set.
+pub(crate) fn find(program: &str, needed_for: &str) -> Option<PathBuf> {
+    let found = env::var_os("PATH").and_then(|path| {
+        env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/sbin".into()])
+            .map(|folder| folder.join(program))
+            .find(|file| file.is_file())
+    });
+    found.or_else(|| skip(&format!("{program} is missing"), needed_for))
+}
+
+/// A Python that has the official Elasticsearch client: the one `tests/setup` made, else the system's if it has it.
+pub(crate) fn python_with_elasticsearch() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let candidates = [
+        env::var_os("SIDEGATE_TEST_PYTHON").map(PathBuf::from),
+        Some(root.join("target/test-venv/bin/python")),
+        Some(PathBuf::from("python3")),
+    ];
+    let has_client = |python: &PathBuf| {
+        Command::new(python)
+            .args(["-c", "import elasticsearch"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    candidates
+        .into_iter()
+        .flatten()
+        .find(has_client)
+        .or_else(|| {
+            skip(
+                "no Python with the package `elasticsearch`",
+                "the official client",
+            )
+        })
+}
+
+fn skip(what: &str, needed_for: &str) -> Option<PathBuf> {
+    assert!(
+        env::var_os("CI").is_none(),
+        "{what}, needed for {needed_for}: run tests/setup"
+    );
+    // Not eprintln!, which the test runner swallows when the test passes.
+    let _ = writeln!(
+        io::stderr(),
+        "SKIPPED: {what}, needed for {needed_for}: run tests/setup"
+    );
+    None
+}

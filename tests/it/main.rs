@@ -1,0 +1,30 @@
+//! The program from outside: the real binary on port 0, real sockets, real files.
+//!
+//! Which test stands for which requirement of the security model is told in `docs/security-model.md`, whose table is
+//! checked by `docs.rs`: every test named there exists.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, in its helpers as well"
+)]
+
+mod harness;
+
+mod admin;
+mod authority;
+mod cache;
+mod check;
+mod credentials;
+mod dev;
+mod docs;
+mod explain;
+mod forwarding;
+mod framing;
+mod leaks;
+mod limits;
+mod refusals;
+mod routes;
+mod run;
+mod upstreams;
