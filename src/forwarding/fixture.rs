@@ -117,7 +117,11 @@ pub(crate) fn basic(username: &str) -> String {
 async fn authority(request: Request) -> Result<Response, BodyError> {
     let token = request.headers()["authorization"].to_str()?.to_owned();
     let pair = STANDARD.decode(token.split_once(' ').unwrap().1)?;
-    let username = String::from_utf8(pair)?.split_once(':').unwrap().0.to_owned();
+    let username = String::from_utf8(pair)?
+        .split_once(':')
+        .unwrap()
+        .0
+        .to_owned();
     let realm = json!({"name": "native1", "type": "native"});
     let answer = json!({
         "username": username, "roles": ["reader", "writer"], "full_name": null, "email": null, "metadata": {},

@@ -27,7 +27,11 @@ fn route(path: &str, forward: Forward) -> Route {
 
 /// A permit for `username` on a route with this forwarding; for nobody on a public one.
 async fn permit(forward: Forward, username: Option<&str>) -> Permit {
-    let path = if username.is_some() { "/private" } else { "/public" };
+    let path = if username.is_some() {
+        "/private"
+    } else {
+        "/public"
+    };
     let settings = settings(vec![route(path, forward)], upstream(Vec::new()));
     let clock = Clock::manual(Duration::from_secs(1_000_000));
     let gate = gate(&settings, &Registry::new().unwrap(), &clock);
@@ -88,7 +92,11 @@ async fn the_upstream_sees_what_the_authority_said_and_nothing_the_client_said()
 async fn a_public_route_strips_what_other_routes_set() {
     let sent = [("x-shop-user", "root"), ("authorization", "Basic Zm9v")];
     for forward in [Forward::None, headers()] {
-        assert!(attach(&permit(forward, None).await, &sent).unwrap().is_empty());
+        assert!(
+            attach(&permit(forward, None).await, &sent)
+                .unwrap()
+                .is_empty()
+        );
     }
 }
 

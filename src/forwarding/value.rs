@@ -27,7 +27,12 @@ pub fn header_value(
 ) -> Result<Option<HeaderValue>, TooLong> {
     let text = match field {
         IdentityField::Username => encode(&identity.username),
-        IdentityField::Roles => join(identity.roles.iter().map(|role| Cow::Borrowed(role.as_str()))),
+        IdentityField::Roles => join(
+            identity
+                .roles
+                .iter()
+                .map(|role| Cow::Borrowed(role.as_str())),
+        ),
         IdentityField::FullName => encode(identity.full_name.as_deref().unwrap_or_default()),
         IdentityField::Email => encode(identity.email.as_deref().unwrap_or_default()),
         IdentityField::Realm => encode(&identity.lookup_realm.name),
@@ -35,9 +40,12 @@ pub fn header_value(
         IdentityField::ApiKeyId => {
             encode(identity.api_key.as_ref().map_or("", |key| key.id.as_str()))
         }
-        IdentityField::ApiKeyName => {
-            encode(identity.api_key.as_ref().map_or("", |key| key.name.as_str()))
-        }
+        IdentityField::ApiKeyName => encode(
+            identity
+                .api_key
+                .as_ref()
+                .map_or("", |key| key.name.as_str()),
+        ),
         IdentityField::Metadata(name) => identity
             .metadata
             .get(name)
@@ -148,7 +156,10 @@ mod tests {
         assert_eq!(value(IdentityField::Email), None);
         assert_eq!(value(IdentityField::ApiKeyId), None);
         assert_eq!(value(IdentityField::Metadata("n".into())).unwrap(), "7");
-        assert_eq!(value(IdentityField::Metadata("list".into())).unwrap(), "x,1");
+        assert_eq!(
+            value(IdentityField::Metadata("list".into())).unwrap(),
+            "x,1"
+        );
         assert_eq!(
             value(IdentityField::Metadata("o".into())).unwrap(),
             "{\"k\":\"%C3%BC\"}"

@@ -107,8 +107,8 @@ impl Certificate {
         let path = &files.certificate;
         let chain = read_chain(path)?;
         let key = read_key(&files.key)?;
-        let (names, not_after) =
-            describe(&chain[0]).ok_or_else(|| CertificateError::Malformed { path: path.clone() })?;
+        let (names, not_after) = describe(&chain[0])
+            .ok_or_else(|| CertificateError::Malformed { path: path.clone() })?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|source| {
             CertificateError::Rejected {
                 path: path.clone(),

@@ -63,7 +63,10 @@ impl Connector {
         let http2 = upstream.protocol == UpstreamProtocol::Http2;
         let mut wants_tls = false;
         for url in &upstream.urls {
-            if let UpstreamUrl::Tcp { tls: true, host, .. } = url {
+            if let UpstreamUrl::Tcp {
+                tls: true, host, ..
+            } = url
+            {
                 wants_tls = true;
                 trust::server_name(host)?;
             }

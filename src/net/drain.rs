@@ -82,8 +82,7 @@ impl Drain {
         let cut = self.0.open.load(Ordering::SeqCst);
         self.0.advance(Phase::Cut);
         // Cutting is a wake-up and a drop; a second is far more than it takes.
-        let _ =
-            tokio::time::timeout(Duration::from_secs(1), self.0.wait_until_closed()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.0.wait_until_closed()).await;
         Report { open, cut }
     }
 }

@@ -138,7 +138,10 @@ mod tests {
 
     #[test]
     fn nobody_is_believed_by_default() {
-        let spoofed = [("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")];
+        let spoofed = [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+        ];
         assert_eq!(client(&[], "192.0.2.1:5000", &spoofed), "192.0.2.1");
     }
 
@@ -161,7 +164,10 @@ mod tests {
 
     #[test]
     fn forwarded_is_read_with_ports_brackets_and_quotes() {
-        let header = [("forwarded", "for=6.6.6.6, For=\"[2001:db8::1]:4711\";proto=https")];
+        let header = [(
+            "forwarded",
+            "for=6.6.6.6, For=\"[2001:db8::1]:4711\";proto=https",
+        )];
         assert_eq!(
             client(&["10.0.0.0/8"], "10.0.0.1:5000", &header),
             "2001:db8::1"
@@ -182,7 +188,11 @@ mod tests {
         let chain = [("x-forwarded-for", "203.0.113.9, unknown, 10.0.0.7")];
         assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1:5000", &chain), "10.0.0.7");
         assert_eq!(
-            client(&["10.0.0.0/8"], "10.0.0.1:5000", &[("x-forwarded-for", ",")]),
+            client(
+                &["10.0.0.0/8"],
+                "10.0.0.1:5000",
+                &[("x-forwarded-for", ",")]
+            ),
             "10.0.0.1"
         );
     }

@@ -169,8 +169,11 @@ impl<H: Handler> Front<H> {
                 let acceptor = TlsAcceptor::from(tls.config());
                 let handshake = acceptor.accept(Watched::new(socket, pulse));
                 // Boxed, so that the handshake's state isn't carried through the connection's life.
-                let handshake =
-                    Box::pin(tokio::time::timeout(self.limits.handshake_timeout, handshake)).await;
+                let handshake = Box::pin(tokio::time::timeout(
+                    self.limits.handshake_timeout,
+                    handshake,
+                ))
+                .await;
                 match handshake {
                     Ok(Ok(stream)) => {
                         self.metrics.handshake_succeeded.inc();

@@ -118,9 +118,7 @@ async fn forward(
     let clock = &local.shared.clock;
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
-        Some(handshake) => {
-            Box::pin(upgrade::tunnel(handshake, head, local, index, started)).await
-        }
+        Some(handshake) => Box::pin(upgrade::tunnel(handshake, head, local, index, started)).await,
         None => upstream.send(pools, head, body, clock, started).await,
     };
     match sent {

@@ -148,10 +148,9 @@ const fn status(denial: &Denial) -> StatusCode {
             Failure::Connect(ConnectError::Timeout(_)) | Failure::ResponseTimeout(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Failure::Connect(_)
-            | Failure::Closed(_)
-            | Failure::Protocol(_)
-            | Failure::Upgrade => StatusCode::BAD_GATEWAY,
+            Failure::Connect(_) | Failure::Closed(_) | Failure::Protocol(_) | Failure::Upgrade => {
+                StatusCode::BAD_GATEWAY
+            }
             Failure::RequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyStalled => StatusCode::REQUEST_TIMEOUT,
         },
@@ -385,7 +384,10 @@ mod tests {
             retry_after: Duration::from_millis(1500),
         });
         let (parts, _) = told(trouble, Wants::Problem, false).await;
-        assert_eq!((parts.status, &parts.headers[RETRY_AFTER]), (503_u16.try_into().unwrap(), &HeaderValue::from(2)));
+        assert_eq!(
+            (parts.status, &parts.headers[RETRY_AFTER]),
+            (503_u16.try_into().unwrap(), &HeaderValue::from(2))
+        );
         let flood = Denial::Refused(Refusal::TooManyFailures {
             by: "address",
             retry_after: Duration::ZERO,

@@ -401,7 +401,14 @@ mod tests {
             ],
         );
         assert_eq!(seen["x-three"], "3");
-        for gone in ["connection", "x-one", "x-two", "keep-alive", "te", "upgrade"] {
+        for gone in [
+            "connection",
+            "x-one",
+            "x-two",
+            "keep-alive",
+            "te",
+            "upgrade",
+        ] {
             assert!(!seen.contains_key(gone), "{gone}");
         }
         assert!(!seen.keys().any(|name| name.as_str().contains("method")));

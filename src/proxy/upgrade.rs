@@ -81,7 +81,8 @@ impl Handshake {
     fn is_answered_by(&self, response: &http::Response<Body>) -> bool {
         let headers = response.headers();
         response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && single(headers, &UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+            && single(headers, &UPGRADE)
+                .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
             && lists(headers, &CONNECTION, "upgrade")
             && single(headers, &SEC_WEBSOCKET_ACCEPT).is_some_and(|it| it == self.accept.as_str())
     }
@@ -141,8 +142,7 @@ pub async fn tunnel(
     if !handshake.is_answered_by(&response) {
         return Err(Failure::Upgrade);
     }
-    let (Some(client), Some(server)) =
-        (client, response.extensions_mut().remove::<OnUpgrade>())
+    let (Some(client), Some(server)) = (client, response.extensions_mut().remove::<OnUpgrade>())
     else {
         return Err(Failure::Upgrade);
     };
@@ -293,7 +293,11 @@ mod tests {
     #[test]
     fn other_upgrades_are_no_handshake() {
         for other in [("upgrade", "h2c"), ("upgrade", "TLS/1.0")] {
-            assert!(Handshake::find(&without("upgrade", other)).unwrap().is_none());
+            assert!(
+                Handshake::find(&without("upgrade", other))
+                    .unwrap()
+                    .is_none()
+            );
         }
         let unnamed = without("connection", ("connection", "keep-alive"));
         assert!(Handshake::find(&unnamed).unwrap().is_none());

@@ -69,10 +69,7 @@ impl Upstream {
     ///
     /// # Errors
     /// [`TlsError`] naming the file or host that can't be used.
-    pub fn new(
-        settings: &settings::Upstream,
-        metrics: UpstreamMetrics,
-    ) -> Result<Self, TlsError> {
+    pub fn new(settings: &settings::Upstream, metrics: UpstreamMetrics) -> Result<Self, TlsError> {
         Ok(Self {
             name: settings.name.as_str().into(),
             addresses: settings.urls.iter().map(Address::new).collect(),
@@ -190,9 +187,10 @@ impl Upstream {
     pub fn host_header(&self) -> Option<HeaderValue> {
         match self.host {
             UpstreamHost::Preserve => None,
-            UpstreamHost::Upstream => {
-                self.addresses.first().map(|address| address.authority.clone())
-            }
+            UpstreamHost::Upstream => self
+                .addresses
+                .first()
+                .map(|address| address.authority.clone()),
         }
     }
 

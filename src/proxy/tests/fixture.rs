@@ -16,7 +16,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::settings::{self, Access, Forward, IdentityField, Limits, Settings, UpstreamUrl};
+use crate::config::settings::{
+    self, Access, Forward, IdentityField, Limits, Settings, UpstreamUrl,
+};
 use crate::forwarding::fixture as gates;
 use crate::model::clock::Clock;
 use crate::net::drain::Drain;
@@ -138,8 +140,9 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let headers = request.headers_mut();
     headers

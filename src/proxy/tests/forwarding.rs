@@ -100,7 +100,9 @@ async fn requests_after_each_other_share_one_upstream_connection() {
         let reply = send(door.address, request).await;
         assert_eq!(reply.status(), 200, "{round}");
         assert!(text(reply).await.len() > 100_000);
-        let head = Request::head("/public/x").body(Full::<Bytes>::default()).unwrap();
+        let head = Request::head("/public/x")
+            .body(Full::<Bytes>::default())
+            .unwrap();
         assert_eq!(send(door.address, head).await.status(), 200);
     }
     assert_eq!((app.connections(), app.requests()), (1, 10));
@@ -121,7 +123,9 @@ async fn an_event_stream_arrives_event_by_event() {
     let door = Door::before(app.address).await;
     let mut reply = door.get("/public/events", &[]).await;
     for event in ["one", "two"] {
-        feed.send(Ok(Frame::data(Bytes::from(event)))).await.unwrap();
+        feed.send(Ok(Frame::data(Bytes::from(event))))
+            .await
+            .unwrap();
         let frame = reply.body_mut().frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), event);
     }
@@ -131,11 +135,14 @@ async fn an_event_stream_arrives_event_by_event() {
 
 #[tokio::test]
 async fn a_request_body_streams_while_the_response_does() {
-    let app = App::start(|request| async move { Response::new(Body::from(request.into_body())) }).await;
+    let app =
+        App::start(|request| async move { Response::new(Body::from(request.into_body())) }).await;
     let door = Door::before(app.address).await;
     let (feed, mut parts) = mpsc::channel::<Result<Frame<Bytes>, BodyError>>(1);
     let stream = futures_util::stream::poll_fn(move |context| parts.poll_recv(context));
-    let request = Request::post("/public/x").body(StreamBody::new(stream)).unwrap();
+    let request = Request::post("/public/x")
+        .body(StreamBody::new(stream))
+        .unwrap();
     let mut reply = send(door.address, request).await;
     for part in ["ping", "pong"] {
         feed.send(Ok(Frame::data(Bytes::from(part)))).await.unwrap();
@@ -150,7 +157,10 @@ async fn a_request_body_streams_while_the_response_does() {
 async fn a_client_that_waits_for_100_is_told_so_only_after_the_verdict() {
     let app = App::echo().await;
     let door = Door::before(app.address).await;
-    for (path, expected) in [("/public/x", "HTTP/1.1 100"), ("/private/x", "HTTP/1.1 401")] {
+    for (path, expected) in [
+        ("/public/x", "HTTP/1.1 100"),
+        ("/private/x", "HTTP/1.1 401"),
+    ] {
         let mut stream = TcpStream::connect(door.address).await.unwrap();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n"
@@ -172,7 +182,10 @@ async fn an_http2_upstream_is_spoken_to_over_one_shared_connection() {
         let body = Full::new(Bytes::from("hello"));
         let request = Request::post("/public/x").body(body).unwrap();
         let seen = text(send(door.address, request).await).await;
-        assert!(seen.starts_with("POST http://shop.example/public/x\n"), "{seen}");
+        assert!(
+            seen.starts_with("POST http://shop.example/public/x\n"),
+            "{seen}"
+        );
         assert!(seen.contains("body: hello"), "{seen}");
     }
     assert_eq!(app.connections(), 1);
@@ -196,7 +209,10 @@ async fn an_http2_client_with_prior_knowledge_is_served() {
     });
     for reply in futures_util::future::join_all(requests).await {
         let seen = text(reply.unwrap()).await;
-        assert!(seen.contains(&format!("host: {}\n", door.address)), "{seen}");
+        assert!(
+            seen.contains(&format!("host: {}\n", door.address)),
+            "{seen}"
+        );
     }
 }
 
@@ -216,7 +232,9 @@ async fn a_drain_answers_what_was_begun_and_closes_what_idles() {
     let door = Door::before(app.address).await;
     let mut idle = TcpStream::connect(door.address).await.unwrap();
     let address = door.address;
-    let request = Request::get("/public/slow").body(Full::<Bytes>::default()).unwrap();
+    let request = Request::get("/public/slow")
+        .body(Full::<Bytes>::default())
+        .unwrap();
     let slow = tokio::spawn(send(address, request));
     wait.recv().await.unwrap();
     door.drain.start();

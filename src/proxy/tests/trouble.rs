@@ -57,7 +57,9 @@ async fn an_upstream_that_is_silent_is_504() {
     let door = Door::open(&settings(upstream)).await;
     let reply = door.get("/public/x", &[]).await;
     assert_eq!(reply.status(), 504);
-    let request = Request::post("/public/x").body(Full::new(Bytes::from("x"))).unwrap();
+    let request = Request::post("/public/x")
+        .body(Full::new(Bytes::from("x")))
+        .unwrap();
     let reply = send(door.address, request).await;
     assert_eq!(
         reply.headers()["x-sidegate-refusal"],
@@ -94,7 +96,9 @@ async fn a_request_goes_to_the_next_address_when_one_is_down_and_that_one_rests(
     upstream.unhealthy_after = 1;
     let door = Door::open(&settings(upstream)).await;
     for _ in 0..6 {
-        let request = Request::post("/public/x").body(Full::new(Bytes::from("x"))).unwrap();
+        let request = Request::post("/public/x")
+            .body(Full::new(Bytes::from("x")))
+            .unwrap();
         assert_eq!(send(door.address, request).await.status(), 200);
     }
     assert_eq!(app.requests(), 6);
@@ -112,7 +116,10 @@ async fn a_response_cut_short_is_an_error_for_the_client_and_the_connection_is_g
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.is_empty() || answer.ends_with("only this"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.ends_with("only this"),
+            "{answer}"
+        );
     }
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
@@ -136,7 +143,9 @@ async fn a_connection_with_an_unread_response_is_never_used_again() {
     .await;
     let door = Door::before(app.address).await;
     let mut first = door.get("/public/x", &[]).await;
-    feed.send(Ok(Frame::data(Bytes::from("begun")))).await.unwrap();
+    feed.send(Ok(Frame::data(Bytes::from("begun"))))
+        .await
+        .unwrap();
     first.body_mut().frame().await.unwrap().unwrap();
     drop(first);
     // The upstream notices when its connection is closed.
