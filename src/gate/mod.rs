@@ -119,7 +119,13 @@ impl Gate {
         verdict
     }
 
-    async fn judge(&self, head: &Head, peer: &Peer, now: Now, steps: &mut Steps) -> Verdict {
+    async fn judge(
+        &self,
+        head: &Head,
+        peer: &Peer,
+        now: Now,
+        steps: &mut Steps,
+    ) -> Verdict {
         let target = Target::parse(head)?;
         steps.add(
             "target",
