@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::authority;
 use super::build;
 use crate::authority::Authority;
-use crate::config::settings::{self, Listener, Settings};
+use crate::config::settings::{self, Listener, NodeUrl, Settings};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::gate::Gate;
@@ -155,9 +155,20 @@ impl Running {
             &self.limiter,
             &self.clock,
         )?;
+        let former = Arc::clone(&self.proxy.site().gate);
+        let gate = Arc::clone(&site.gate);
         self.proxy.swap(site);
+        gate.succeeds(&former);
+        self.forget_nodes(&old, &settings);
         self.settings.store(Arc::new(settings));
         Ok(())
+    }
+
+    /// Series of nodes that are gone go away, too.
+    fn forget_nodes(&self, old: &Settings, new: &Settings) {
+        for node in nodes_of(old).iter().filter(|node| !nodes_of(new).contains(node)) {
+            self.families.elastic.forget_node(&node.authority());
+        }
     }
 
     /// Counts a reload and remembers why it was refused, for readiness and `/metrics`.
@@ -258,6 +269,13 @@ fn in_words(faults: &[RouteFault]) -> anyhow::Error {
             .collect::<Vec<_>>()
             .join("\n")
     )
+}
+
+fn nodes_of(settings: &Settings) -> &[NodeUrl] {
+    match &settings.authority {
+        settings::Authority::Elasticsearch(nodes) => &nodes.nodes,
+        settings::Authority::Embedded(_) => &[],
+    }
 }
 
 /// Sockets and threads are made at start only.

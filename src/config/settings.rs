@@ -436,6 +436,17 @@ pub enum AccessLogTarget {
     File(PathBuf),
 }
 
+impl NodeUrl {
+    /// `host:port`, with brackets around an IPv6 address: the node's name in logs and metrics.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl fmt::Display for NodeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_origin(f, self.tls, &self.host, self.port)?;

@@ -211,16 +211,11 @@ impl Pool {
 
 impl Node {
     fn new(url: &NodeUrl, metrics: &ElasticMetrics) -> Self {
-        let host = if url.host.contains(':') {
-            format!("[{}]:{}", url.host, url.port)
-        } else {
-            format!("{}:{}", url.host, url.port)
-        };
-        let scheme = if url.tls { "https" } else { "http" };
+        let name = url.authority();
         Self {
-            base: format!("{scheme}://{host}{}", url.prefix),
-            up: metrics.up(&host),
-            name: host.into(),
+            base: url.to_string(),
+            up: metrics.up(&name),
+            name: name.into(),
             failures: AtomicU32::new(0),
             rests_until: AtomicU64::new(0),
         }

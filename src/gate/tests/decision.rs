@@ -381,17 +381,17 @@ async fn decisions_are_counted_by_route_and_reason() {
         bench
             .registry
             .render()
-            .contains(r#"sidegate_authz_total{reason="forbidden",result="refused",route="app"} 0"#)
+            .contains(r#"sidegate_authz_total{route="app",result="refused",reason="forbidden"} 0"#)
     );
     bench.told("/app/x", &basic("bob", "secret")).await;
     bench.told("/app/x", &basic("alice", "secret")).await;
     bench.told("/nowhere", &basic("alice", "secret")).await;
     let text = bench.registry.render();
     for line in [
-        r#"sidegate_authz_total{reason="forbidden",result="refused",route="app"} 1"#,
-        r#"sidegate_authz_total{reason="none",result="permitted",route="app"} 1"#,
-        r#"sidegate_authz_total{reason="no_route",result="refused",route="none"} 1"#,
-        r#"sidegate_authn_total{result="accepted",scheme="basic"} 2"#,
+        r#"sidegate_authz_total{route="app",result="refused",reason="forbidden"} 1"#,
+        r#"sidegate_authz_total{route="app",result="permitted",reason="none"} 1"#,
+        r#"sidegate_authz_total{route="none",result="refused",reason="no_route"} 1"#,
+        r#"sidegate_authn_total{scheme="basic",result="accepted"} 2"#,
         r#"sidegate_cache_requests_total{cache="identity",result="miss"} 2"#,
         r#"sidegate_es_requests_total{api="authenticate",code="200"} 2"#,
     ] {
@@ -412,7 +412,7 @@ async fn series_of_routes_that_are_gone_go_away_when_a_gate_is_succeeded() {
         bench.limiter.clone(),
         bench.clock.clone(),
     );
-    let line = r#"sidegate_authz_total{reason="none",result="permitted",route="me"} 1"#;
+    let line = r#"sidegate_authz_total{route="me",result="permitted",reason="none"} 1"#;
     assert!(
         bench.registry.render().contains(line)
             && bench.registry.render().contains(r#"route="admin""#)
