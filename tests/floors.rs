@@ -155,9 +155,10 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
 
 fn report(sources: &[Source], check: impl Fn(&Source, &BTreeSet<String>) -> Vec<String>) {
     let modules = module_set(sources);
+    let only_for_tests = test_modules(sources);
     let faults: Vec<String> = sources
         .iter()
-        .filter(|source| !source.is_test())
+        .filter(|source| !source.is_test() && !only_for_tests.contains(&source.module().join("::")))
         .flat_map(|source| {
             check(source, &modules)
                 .into_iter()
@@ -173,6 +174,27 @@ fn module_set(sources: &[Source]) -> BTreeSet<String> {
         .iter()
         .map(|source| source.module().join("::"))
         .collect()
+}
+
+/// Modules declared by `#[cfg(test)] mod name;`, as `a::b`.
+fn test_modules(sources: &[Source]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for source in sources {
+        let prose_free = blank_prose(&source.text);
+        for (_, item) in prose_free
+            .match_indices("#[cfg(test)]")
+            .map(|(at, mark)| prose_free[at..].split_at(mark.len()))
+        {
+            let declaration = item.split(['{', ';']).next().unwrap_or_default();
+            let is_file = item[declaration.len()..].starts_with(';');
+            if let (true, Some((_, name))) = (is_file, declaration.split_once("mod ")) {
+                let mut path = source.module();
+                path.push(name.trim());
+                found.insert(path.join("::"));
+            }
+        }
+    }
+    found
 }
 
 fn floor_of(folder: &str) -> Option<usize> {
@@ -586,6 +608,13 @@ fn a_panic_is_seen_outside_tests_only() {
         1,
         "code after the tests still counts"
     );
+}
+
+#[test]
+fn files_declared_for_tests_alone_are_left_alone() {
+    let roof = "#[cfg(test)]\npub(crate) mod fixture;\nmod real;\n#[cfg(test)]\nmod inline { mod deeper; }";
+    let found = test_modules(&[Source::new("gate/mod.rs", roof)]);
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["gate::fixture"]);
 }
 
 #[test]

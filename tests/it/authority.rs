@@ -65,7 +65,7 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_under_load() {
             .collect();
         // Kill it while all writers are writing: after this many answers seen from a fifth client.
         let mut wire = dev.authority.connect();
-        for number in 0..50 {
+        for number in 0..20 {
             let name = format!("own-{round}-{number}");
             let call = dev
                 .authority
@@ -79,7 +79,7 @@ fn nothing_acknowledged_is_lost_when_it_is_killed_under_load() {
             acknowledged.extend(writer.join().unwrap());
         }
     }
-    assert!(acknowledged.len() > 150, "{}", acknowledged.len());
+    assert!(acknowledged.len() > 60, "{}", acknowledged.len());
     let dev = Dev::start(&args);
     let roles = dev
         .authority

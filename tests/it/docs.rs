@@ -149,8 +149,11 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     let ca = crate::harness::pki::Authority::new();
     let signed = ca.write_leaf(folder, "tls", &["localhost"]);
     let pem = fs::read_to_string(ca.write_ca(folder)).unwrap();
-    for name in ["es-ca.pem", "app-ca.pem", "ca.pem"] {
-        fs::write(folder.join(name), &pem).unwrap();
+    for rest in text.split("/etc/sidegate/").skip(1) {
+        let end = rest.find([' ', '\n', '"', ',']).unwrap_or(rest.len());
+        if rest[..end].ends_with("ca.pem") {
+            fs::write(folder.join(&rest[..end]), &pem).unwrap();
+        }
     }
     assert!(signed.certificate.ends_with("tls.crt"));
     fs::copy(folder.join("tls.crt"), folder.join("client.crt")).unwrap();
