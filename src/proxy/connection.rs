@@ -7,13 +7,10 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -21,9 +18,10 @@ use tokio::task::coop;
 use tokio::time::Sleep;
 
 use super::failure::Failure;
+use super::outgoing::Outgoing;
 use crate::model::clock::{Clock, Now};
 use crate::net::connect::Stream;
-use crate::net::http::{Body, BodyError};
+use crate::net::http::Body;
 use crate::net::steady::Stalled;
 
 /// Bytes read ahead of a response at most.
@@ -48,13 +46,6 @@ pub struct Unanswered {
     pub failure: Failure,
     /// The request itself, when not a byte of it was sent.
     pub unsent: Option<http::Request<Body>>,
-}
-
-/// A request body on its way up. Lets the response's deadline begin at its end, and drops trailers: a client could put into
-/// them what was stripped from the head.
-pub struct Upload {
-    body: Body,
-    done: Arc<AtomicBool>,
 }
 
 // === impl Connection ===
@@ -99,20 +90,20 @@ impl Connection {
         ended
     }
 
-    /// Sends a request and waits for the response's head, at most `limit` from `started` or from the end of its `upload`.
+    /// Sends a request and waits for the response's head, at most `limit` from `started` or from the end of its body.
     ///
     /// # Errors
     /// [`Unanswered`]; the connection must be dropped then.
     pub async fn send(
         &mut self,
-        request: http::Request<Body>,
-        upload: Option<&AtomicBool>,
+        outgoing: &mut Outgoing,
         limit: Duration,
         clock: &Clock,
         started: Now,
     ) -> Result<http::Response<Incoming>, Box<Unanswered>> {
         self.used = started.mono;
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(outgoing.take()));
+        let upload = outgoing.uploaded();
         let mut uploading = upload;
         let driver = &mut self.driver;
         let timer = &mut self.timer;
@@ -185,44 +176,5 @@ pub fn classify(error: hyper::Error) -> Failure {
         Failure::Protocol(error)
     } else {
         Failure::Closed(error)
-    }
-}
-
-// === impl Upload ===
-
-impl Upload {
-    /// Wraps a streaming body; the flag turns true when its last byte was handed on.
-    pub fn new(body: Body) -> (Self, Arc<AtomicBool>) {
-        let done = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&done);
-        (Self { body, done }, flag)
-    }
-}
-
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let frame = match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
-            Some(Ok(frame)) if frame.is_trailers() => None,
-            other => other,
-        };
-        if frame.is_none() || this.body.is_end_stream() {
-            this.done.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

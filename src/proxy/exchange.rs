@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 
 use super::site::Local;
 use crate::gate::authorize::Permit;
@@ -45,7 +46,7 @@ pub struct Exchange {
 /// A response body that ends its exchange.
 struct Recorded {
     body: Body,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
 }
 
 // === impl Exchange ===
@@ -58,9 +59,9 @@ impl Exchange {
         request_id: HeaderValue,
         local: Arc<Local>,
         started: Now,
-    ) -> Self {
+    ) -> Box<Self> {
         local.shared.metrics.in_flight().inc();
-        Self {
+        Box::new(Self {
             started,
             request_id,
             permit: None,
@@ -73,17 +74,17 @@ impl Exchange {
             host: head.headers.get(HOST).cloned(),
             status: None,
             bytes: 0,
-        }
+        })
     }
 
     /// Ties the response to the exchange: it is over when the body is.
-    pub fn answer(mut self, response: Response) -> Response {
+    pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         self.status = Some(response.status());
         response.map(|body| {
-            Body::stream(Recorded {
+            Body::Boxed(UnsyncBoxBody::new(Recorded {
                 body,
                 exchange: self,
-            })
+            }))
         })
     }
 

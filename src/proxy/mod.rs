@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod exchange;
 pub mod failure;
+pub mod hop;
 pub mod metrics;
 pub mod outgoing;
 pub mod pool;
@@ -17,6 +18,7 @@ pub mod respond;
 pub mod rewrite;
 pub mod site;
 pub mod upgrade;
+pub mod upload;
 pub mod upstream;
 
 use std::sync::Arc;
@@ -26,13 +28,14 @@ use http::{StatusCode, Version};
 use tracing::warn;
 
 use self::exchange::Exchange;
+use self::outgoing::Incoming;
 use self::respond::{Denial, Wants, respond};
 use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
 use self::upgrade::Handshake;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
-use crate::net::http::{Body, Head, Peer, Request, Response};
+use crate::net::http::{Peer, Request, Response};
 use crate::net::serve::Handler;
 
 /// The door. One per process; its site is exchanged on reload.
@@ -63,20 +66,19 @@ impl Proxy {
     /// Decides, then forwards; the caller records.
     async fn pass(
         &self,
-        head: Head,
-        body: Body,
+        incoming: Box<Incoming>,
         peer: &Peer,
         local: &Arc<Local>,
         exchange: &mut Exchange,
     ) -> Result<Response, Denial> {
         let site = &*local.site;
         site.rewrite
-            .check_connection(&head.headers, &site.forwarding)?;
+            .check_connection(&incoming.head.headers, &site.forwarding)?;
         let verdict = site
             .gate
-            .decide(&head, peer, exchange.started, &mut exchange.steps)
+            .decide(&incoming.head, peer, exchange.started, &mut exchange.steps)
             .await;
-        forward(verdict?, head, body, peer, local, exchange).await
+        forward(verdict?, incoming, peer, local, exchange).await
     }
 }
 
@@ -85,15 +87,15 @@ impl Proxy {
 /// Consumes the permit; the exchange keeps it for the record, where nothing can be forwarded on it any more.
 async fn forward(
     permit: Permit,
-    mut head: Head,
-    body: Body,
+    mut incoming: Box<Incoming>,
     peer: &Peer,
     local: &Arc<Local>,
     exchange: &mut Exchange,
 ) -> Result<Response, Denial> {
     let site = &*local.site;
     let started = exchange.started;
-    let handshake = Handshake::find(&head)?;
+    let head = &mut incoming.head;
+    let handshake = Handshake::find(head)?;
     if handshake.is_some() && !permit.route().websocket {
         exchange.permit = Some(permit);
         return Err(Refusal::UpgradeNotAllowed.into());
@@ -102,13 +104,9 @@ async fn forward(
     let (Some(upstream), Some(pools)) = (site.upstreams.get(index), local.pools.get(index)) else {
         return Err(Refusal::Internal("route without upstream").into());
     };
-    site.rewrite.prepare(
-        &mut head,
-        peer,
-        &exchange.request_id,
-        upstream.speaks_http2(),
-    );
-    let attached = site.forwarding.attach(&permit, &mut head, started);
+    site.rewrite
+        .prepare(head, peer, &exchange.request_id, upstream.speaks_http2());
+    let attached = site.forwarding.attach(&permit, head, started);
     head.uri = permit.target().clone();
     exchange.permit = Some(permit);
     if let Err(error) = attached {
@@ -118,8 +116,17 @@ async fn forward(
     let clock = &local.shared.clock;
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
-        Some(handshake) => Box::pin(upgrade::tunnel(handshake, head, local, index, started)).await,
-        None => upstream.send(pools, head, body, clock, started).await,
+        Some(handshake) => {
+            Box::pin(upgrade::tunnel(
+                handshake,
+                incoming.head,
+                local,
+                index,
+                started,
+            ))
+            .await
+        }
+        None => upstream.send(pools, incoming, clock, started).await,
     };
     match sent {
         Ok(mut response) => {
@@ -150,7 +157,8 @@ impl Handler for Proxy {
         let id = request_id::request_id(&head.headers, peer.trusted);
         let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
         let wants = Wants::of(&head.headers);
-        let response = match self.pass(head, body, peer, &local, &mut exchange).await {
+        let incoming = Box::new(Incoming { head, body });
+        let response = match self.pass(incoming, peer, &local, &mut exchange).await {
             Ok(response) => response,
             Err(denial) => {
                 exchange.refusal = Some(denial.reason());

@@ -7,22 +7,26 @@ use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 
-use super::connection::Upload;
 use super::failure::Failure;
+use super::upload::Upload;
 use crate::net::http::{Body, Head};
+
+/// A judged request: its head, with a target in origin form, and its body. Kept in a box from door to upstream, because every
+/// async function on the way would otherwise hold, and copy, a few hundred bytes of it.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Head.
+    pub head: Head,
+    /// Body.
+    pub body: Body,
+}
 
 /// What is sent, and what is needed to send it again.
 pub struct Outgoing {
     /// The request, in the form of the protocol it is sent in.
     pub request: http::Request<Body>,
-    /// What stays here while the request travels.
-    pub rest: Rest,
-}
-
-/// The parts of an [`Outgoing`] that aren't sent.
-pub struct Rest {
     /// Turns true at the end of a streaming body.
-    pub uploaded: Option<Arc<AtomicBool>>,
+    uploaded: Option<Arc<AtomicBool>>,
     /// The target in origin form.
     target: Uri,
     /// The `Host` it came with.
@@ -36,14 +40,15 @@ pub struct Lost {
     /// It was lost because a kept-alive connection turned out to be closed.
     pub reused: bool,
     /// The request, when not a byte of it was sent.
-    pub unsent: Option<Outgoing>,
+    pub unsent: Option<Box<Outgoing>>,
 }
 
 // === impl Outgoing ===
 
 impl Outgoing {
     /// From a judged head whose target is in origin form.
-    pub fn new(mut head: Head, body: Body) -> Self {
+    pub fn new(incoming: Incoming) -> Box<Self> {
+        let Incoming { mut head, body } = incoming;
         head.version = Version::HTTP_11;
         let target = head.uri.clone();
         let host = head.headers.get(HOST).cloned();
@@ -54,18 +59,16 @@ impl Outgoing {
                 (Body::stream(upload), Some(done))
             }
         };
-        Self {
+        Box::new(Self {
             request: http::Request::from_parts(head, body),
-            rest: Rest {
-                uploaded,
-                target,
-                host,
-            },
-        }
+            uploaded,
+            target,
+            host,
+        })
     }
 
     /// A copy, when sending it twice can't change anything twice (RFC 9110 §9.2.2): idempotent and without body.
-    pub fn spare(&self) -> Option<Self> {
+    pub fn spare(&self) -> Option<Box<Self>> {
         let again = matches!(
             *self.request.method(),
             Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
@@ -73,17 +76,36 @@ impl Outgoing {
         again.then(|| {
             let mut request = http::Request::new(Body::Empty);
             request.method_mut().clone_from(self.request.method());
-            request.uri_mut().clone_from(&self.rest.target);
+            request.uri_mut().clone_from(&self.target);
             request.headers_mut().clone_from(self.request.headers());
-            Self {
+            Box::new(Self {
                 request,
-                rest: Rest {
-                    uploaded: None,
-                    target: self.rest.target.clone(),
-                    host: self.rest.host.clone(),
-                },
-            }
+                uploaded: None,
+                target: self.target.clone(),
+                host: self.host.clone(),
+            })
         })
+    }
+
+    /// The flag that turns true at the end of a streaming body.
+    pub fn uploaded(&self) -> Option<&AtomicBool> {
+        self.uploaded.as_deref()
+    }
+
+    /// Takes the request out, to be sent.
+    pub fn take(&mut self) -> http::Request<Body> {
+        std::mem::take(&mut self.request)
+    }
+
+    /// Puts a request back that wasn't sent after all, in origin form.
+    pub fn put_back(mut self: Box<Self>, mut request: http::Request<Body>) -> Box<Self> {
+        request.uri_mut().clone_from(&self.target);
+        *request.version_mut() = Version::HTTP_11;
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        self.request = request;
+        self
     }
 
     /// Puts scheme and authority into the target, where HTTP/2 has them (RFC 9113 §8.3.1), in place of `Host`.
@@ -95,14 +117,14 @@ impl Outgoing {
         own: Option<&HeaderValue>,
         fallback: &HeaderValue,
     ) {
-        let authority = [own.or(self.rest.host.as_ref()), Some(fallback)]
+        let authority = [own.or(self.host.as_ref()), Some(fallback)]
             .into_iter()
             .flatten()
             .find_map(|value| Authority::try_from(value.as_bytes()).ok());
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(scheme.clone());
         parts.authority = authority;
-        parts.path_and_query = self.rest.target.path_and_query().cloned();
+        parts.path_and_query = self.target.path_and_query().cloned();
         if let Ok(uri) = Uri::from_parts(parts) {
             *self.request.uri_mut() = uri;
         }
@@ -111,28 +133,11 @@ impl Outgoing {
     }
 }
 
-// === impl Rest ===
-
-impl Rest {
-    /// Makes the request whole again, in origin form.
-    pub fn with(self, mut request: http::Request<Body>) -> Outgoing {
-        request.uri_mut().clone_from(&self.target);
-        *request.version_mut() = Version::HTTP_11;
-        if let Some(host) = &self.host {
-            request.headers_mut().insert(HOST, host.clone());
-        }
-        Outgoing {
-            request,
-            rest: self,
-        }
-    }
-}
-
 // === impl Lost ===
 
 impl Lost {
     /// Lost before there was a connection to send it on.
-    pub fn before(failure: Failure, outgoing: Outgoing) -> Box<Self> {
+    pub fn before(failure: Failure, outgoing: Box<Outgoing>) -> Box<Self> {
         Box::new(Self {
             failure,
             reused: false,

@@ -63,16 +63,19 @@ impl Wants {
     pub fn of(headers: &HeaderMap) -> Self {
         for line in headers.get_all(ACCEPT) {
             let Ok(line) = line.to_str() else { continue };
-            for kind in line.split(',').map(str::trim) {
+            for kind in line.split(',') {
                 let (kind, parameters) = kind.split_once(';').unwrap_or((kind, ""));
-                match kind.trim().to_ascii_lowercase().as_str() {
-                    "application/vnd.elasticsearch+json" => {
-                        let version = parameters.trim().strip_prefix("compatible-with=");
-                        return Self::Elasticsearch(version.and_then(|text| text.parse().ok()));
-                    }
-                    "text/html" | "application/xhtml+xml" => return Self::Page,
-                    "application/json" | "application/problem+json" => return Self::Problem,
-                    _ => {}
+                let kind = kind.trim();
+                let is = |name: &str| kind.eq_ignore_ascii_case(name);
+                if is("application/vnd.elasticsearch+json") {
+                    let version = parameters.trim().strip_prefix("compatible-with=");
+                    return Self::Elasticsearch(version.and_then(|text| text.parse().ok()));
+                }
+                if is("text/html") || is("application/xhtml+xml") {
+                    return Self::Page;
+                }
+                if is("application/json") || is("application/problem+json") {
+                    return Self::Problem;
                 }
             }
         }

@@ -4,12 +4,10 @@
 //! nothing Sidegate vouches for can be named away by the client (R-15); `Forwarded` and `X-Forwarded-*` tell what Sidegate saw,
 //! prefixed by what a trusted proxy saw, and never what somebody claims (R-13).
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
-
 use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::hop;
 use crate::forwarding::Forwarding;
 use crate::forwarding::names::Names;
 use crate::gate::refusal::{Ambiguity, Refusal};
@@ -56,6 +54,9 @@ const PROXY_CLAIMS: [&str; 5] = [
     "true-client-ip",
 ];
 const PROXY_CLAIM_PREFIXES: [&str; 2] = ["x-forwarded-", "x-original-"];
+
+/// About how many headers a request gains.
+const SET_HEADERS: usize = 14;
 
 /// Names a client may not list in `Connection`, identities apart.
 const PROTECTED: [&str; 12] = [
@@ -146,6 +147,8 @@ impl Rewrite {
         let te_trailers = te_trailers && head.headers.get(TE).is_some_and(|te| te == "trailers");
         let host = host_of(head);
         let headers = &mut head.headers;
+        // Room for what is set here and for an identity, so that the map grows once at most.
+        headers.reserve(SET_HEADERS);
         strip_named(headers);
         if peer.trusted {
             self.from_trusted.strip(headers);
@@ -229,73 +232,41 @@ fn tell_who_came(headers: &mut HeaderMap, peer: &Peer, host: Option<&HeaderValue
     let socket = peer.address.ip().to_canonical();
     // A trusted proxy whose chain led to nobody but itself said nothing that can be believed; it is replaced then.
     let believed = peer.trusted && peer.client_ip != socket;
-    let element = forwarded_element(socket, peer.tls, host);
-    chain(headers, X_FORWARDED_FOR, socket.to_string(), believed);
-    chain(headers, FORWARDED, element, believed);
-    let proto = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
-    let port = port_of(host, peer.tls);
-    for (name, value) in [
-        (X_FORWARDED_PROTO, Some(proto)),
-        (X_FORWARDED_HOST, host.cloned()),
-        (X_FORWARDED_PORT, port),
-    ] {
-        let kept = believed && headers.get_all(&name).iter().count() == 1;
-        if let (false, Some(value)) = (kept, value) {
-            headers.insert(name, value);
+    hop::with(socket, peer.tls, host, |hop| {
+        chain(headers, X_FORWARDED_FOR, &hop.address, believed);
+        chain(headers, FORWARDED, &hop.element, believed);
+        let proto = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
+        for (name, value) in [
+            (X_FORWARDED_PROTO, Some(&proto)),
+            (X_FORWARDED_HOST, host),
+            (X_FORWARDED_PORT, Some(&hop.port)),
+        ] {
+            let kept = believed && headers.get_all(&name).iter().count() == 1;
+            if let (false, Some(value)) = (kept, value) {
+                headers.insert(name, value.clone());
+            }
         }
-    }
+    });
 }
 
 /// Appends to the chain of a trusted proxy, or begins a new one.
-fn chain(headers: &mut HeaderMap, name: HeaderName, element: String, believed: bool) {
-    let mut value = element;
+fn chain(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue, believed: bool) {
+    let mut whole = Vec::new();
     if believed {
-        let mut whole = Vec::new();
         for line in headers.get_all(&name) {
             whole.extend_from_slice(line.as_bytes());
             whole.extend_from_slice(b", ");
         }
-        if !whole.is_empty() {
-            whole.extend_from_slice(value.as_bytes());
-            if let Ok(whole) = HeaderValue::from_maybe_shared(bytes::Bytes::from(whole)) {
-                headers.insert(name, whole);
-                return;
-            }
-            value.shrink_to_fit();
-        }
     }
-    if let Ok(value) = HeaderValue::try_from(value) {
+    let value = if whole.is_empty() {
+        Some(element.clone())
+    } else {
+        whole.extend_from_slice(element.as_bytes());
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(whole)).ok()
+    };
+    if let Some(value) = value {
         headers.insert(name, value);
     }
-}
-
-fn forwarded_element(ip: IpAddr, tls: bool, host: Option<&HeaderValue>) -> String {
-    let mut element = String::with_capacity(96);
-    // Writing to a string can't fail.
-    let _ = match ip {
-        IpAddr::V4(ip) => write!(element, "for={ip}"),
-        IpAddr::V6(ip) => write!(element, "for=\"[{ip}]\""),
-    };
-    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
-        // A `Host` that reached this point is a host and port, so it holds no quote; a colon needs the quotes.
-        if !host.contains(['"', '\\']) {
-            let _ = write!(element, ";host=\"{host}\"");
-        }
-    }
-    element.push_str(if tls { ";proto=https" } else { ";proto=http" });
-    element
-}
-
-fn port_of(host: Option<&HeaderValue>, tls: bool) -> Option<HeaderValue> {
-    let written = host.and_then(|host| {
-        let text = host.to_str().ok()?;
-        let (_, port) = text.rsplit_once(':')?;
-        port.parse::<u16>().ok()
-    });
-    Some(match written {
-        Some(port) => HeaderValue::from(port),
-        None => HeaderValue::from_static(if tls { "443" } else { "80" }),
-    })
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use tracing::{debug, warn};
 use super::connection::{Connection, Unanswered, classify};
 use super::failure::Failure;
 use super::metrics::UpstreamMetrics;
-use super::outgoing::{Lost, Outgoing};
+use super::outgoing::{Incoming, Lost, Outgoing};
 use super::pool::Pool;
 use super::reply::reply;
 use crate::config::settings::{self, UpstreamHost, UpstreamProtocol, UpstreamUrl};
 use crate::model::clock::{Clock, Now};
 use crate::net::connect::{ConnectError, Connector, Stream};
-use crate::net::http::{Body, Head};
+use crate::net::http::Body;
 use crate::net::steady::Steady;
 use crate::net::tls::TlsError;
 
@@ -128,20 +128,18 @@ impl Upstream {
     pub async fn send(
         &self,
         pools: &Pools,
-        head: Head,
-        body: Body,
+        incoming: Box<Incoming>,
         clock: &Clock,
         started: Now,
     ) -> Result<http::Response<Body>, Failure> {
-        let mut outgoing = Outgoing::new(head, body);
+        let mut outgoing = Outgoing::new(*incoming);
         let mut left = self.retries;
         let mut fresh = false;
         loop {
             let index = self.choose(pools, started);
             let spare = if left > 0 { outgoing.spare() } else { None };
             let sent = if self.speaks_http2() {
-                self.send_http2(index, pools, outgoing, fresh, started)
-                    .await
+                Box::pin(self.send_http2(index, pools, outgoing, fresh, started)).await
             } else {
                 self.send_http1(index, pools, outgoing, fresh, clock, started)
                     .await
@@ -196,8 +194,7 @@ impl Upstream {
 
     async fn dial_address(&self, index: usize, now: Now) -> Result<Stream, ConnectError> {
         let address = &self.addresses[index];
-        // Boxed: dialling is rare, and its state would otherwise be part of every request's.
-        let result = Box::pin(self.connector.connect(&address.url)).await;
+        let result = self.connector.connect(&address.url).await;
         match &result {
             Ok(_) => address.failures.store(0, Ordering::Relaxed),
             Err(error) => {
@@ -228,7 +225,7 @@ impl Upstream {
         &self,
         index: usize,
         pools: &Pools,
-        mut outgoing: Outgoing,
+        mut outgoing: Box<Outgoing>,
         fresh: bool,
         clock: &Clock,
         started: Now,
@@ -237,16 +234,11 @@ impl Upstream {
         let pooled = if fresh { None } else { pool.take(started) };
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => {
-                let opened = match self.dial_address(index, started).await {
-                    Ok(stream) => Connection::open(stream, self.response_timeout).await,
-                    Err(error) => Err(error.into()),
-                };
-                match opened {
-                    Ok(connection) => connection,
-                    Err(failure) => return Err(Lost::before(failure, outgoing)),
-                }
-            }
+            // Boxed: dialling is rare, and its state would otherwise be part of every request's.
+            None => match Box::pin(self.open_http1(index, started)).await {
+                Ok(connection) => connection,
+                Err(failure) => return Err(Lost::before(failure, outgoing)),
+            },
         };
         if self.host == UpstreamHost::Upstream {
             let authority = self.addresses[index].authority.clone();
@@ -254,19 +246,13 @@ impl Upstream {
         }
         let reused = connection.reused;
         let sent = connection
-            .send(
-                outgoing.request,
-                outgoing.rest.uploaded.as_deref(),
-                self.response_timeout,
-                clock,
-                started,
-            )
+            .send(&mut outgoing, self.response_timeout, clock, started)
             .await;
         match sent {
             Ok(response) => Ok(response.map(|incoming| reply(incoming, connection, pool))),
             Err(unanswered) => {
                 let Unanswered { failure, unsent } = *unanswered;
-                let unsent = unsent.map(|request| outgoing.rest.with(request));
+                let unsent = unsent.map(|request| outgoing.put_back(request));
                 let reused = reused && matches!(failure, Failure::Closed(_));
                 Err(Box::new(Lost {
                     failure,
@@ -277,11 +263,16 @@ impl Upstream {
         }
     }
 
+    async fn open_http1(&self, index: usize, now: Now) -> Result<Box<Connection>, Failure> {
+        let stream = self.dial_address(index, now).await?;
+        Connection::open(stream, self.response_timeout).await
+    }
+
     async fn send_http2(
         &self,
         index: usize,
         pools: &Pools,
-        mut outgoing: Outgoing,
+        mut outgoing: Box<Outgoing>,
         fresh: bool,
         started: Now,
     ) -> Result<http::Response<Body>, Box<Lost>> {
@@ -301,7 +292,7 @@ impl Upstream {
         let address = &self.addresses[index];
         let own = (self.host == UpstreamHost::Upstream).then_some(&address.authority);
         outgoing.make_http2(&address.scheme, own, &address.authority);
-        let answer = sender.try_send_request(outgoing.request);
+        let answer = sender.try_send_request(outgoing.take());
         let mut error = match tokio::time::timeout(self.response_timeout, answer).await {
             Ok(Ok(response)) => return Ok(response.map(Body::from)),
             Ok(Err(error)) => error,
@@ -315,7 +306,7 @@ impl Upstream {
         };
         let unsent = error
             .take_message()
-            .map(|request| outgoing.rest.with(request));
+            .map(|request| outgoing.put_back(request));
         let failure = classify(error.into_error());
         Err(Box::new(Lost {
             reused: reused && matches!(failure, Failure::Closed(_)),
