@@ -10,7 +10,7 @@
 //!
 //! One request walks down them once: [`net`] accepts and parses it, the [`proxy`] door asks the [`gate`] for a verdict,
 //! the gate finds the route, extracts the one credential, looks its fingerprint up in the cache (on a miss it asks the
-//! authority through [`elastic`]) and earns a [`gate::Permit`]; [`forwarding`] turns the permit into headers the upstream
+//! authority through [`elastic`]) and earns a [`gate::authorize::Permit`]; [`forwarding`] turns the permit into headers the upstream
 //! can trust, and the proxy consumes the permit to send the request on.
 //!
 //! Words used everywhere and never replaced by synonyms: credential, identity, authority, route, requirement, permit,

@@ -166,7 +166,10 @@ impl Running {
 
     /// Series of nodes that are gone go away, too.
     fn forget_nodes(&self, old: &Settings, new: &Settings) {
-        for node in nodes_of(old).iter().filter(|node| !nodes_of(new).contains(node)) {
+        for node in nodes_of(old)
+            .iter()
+            .filter(|node| !nodes_of(new).contains(node))
+        {
             self.families.elastic.forget_node(&node.authority());
         }
     }

@@ -1,7 +1,7 @@
 //! Every way a call can fail, and the one place that turns it into Elasticsearch's error answers.
 //!
 //! A [`Failure`] is a value: type, sentence, status, optional metadata and headers. Handlers make them with the constructors
-//! below, [`Failure::respond`] alone writes the JSON. It never holds a secret. A new exception type is a new constructor.
+//! below, [`render::respond`](super::render::respond) alone writes the JSON. It never holds a secret. A new exception type is a new constructor.
 
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};

@@ -60,7 +60,7 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// [`PoolClosed`] when the runtime shuts down.
+    /// [`HashingError`] when the runtime shuts down.
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
         let cost = self.cost;
         self.run(move || digest_password(&password, cost)).await
@@ -74,7 +74,7 @@ impl Passwords {
     /// Whether `password` has `hash`; without a hash the answer is no, after the same time.
     ///
     /// # Errors
-    /// [`PoolClosed`] when the runtime shuts down.
+    /// [`HashingError`] when the runtime shuts down.
     pub async fn verify(
         &self,
         password: Secret,

@@ -8,14 +8,17 @@ use http::{HeaderMap, HeaderName};
 /// Header names and prefixes of names, folded.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// Patterns by their first byte, so that most names of a request are told apart by one look.
-    by_first: Box<[Vec<Pattern>; 256]>,
+    /// By the first byte of a name, so that most names of a request are told apart by one look.
+    by_first: Box<[Bucket; 256]>,
 }
 
+/// The names that begin with one byte.
 #[derive(Clone, Debug)]
-struct Pattern {
-    folded: Box<[u8]>,
-    prefix: bool,
+struct Bucket {
+    /// Bit `n`: some whole name is `n` bytes long (the last bit: that long or longer).
+    lengths: u64,
+    whole: Vec<Box<[u8]>>,
+    prefixes: Vec<Box<[u8]>>,
 }
 
 impl Names {
@@ -24,13 +27,17 @@ impl Names {
         whole: impl IntoIterator<Item = &'n str>,
         prefixes: impl IntoIterator<Item = &'n str>,
     ) -> Self {
-        let mut by_first: Box<[Vec<Pattern>; 256]> = Box::new([const { Vec::new() }; 256]);
-        let whole = whole.into_iter().map(|name| (name, false));
-        let prefixes = prefixes.into_iter().map(|name| (name, true));
-        for (name, prefix) in whole.chain(prefixes) {
-            let folded: Box<[u8]> = name.bytes().map(fold).collect();
-            if let Some(&first) = folded.first() {
-                by_first[usize::from(first)].push(Pattern { folded, prefix });
+        let mut by_first = Box::new([const { Bucket::EMPTY }; 256]);
+        for name in whole.into_iter().map(folded) {
+            if let Some(&first) = name.first() {
+                let bucket = &mut by_first[usize::from(first)];
+                bucket.lengths |= length_bit(name.len());
+                bucket.whole.push(name);
+            }
+        }
+        for name in prefixes.into_iter().map(folded) {
+            if let Some(&first) = name.first() {
+                by_first[usize::from(first)].prefixes.push(name);
             }
         }
         Self { by_first }
@@ -42,9 +49,16 @@ impl Names {
         let Some(&first) = name.first() else {
             return false;
         };
-        self.by_first[usize::from(fold(first))]
-            .iter()
-            .any(|pattern| pattern.matches(name))
+        let bucket = &self.by_first[usize::from(FOLD[usize::from(first)])];
+        (bucket.lengths & length_bit(name.len()) != 0
+            && bucket
+                .whole
+                .iter()
+                .any(|whole| whole.len() == name.len() && begins_with(name, whole)))
+            || bucket
+                .prefixes
+                .iter()
+                .any(|prefix| begins_with(name, prefix))
     }
 
     /// Removes every header whose name is in the set.
@@ -61,27 +75,45 @@ impl Names {
     }
 }
 
-impl Pattern {
-    fn matches(&self, name: &[u8]) -> bool {
-        let fits = if self.prefix {
-            name.len() >= self.folded.len()
-        } else {
-            name.len() == self.folded.len()
-        };
-        fits && name
-            .iter()
-            .zip(&self.folded)
-            .all(|(byte, folded)| fold(*byte) == *folded)
-    }
+impl Bucket {
+    const EMPTY: Self = Self {
+        lengths: 0,
+        whole: Vec::new(),
+        prefixes: Vec::new(),
+    };
 }
 
-/// One spelling for all: lower case, and `-` for whatever an application may take for it.
-const fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' | b' ' => b'-',
-        other => other.to_ascii_lowercase(),
-    }
+fn folded(name: &str) -> Box<[u8]> {
+    name.bytes().map(|byte| FOLD[usize::from(byte)]).collect()
 }
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
+}
+
+/// Whether `name`, folded, begins with `start`, which is folded already.
+fn begins_with(name: &[u8], start: &[u8]) -> bool {
+    name.len() >= start.len()
+        && name
+            .iter()
+            .zip(start)
+            .all(|(byte, folded)| FOLD[usize::from(*byte)] == *folded)
+}
+
+/// One spelling for all: lower case, and `-` for whatever an application may take for it. A table, because every byte of
+/// every header name of every request may be looked at.
+static FOLD: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'_' | b'.' | b' ' => b'-',
+            other => other.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

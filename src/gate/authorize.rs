@@ -123,7 +123,11 @@ pub(super) async fn permit(
             Ok(Freshness::Stale) => cache = CacheResult::Stale,
             Err(refusal) => {
                 let (entry, scheme) = (known.entry, presented.scheme());
-                steps.refusing(Caller { entry, scheme, cache });
+                steps.refusing(Caller {
+                    entry,
+                    scheme,
+                    cache,
+                });
                 return Err(refusal);
             }
         }

@@ -1,7 +1,7 @@
 //! The decision: may this request pass?
 //!
 //! Always true: no route matched → refused; a cached authentication never implies an authorisation; trouble at the
-//! authority is a refusal of its own kind, never a 401 and never a permit. [`Permit`](authorize::Permit) is the
+//! authority is a refusal of its own kind, never a 401 and never a permit. [`Permit`] is the
 //! proof of a yes, and only `authorize` can make one.
 //!
 //! One request reads downwards: [`target`] (one canonical reading) → [`routes`] → [`extract`] (one credential) → `authenticate`
@@ -119,13 +119,7 @@ impl Gate {
         verdict
     }
 
-    async fn judge(
-        &self,
-        head: &Head,
-        peer: &Peer,
-        now: Now,
-        steps: &mut Steps,
-    ) -> Verdict {
+    async fn judge(&self, head: &Head, peer: &Peer, now: Now, steps: &mut Steps) -> Verdict {
         let target = Target::parse(head)?;
         steps.add(
             "target",

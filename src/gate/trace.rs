@@ -39,12 +39,20 @@ pub struct Step {
 impl Steps {
     /// Keeps nothing.
     pub const fn off() -> Self {
-        Self { kept: None, route: None, caller: None }
+        Self {
+            kept: None,
+            route: None,
+            caller: None,
+        }
     }
 
     /// Keeps every step.
     pub const fn on() -> Self {
-        Self { kept: Some(Vec::new()), route: None, caller: None }
+        Self {
+            kept: Some(Vec::new()),
+            route: None,
+            caller: None,
+        }
     }
 
     /// Adds a step; `detail` is only computed when steps are kept.

@@ -3,7 +3,7 @@
 //! Always true: nothing is forwarded without a [`Permit`], and the permit is consumed by forwarding; what was judged (target,
 //! host, method) is what is forwarded; identities are stripped before they are set; the upstream's own answers pass untouched,
 //! its 401 and 403 included, and only Sidegate's carry `x-sidegate-refusal`.
-//! To add a reason to fail: a variant of [`failure::Failure`], an arm in [`respond`].
+//! To add a reason to fail: a variant of [`failure::Failure`], an arm in [`mod@respond`].
 
 pub mod connection;
 pub mod exchange;

@@ -110,6 +110,8 @@ fn metrics_count_what_happened_under_closed_labels() {
         let named = lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()));
         named.collect()
     };
+    // A series appears when its labels first come together; the labels themselves are all known.
+    gate.proxy.call("ODD", "/open/x").send().expect(200);
     let before = series(&gate.metrics());
     let mut wire = gate.proxy.connect();
     for number in 0..500 {

@@ -202,11 +202,9 @@ fn a_refused_login_is_remembered_apart_and_for_a_short_time() {
             .send()
             .expect_refusal(401, "unauthenticated");
     }
-    assert_eq!(
-        fake.authentications(),
-        2,
-        "the wrong password was asked once"
-    );
+    // One question's no may make the other one superfluous.
+    let wrong = fake.questions_by(&basic("alice", "wrong"));
+    assert!(wrong <= 2, "the wrong password was asked {wrong} times");
 
     for guess in 0..100 {
         gate.proxy
@@ -215,15 +213,14 @@ fn a_refused_login_is_remembered_apart_and_for_a_short_time() {
             .send()
             .expect(401);
     }
-    let before = fake.authentications();
     gate.proxy
         .get("/")
         .basic("alice", "alice-password")
         .send()
         .expect(200);
     assert_eq!(
-        fake.authentications(),
-        before,
+        fake.questions_by(&basic("alice", "alice-password")),
+        2,
         "a flood of guesses evicts no good entry"
     );
 }

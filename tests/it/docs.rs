@@ -158,7 +158,9 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     assert!(signed.certificate.ends_with("tls.crt"));
     fs::copy(folder.join("tls.crt"), folder.join("client.crt")).unwrap();
     fs::copy(folder.join("tls.key"), folder.join("client.key")).unwrap();
-    fs::write(folder.join("api-key"), "a2V5OnNlY3JldA==\n").unwrap();
+    for name in ["api-key", "elastic-password"] {
+        fs::write(folder.join(name), "a2V5OnNlY3JldA==\n").unwrap();
+    }
     // What `config/dev.yaml` tells its reader to make.
     fs::create_dir_all(folder.join("dev")).unwrap();
     fs::copy(folder.join("tls.crt"), folder.join("dev/localhost.crt")).unwrap();
@@ -166,7 +168,8 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("sidegate.yaml");
     fs::write(
         &path,
-        text.replace("/etc/sidegate/", &format!("{}/", folder.display())),
+        text.replace("/etc/sidegate/", &format!("{}/", folder.display()))
+            .replace("/run/secrets/", &format!("{}/", folder.display())),
     )
     .unwrap();
     path

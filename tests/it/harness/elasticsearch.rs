@@ -160,6 +160,12 @@ impl FakeElasticsearch {
         self.authentications() + self.privilege_questions()
     }
 
+    /// Every question asked with this credential.
+    pub(crate) fn questions_by(&self, authorization: &str) -> usize {
+        let by = |request: &&Recorded| request.header("authorization") == Some(authorization);
+        self.server.requests().iter().filter(by).count()
+    }
+
     /// Waits until this many questions about credentials have arrived, answered or not.
     pub(crate) fn wait_for_questions(&self, count: usize) {
         let is_question =

@@ -104,7 +104,7 @@ enum Next {
 /// Decides the answer to each request. Runs on the connection's own thread, so it may wait.
 type Handler = dyn Fn(&Recorded) -> Answer + Send + Sync;
 
-/// A running server. Stops accepting when dropped.
+/// A running server. When it is dropped it accepts nothing more, and hangs up on who still asks.
 pub(crate) struct Server {
     /// Where it listens; meaningless for a Unix socket.
     pub(crate) address: SocketAddr,
@@ -260,6 +260,9 @@ fn converse(stream: &mut dyn Duplex, log: &Log, handler: &Handler) -> io::Result
     };
     loop {
         let request = reader.request()?;
+        if log.stopped.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let mut requests = log.requests.lock().unwrap();
         requests.push(request.clone());
         log.arrived.notify_all();
