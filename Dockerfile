@@ -4,8 +4,6 @@
 #   docker run --rm -p 8443:8443 -v /etc/sidegate:/etc/sidegate:ro sidegate
 
 FROM rust:1.95-bookworm AS build
-# aws-lc is C: cmake and a compiler build it.
-RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # Shown by `sidegate --version`: docker build --build-arg SIDEGATE_BUILD_COMMIT=$(git rev-parse --short HEAD)

@@ -73,7 +73,7 @@ impl ProxyMetrics {
         Ok(Self {
             requests: registry.counters(
                 "requests_total",
-                "Requests by route (none: refused before one was permitted), method and class of the status",
+                "Requests by route (none: no route took it), method and class of the status",
                 &["route", "method", "code_class"],
             )?,
             durations: registry.histograms(

@@ -30,7 +30,7 @@ const IDENTITY_HEADERS: [&str; 8] = [
     "x-forwarded-name",
     "x-forwarded-email",
     "x-forwarded-realm",
-    "x-forwarded-auth-type",
+    "x-forwarded-authentication-type",
     "x-forwarded-api-key-id",
     "x-forwarded-api-key-name",
 ];
