@@ -97,14 +97,14 @@ impl Authenticator {
                 steps,
             ));
         }
+        // Boxed: a hit would otherwise carry, and copy, the state of an ask.
         let (outcome, how) = match found {
             Found::Refused => (Err(refused(presented.scheme())), CacheResult::NegativeHit),
             Found::Expired(entry) => {
-                self.ask_again(fingerprint, entry, presented, peer, now)
-                    .await
+                Box::pin(self.ask_again(fingerprint, entry, presented, peer, now)).await
             }
             Found::Absent | Found::Live(_) => {
-                self.ask_first(fingerprint, presented, peer, now).await
+                Box::pin(self.ask_first(fingerprint, presented, peer, now)).await
             }
         };
         match outcome {

@@ -195,10 +195,11 @@ impl Question<'_> {
             return self.conclude(first.answer, freshness, &[], &[]);
         }
         let asked = first.missing;
-        let resolved = self
+        // Boxed like every ask: what is known at once must not pay for it.
+        let resolve = self
             .authenticator
-            .resolve(self.known, presented, asked.clone(), self.now)
-            .await;
+            .resolve(self.known, presented, asked.clone(), self.now);
+        let resolved = Box::pin(resolve).await;
         match resolved {
             Ok((granted, how)) => {
                 self.authenticator.metrics.resolved(how);

@@ -290,7 +290,9 @@ impl<H: Handler> Link<H> {
             .trusted
             .for_request(&self.peer, request.headers());
         let handler = &self.front.handler;
-        let response = AssertUnwindSafe(handler.call(request, &peer))
+        // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
+        let call = Box::pin(handler.call(request, &peer));
+        let response = AssertUnwindSafe(call)
             .catch_unwind()
             .await
             .unwrap_or_else(|_panic| {
