@@ -340,10 +340,4 @@ mod tests {
         unique.dedup();
         assert_eq!(unique.len(), anchors.len());
     }
-
-    #[test]
-    #[ignore = "writes docs/configuration.md; for working on the page before the program can"]
-    fn renew() {
-        std::fs::write(COMMITTED, markdown()).unwrap();
-    }
 }
