@@ -156,12 +156,16 @@ fn look_alike_credentials_never_share_an_answer() {
         assert_eq!(status(&gate.proxy, stranger), 401, "{stranger}");
         assert_eq!(status(&gate.proxy, known), 200, "{known} again");
     }
-    // An API key's expiry is asked beside its identity, and whichever question is refused first ends the other: so at least one.
+    // Each was asked about for itself, once. Beside an API key's identity its expiry is asked, and whichever of the two is
+    // refused first ends the other: there one question may be all that arrives.
     for credential in pairs.iter().flat_map(|(known, stranger)| [known, stranger]) {
-        assert!(
-            fake.questions_by(credential) > 0,
-            "{credential} was asked about for itself"
-        );
+        let most = if credential.starts_with("ApiKey") {
+            2
+        } else {
+            1
+        };
+        let asked = fake.questions_by(credential);
+        assert!((1..=most).contains(&asked), "{credential}: {asked} times");
     }
 }
 
