@@ -4,23 +4,22 @@
 //! Always true: exactly one credential is looked at; a failure never says whether the user exists. The next authenticator
 //! (service tokens, JWT) is an arm in `check`.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::realm::account;
 use super::realm::grants::{self, GrantError};
 use super::realm::login::LoginError;
+use super::run_as;
 use super::state::State;
 use super::subject::Subject;
 use crate::model::clock::Now;
 use crate::model::credential::Credential;
 use crate::model::secret::Secret;
-
-/// Names the user to act as.
-const RUN_AS: &str = "es-security-runas-user";
 
 /// What a request wants, for the sentence of a refusal.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +50,12 @@ pub async fn request(
         )));
     };
     let subject = check(state, credential, Purpose::Request(uri), now).await?;
-    match single(headers, RUN_AS)? {
-        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri),
-        None => Ok(subject),
-    }
+    let username = Arc::clone(&subject.effective);
+    run_as::resolve(state, headers, subject).map_err(|error| {
+        error.into_failure(|| {
+            Failure::unauthenticated(refusal(&username.username, Purpose::Request(uri)))
+        })
+    })
 }
 
 /// Checks one credential.
@@ -118,23 +119,6 @@ fn refused_grant(error: GrantError) -> Failure {
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
     }
-}
-
-/// Looks the user to act as up. Whether that is permitted is [`super::authorize`]'s matter.
-fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subject, Failure> {
-    // A token that already stands for somebody else can't change again; Elasticsearch ignores the header then.
-    if subject.authenticating.is_some() {
-        return Ok(subject);
-    }
-    let account = account::find(state.tables(), name);
-    if account.as_ref().is_some_and(|account| !account.enabled) {
-        let real = &subject.effective.username;
-        return Err(Failure::unauthenticated(refusal(
-            real,
-            Purpose::Request(uri),
-        )));
-    }
-    Ok(subject.run_as(name, account.map(|account| account.principal)))
 }
 
 /// The one value of a header; several are refused, or two parties could see two callers.

@@ -6,7 +6,9 @@ mod every_endpoint;
 mod privileges;
 mod role_mappings;
 mod roles;
+mod run_as;
 mod tokens;
+mod user_privileges;
 mod users;
 mod who;
 
