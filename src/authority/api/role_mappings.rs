@@ -90,9 +90,7 @@ struct Parsed {
 }
 
 fn parse(call: &Call, name: &str) -> Result<RoleMapping, Failure> {
-    let object = call
-        .object(STRICT)
-        .map_err(|failure| as_parsing(&failure, (1, 1)))?;
+    let object = call.object(STRICT)?;
     let mut parsed = Parsed::default();
     for field in object.fields() {
         parse_field(&field, name, &mut parsed)

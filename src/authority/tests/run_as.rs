@@ -163,7 +163,10 @@ async fn a_key_restricted_to_a_workflow_may_not_even_do_what_everybody_may() {
     assert_eq!(answer.status, 403);
     assert_eq!(
         answer.reason(),
-        format!("action [{AUTHENTICATE}] is unauthorized for API key id [{id}] of user [ann]")
+        format!(
+            "action [{AUTHENTICATE}] is unauthorized for API key id [{id}] of user [ann], this action is granted by the cluster \
+             privileges [manage_security,all]"
+        )
     );
     let cause =
         json!({"type": "role_restriction_exception", "reason": "access restricted by workflow"});

@@ -16,7 +16,7 @@ async fn everything_the_roles_grant_is_listed_and_merged() {
             "cluster": ["monitor", "manage_own_api_key"],
             "global": {"application": {"manage": {"applications": ["app01"]}}},
             "indices": [
-                {"names": ["b", "a"], "privileges": ["read"], "query": "{\"term\":{\"x\":1}}", "field_security": {"grant": ["f"], "except": ["f1"]}},
+                {"names": ["b", "a"], "privileges": ["read"], "query": "{\"term\":{\"x\":1}}", "field_security": {"grant": ["f*"], "except": ["f1"]}},
                 {"names": "free", "privileges": ["read"], "query": "{\"match_all\":{}}"},
             ],
             "applications": [
@@ -52,7 +52,7 @@ async fn everything_the_roles_grant_is_listed_and_merged() {
         "global": [{"application": {"manage": {"applications": ["app01"]}}, "profile": {}, "role": {}}],
         "indices": [
             {"names": ["a", "b"], "privileges": ["read", "write"],
-                "field_security": [{"grant": ["f"], "except": ["f1"]}, {"grant": ["g"]}],
+                "field_security": [{"grant": ["f*"], "except": ["f1"]}, {"grant": ["g"]}],
                 "query": ["{\"term\":{\"x\":1}}", "{\"term\":{\"x\":2}}"], "allow_restricted_indices": false},
             {"names": ["a", "b"], "privileges": ["monitor"], "allow_restricted_indices": true},
             {"names": ["free"], "privileges": ["index", "read"], "allow_restricted_indices": false},
