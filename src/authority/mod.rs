@@ -17,7 +17,9 @@ pub mod builtin;
 pub mod call;
 pub mod endpoint;
 pub mod failure;
+pub mod mapping;
 pub mod media;
+pub mod mustache;
 pub mod names;
 pub mod password;
 pub mod permissions;
@@ -46,6 +48,7 @@ use http_body::Body as _;
 use call::{Call, Query, Reply};
 use endpoint::Found;
 use failure::Failure;
+use mapping::Mappings;
 use password::Passwords;
 use permissions::Compiled;
 use realm::grants::random_text;
@@ -132,6 +135,7 @@ impl Authority {
             store,
             logins: Logins::new(passwords),
             compiled: Compiled::default(),
+            mappings: Mappings::default(),
             clock,
             cluster_name: options.cluster_name,
             max_body: options.max_body,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
 use crate::authority::store::{Store, Tables};
@@ -19,6 +20,8 @@ pub struct State {
     pub logins: Logins,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
+    /// Enabled role mappings, compiled.
+    pub mappings: Mappings,
     /// Time.
     pub clock: Clock,
     /// `cluster_name` and node name in answers.
