@@ -13,7 +13,6 @@ use super::account::Account;
 use super::jwt::token::Jwt;
 use super::login::{Logins, Memory};
 use super::pki::certificate::Chain;
-use crate::authority::record::Principal;
 use crate::authority::store::Tables;
 use crate::model::clock::Now;
 use crate::model::secret::Secret;
@@ -157,11 +156,4 @@ pub struct Asking<'a> {
     pub mapping: &'a (dyn Fn(&Proven, &RealmRef) -> Vec<String> + Sync),
     /// The time.
     pub now: Now,
-}
-
-/// Somebody the chain found, and by which realm they proved themself.
-#[derive(Debug)]
-pub struct Authenticated {
-    /// Who they are.
-    pub principal: Principal,
 }
