@@ -12,9 +12,14 @@ use super::access::granting::granting_cluster_privileges;
 use super::call::{Call, Reply};
 use super::failure::Failure;
 use super::permissions::{self, CompileError};
+use super::record::Principal;
 use super::state::State;
-use super::subject::Subject;
+use super::subject::{Means, Subject};
+use crate::config::realms::Anonymous;
 use crate::wire::roles::RoleDescriptor;
+
+/// Type of the realm of service accounts.
+const SERVICE_ACCOUNT_REALM: &str = "_service_account";
 
 /// Proof that the caller may do what the call asks.
 #[derive(Debug)]
@@ -200,6 +205,13 @@ async fn decide(
     if may(&permissions) {
         return Ok(Granted { permissions });
     }
+    let asks_for_login = |anonymous: &Anonymous| !anonymous.authz_exception;
+    if subject.means == Means::Anonymous && state.anonymous.as_ref().is_some_and(asks_for_login) {
+        return Err(Failure::unauthenticated(format!(
+            "action [{}] requires authentication",
+            call.action
+        )));
+    }
     let who = describe(state, subject);
     tracing::debug!(action = call.action, user = %subject.effective.username, "denied");
     Err(Failure::forbidden(denial(call.action, &who)))
@@ -240,6 +252,7 @@ async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     let who = describe_authenticated(subject);
     let roles = match &subject.api_key {
         Some(_) => String::new(),
+        None if is_service_account(subject.authenticated()) => String::new(),
         None => describe_roles(state, &subject.authenticated().roles),
     };
     tracing::debug!(action = call.action, user = %subject.authenticated().username, "run-as denied");
@@ -269,7 +282,7 @@ fn describe(state: &State, subject: &Subject) -> String {
     if subject.authenticating.is_some() {
         who.push_str(&format!(" run as [{}]", subject.effective.username));
     }
-    if subject.acting_key().is_none() {
+    if subject.acting_key().is_none() && !is_service_account(&subject.effective) {
         who.push_str(&describe_roles(state, &subject.effective.roles));
     }
     who
@@ -279,8 +292,14 @@ fn describe_authenticated(subject: &Subject) -> String {
     let user = &subject.authenticated().username;
     match &subject.api_key {
         Some(key) => format!("API key id [{}] of user [{user}]", key.id),
+        None if is_service_account(subject.authenticated()) => format!("service account [{user}]"),
         None => format!("user [{user}]"),
     }
+}
+
+/// Service accounts have privileges and no roles.
+fn is_service_account(principal: &Principal) -> bool {
+    principal.realm.kind == SERVICE_ACCOUNT_REALM
 }
 
 fn describe_roles(state: &State, names: &[String]) -> String {

@@ -6,7 +6,6 @@
 use http::HeaderMap;
 
 use super::failure::Failure;
-use super::realm::account;
 use super::state::State;
 use super::subject::{Means, Subject};
 
@@ -50,18 +49,20 @@ pub fn resolve(
 /// # Errors
 /// [`RunAsError::Disabled`].
 pub fn as_user(state: &State, subject: Subject, name: &str) -> Result<Subject, RunAsError> {
-    let account = account::find(state.tables(), name);
+    let account = state.realms.look_up(state.tables(), name);
     if account.as_ref().is_some_and(|account| !account.enabled) {
         return Err(RunAsError::Disabled);
     }
     Ok(subject.run_as(name, account.map(|account| account.principal)))
 }
 
-/// Whether a credential may be used to act as others at all: not a token that already stands for somebody else.
+/// Whether a credential may be used to act as others at all: neither nobody in particular nor a
+/// token that already stands for somebody else.
 pub fn can_run_as(subject: &Subject) -> bool {
     let already = subject.authenticating.is_some();
     match subject.means {
         Means::Realm | Means::ApiKey | Means::Token => !already,
+        Means::Anonymous => false,
     }
 }
 

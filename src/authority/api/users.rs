@@ -44,7 +44,7 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     let fields = parse_user(&call, &username)?;
     check_fields(&fields)?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    check_names(&username, &fields)?;
+    check_names(state, &username, &fields)?;
     let hash = match fields.password {
         Some(password) => Some(hash_password(state, password).await?),
         None => None,
@@ -156,9 +156,13 @@ fn check_fields(fields: &Fields) -> Result<(), Failure> {
 }
 
 /// What is checked after that.
-fn check_names(username: &str, fields: &Fields) -> Result<(), Failure> {
+fn check_names(state: &State, username: &str, fields: &Fields) -> Result<(), Failure> {
     let mut faults = Vec::new();
-    if accounts::reserved_user(username).is_some() {
+    if is_anonymous(state, username) {
+        faults.push(format!(
+            "user [{username}] is anonymous and cannot be modified via the API"
+        ));
+    } else if accounts::reserved_user(username).is_some() {
         faults.push(format!(
             "user [{username}] is reserved and only the password can be changed"
         ));
@@ -173,6 +177,12 @@ fn check_names(username: &str, fields: &Fields) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::request_validation(&faults))
+}
+
+/// Whether this is the name everybody has who shows no credential.
+fn is_anonymous(state: &State, username: &str) -> bool {
+    let anonymous = state.anonymous.as_ref();
+    anonymous.is_some_and(|anonymous| anonymous.username == username)
 }
 
 async fn hash_password(state: &State, password: Password) -> Result<String, Failure> {
@@ -237,9 +247,14 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     let username = call.path("username").unwrap_or_default().to_owned();
     call.check_refresh()?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    if accounts::reserved_user(&username).is_some() {
+    let undeletable = if is_anonymous(state, &username) {
+        Some("anonymous")
+    } else {
+        accounts::reserved_user(&username).map(|_| "reserved")
+    };
+    if let Some(why) = undeletable {
         return Err(Failure::illegal_argument(format!(
-            "user [{username}] is reserved and cannot be deleted"
+            "user [{username}] is {why} and cannot be deleted"
         )));
     }
     let found = write(&granted, state, move |drafts| {
@@ -272,6 +287,11 @@ async fn set_enabled(state: &State, call: Call, enabled: bool) -> Result<Reply, 
         return Err(Failure::illegal_argument(
             "users may not update the enabled status of their own account",
         ));
+    }
+    if is_anonymous(state, &username) {
+        return Err(Failure::illegal_argument(format!(
+            "user [{username}] is anonymous and cannot be modified using the api"
+        )));
     }
     write(&granted, state, move |drafts| {
         if accounts::reserved_user(&username).is_some() {
@@ -321,6 +341,7 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     };
     let is_self = username == *own && call.subject.means == Means::Realm && is_local(&call.subject);
     let granted = authorize::for_self(state, &call, is_self).await?;
+    check_is_ours(state, &username)?;
     let hash = hash_password(state, password).await?;
     write(&granted, state, move |drafts| {
         if let Some(user) = accounts::reserved_user(&username) {
@@ -349,6 +370,29 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     })
     .await?;
     granted.reply(&json!({}))
+}
+
+/// Only users kept here have a password to change.
+fn check_is_ours(state: &State, username: &str) -> Result<(), Failure> {
+    if is_anonymous(state, username) {
+        return Err(Failure::illegal_argument(format!(
+            "user [{username}] is anonymous and cannot be modified via the API"
+        )));
+    }
+    let tables = state.tables();
+    if accounts::reserved_user(username).is_some() || tables.users.find(username).is_some() {
+        return Ok(());
+    }
+    match state.realms.look_up(tables, username) {
+        Some(account) => {
+            let realm = account.principal.realm;
+            Err(Failure::validation(&format!(
+                "user [{username}] is a(n){}/{} user and cannot be managed via this API.",
+                realm.kind, realm.name
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the effective user is one this node keeps, so that rules about one's own account apply.
