@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use super::access::Permissions;
 use super::access::application::ApplicationCatalogue;
 use super::access::pattern::PatternError;
+use super::builtin::accounts;
 use super::builtin::roles as reserved;
+use super::realm::service;
 use super::record::{ApiKey, Principal, RoleSet};
 use super::store::Tables;
 use super::subject::Subject;
@@ -44,6 +46,8 @@ pub enum CompileError {
 enum Key {
     /// Roles revision, privileges revision, sorted role names.
     Roles(u64, u64, Arc<[String]>),
+    /// Privileges revision, name of a service account.
+    Service(u64, String),
     /// Privileges revision, key id and version.
     ApiKey(u64, String, u64),
 }
@@ -79,7 +83,7 @@ impl Compiled {
     ) -> Result<Permissions, CompileError> {
         match subject.acting_key() {
             Some(key) => self.of_key(tables, key).await,
-            None => self.of_roles(tables, &subject.effective.roles).await,
+            None => self.of_principal(tables, &subject.effective).await,
         }
     }
 
@@ -94,8 +98,28 @@ impl Compiled {
     ) -> Result<Permissions, CompileError> {
         match &subject.api_key {
             Some(key) => self.of_key(tables, key).await,
-            None => self.of_roles(tables, &subject.authenticated().roles).await,
+            None => self.of_principal(tables, subject.authenticated()).await,
         }
+    }
+
+    /// The permissions of a user by their roles, or of a service account.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn of_principal(
+        &self,
+        tables: &Tables,
+        principal: &Principal,
+    ) -> Result<Permissions, CompileError> {
+        let Some(role) = service_role(principal) else {
+            return self.of_roles(tables, &principal.roles).await;
+        };
+        let key = Key::Service(tables.privileges.revision(), principal.username.clone());
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            move || Permissions::compile(std::slice::from_ref(role), &catalogue.1)
+        })
+        .await
     }
 
     async fn of_roles(
@@ -219,8 +243,21 @@ pub fn resolve(tables: &Tables, names: &[String]) -> Roles {
     roles
 }
 
+/// What a service account may do; `None` for everybody else.
+pub fn service_role(principal: &Principal) -> Option<&'static RoleDescriptor> {
+    accounts::service_account(&principal.username)
+        .filter(|_| principal.realm.kind == service::REALM)
+}
+
 /// The owner's descriptors as an API key remembers them: an API key's own when a key makes a key, else the roles' without descriptions.
 pub fn snapshot(tables: &Tables, owner: &Principal) -> RoleSet {
+    if let Some(role) = service_role(owner) {
+        let role = RoleDescriptor {
+            description: None,
+            ..role.clone()
+        };
+        return RoleSet::from([(owner.username.clone(), role)]);
+    }
     resolve(tables, &owner.roles)
         .found
         .into_iter()
