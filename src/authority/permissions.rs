@@ -25,7 +25,7 @@ const ENTRIES: u64 = 10_000;
 
 /// Compiled permissions by what they were compiled from.
 pub struct Compiled {
-    cache: Cache<Key, Permissions>,
+    cache: Cache<Source, Permissions>,
     catalogue: ArcSwap<(u64, ApplicationCatalogue)>,
     /// Bounds compilations at once.
     permits: Arc<Semaphore>,
@@ -43,7 +43,7 @@ pub enum CompileError {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Source {
     /// Roles revision, privileges revision, sorted role names.
     Roles(u64, u64, Arc<[String]>),
     /// Privileges revision, name of a service account.
@@ -114,7 +114,7 @@ impl Compiled {
         let Some(role) = service_role(principal) else {
             return self.of_roles(tables, &principal.roles).await;
         };
-        let key = Key::Service(tables.privileges.revision(), principal.username.clone());
+        let key = Source::Service(tables.privileges.revision(), principal.username.clone());
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             move || Permissions::compile(std::slice::from_ref(role), &catalogue.1)
@@ -133,7 +133,7 @@ impl Compiled {
         let names: Arc<[String]> = names.into();
         // Revisions are read before the rows: a change in between leaves an entry under a key nobody asks for again.
         let revisions = (tables.roles.revision(), tables.privileges.revision());
-        let key = Key::Roles(revisions.0, revisions.1, Arc::clone(&names));
+        let key = Source::Roles(revisions.0, revisions.1, Arc::clone(&names));
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             let found = resolve(tables, &names).found;
@@ -149,7 +149,7 @@ impl Compiled {
         api_key: &Arc<ApiKey>,
     ) -> Result<Permissions, CompileError> {
         let revision = tables.privileges.revision();
-        let key = Key::ApiKey(revision, api_key.id.clone(), api_key.version);
+        let key = Source::ApiKey(revision, api_key.id.clone(), api_key.version);
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             let api_key = Arc::clone(api_key);
@@ -159,7 +159,7 @@ impl Compiled {
     }
 
     /// Compiling takes milliseconds, so it happens off the runtime's threads and a few at a time.
-    async fn cached_or<F, P>(&self, key: Key, prepare: P) -> Result<Permissions, CompileError>
+    async fn cached_or<F, P>(&self, key: Source, prepare: P) -> Result<Permissions, CompileError>
     where
         P: FnOnce() -> F,
         F: FnOnce() -> Result<Permissions, PatternError> + Send + 'static,

@@ -45,7 +45,7 @@ pub fn rank(rows: Rows, question: &Question) -> Rows {
             Some((score, (uid, profile)))
         })
         .collect();
-    found.sort_by(|one, other| order(one, other));
+    found.sort_by(order);
     found.into_iter().map(|(_, row)| row).collect()
 }
 

@@ -8,6 +8,7 @@ mod profile_search;
 mod profiles;
 mod roles;
 mod service_accounts;
+mod token_invalidation;
 mod tokens;
 mod users;
 mod who;

@@ -224,7 +224,7 @@ async fn tokens_are_made_once_listed_and_deleted() {
         json!({"found": true})
     );
     assert_eq!(node.with(&auth, "GET", "/", &Value::Null).await.status, 401);
-    let unknown = format!("/_security/service/elastic/nobody/credential/token/t1");
+    let unknown = "/_security/service/elastic/nobody/credential/token/t1".to_owned();
     for gone in [path, unknown] {
         let answer = node.elastic("DELETE", &gone, Value::Null).await;
         assert_eq!(
