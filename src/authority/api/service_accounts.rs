@@ -89,7 +89,7 @@ pub async fn create_token(state: &State, call: Call) -> Result<Reply, Failure> {
     granted.reply(&json!({"created": true, "token": {"name": token.name, "value": value}}))
 }
 
-/// Twenty characters of base64url without the leading `_` or any other sign a token name may not have.
+/// Twenty characters of base64url: all of them may stand in a token name behind `token_`.
 fn random_id() -> String {
     let id: Secret = random_text::<15>();
     id.expose_str().unwrap_or_default().to_owned()
