@@ -132,6 +132,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Line and column of its value, both counted from one.
+    pub fn place(&self) -> (usize, usize) {
+        place(self.whole, offset(self.whole, self.raw.get()))
+    }
+
     /// Its token.
     pub fn token(&self) -> &'static str {
         token(self.raw)
@@ -231,6 +236,19 @@ impl<'a> Field<'a> {
         Object::from_raw(self.whole, self.raw, grammar)
     }
 
+    /// The elements of an array, each under this field's name; `None` for anything else.
+    pub fn elements(&self) -> Option<Vec<Self>>
+    where
+        Self: 'a,
+    {
+        if self.token() != "START_ARRAY" {
+            return None;
+        }
+        let items: Vec<&'a RawValue> = serde_json::from_str(self.raw.get()).ok()?;
+        let items = items.into_iter().map(|raw| Self { raw, ..*self });
+        Some(items.collect())
+    }
+
     /// An array of objects, to be read field by field.
     ///
     /// # Errors
@@ -287,7 +305,13 @@ fn offset(whole: &[u8], part: &str) -> usize {
 }
 
 fn at_offset(whole: &[u8], at: usize) -> String {
-    let before = &whole[..at];
+    let (line, column) = place(whole, at);
+    format!("[{line}:{column}]")
+}
+
+/// Line and column of an offset, both counted from one.
+pub fn place(whole: &[u8], at: usize) -> (usize, usize) {
+    let before = &whole[..at.min(whole.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before
         .iter()
@@ -295,7 +319,7 @@ fn at_offset(whole: &[u8], at: usize) -> String {
         .take_while(|byte| **byte != b'\n')
         .count()
         + 1;
-    format!("[{line}:{column}]")
+    (line, column)
 }
 
 struct Fields<'a>(Vec<(String, &'a RawValue)>);

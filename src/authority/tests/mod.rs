@@ -6,10 +6,13 @@ mod every_endpoint;
 mod privileges;
 mod profile_search;
 mod profiles;
+mod role_mappings;
 mod roles;
+mod run_as;
 mod service_accounts;
 mod token_invalidation;
 mod tokens;
+mod user_privileges;
 mod users;
 mod who;
 
