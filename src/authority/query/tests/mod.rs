@@ -259,19 +259,19 @@ proptest! {
 fn a_typed_query_means_what_its_signs_say() {
     let document = |name: &str| {
         json!({"_id": name, "name": name, "username": "u", "creation": NOW, "expiration": null, "invalidated": false,
-               "metadata": {"words": [name, "all"]}})
+               "metadata": {"words": [name, "every"]}})
     };
     let documents: Vec<Value> = ["ab", "ac", "b c", "d"].into_iter().map(document).collect();
     for (text, operator, expected) in [
         ("ab", "or", vec!["ab"]),
         ("ab ac", "or", vec!["ab", "ac"]),
         ("ab ac", "and", vec![]),
-        ("a* all", "and", vec!["ab", "ac"]),
+        ("a* every", "and", vec!["ab", "ac"]),
         ("a* + -ab", "or", vec!["ac"]),
         ("\"b c\"", "or", vec!["b c"]),
         ("b c", "or", vec![]),
         ("b\\ c", "or", vec!["b c"]),
-        ("(ab | d) + all", "or", vec!["ab", "d"]),
+        ("(ab | d) + every", "or", vec!["ab", "d"]),
         ("ab | (ac + d)", "or", vec!["ab"]),
         ("ax~1", "or", vec!["ab", "ac"]),
         ("\"ab", "or", vec!["ab"]),
