@@ -153,8 +153,7 @@ impl Parser<'_> {
             slop = digits.parse().unwrap_or(0);
         }
         if !text.is_empty() {
-            let filter =
-                self.of_fields(|field| Ok(phrase_test(field, &text, slop, self.context)?))?;
+            let filter = self.of_fields(|field| phrase_test(field, &text, slop, self.context))?;
             level.add(filter, self.query.all);
         }
         Ok(at)
@@ -315,7 +314,7 @@ impl Level {
             return;
         };
         let filter = if self.negations % 2 == 1 {
-            Filter::not(filter)
+            Filter::all_but(filter)
         } else {
             filter
         };
