@@ -1,7 +1,10 @@
 //! What every call can reach: the store, the password check, the compiled permissions, the clock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
@@ -31,6 +34,8 @@ pub struct State {
     pub compiled: Compiled,
     /// Enabled role mappings, compiled.
     pub mappings: Mappings,
+    /// Bounds searches at once.
+    pub scans: Arc<Semaphore>,
     /// Time.
     pub clock: Clock,
     /// `cluster_name` and node name in answers.

@@ -1,11 +1,14 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
+mod api_key_changes;
+mod api_key_laws;
 mod api_keys;
 mod durability;
 mod every_endpoint;
 mod privileges;
 mod profile_search;
 mod profiles;
+mod queries;
 mod role_mappings;
 mod roles;
 mod run_as;
