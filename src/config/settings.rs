@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::realms::{Anonymous, FailedLogins, Realm};
+use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -176,6 +176,20 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins.
     pub failed_logins: FailedLogins,
+}
+
+impl Default for Embedded {
+    /// In memory, in-process only, with the realms that are always there.
+    fn default() -> Self {
+        Self {
+            data: None,
+            address: None,
+            superuser_password: None,
+            realms: default_chain(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
+        }
+    }
 }
 
 /// An application behind Sidegate.

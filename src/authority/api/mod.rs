@@ -6,6 +6,7 @@ pub mod api_key_body;
 pub mod api_key_filter;
 pub mod api_keys;
 pub mod caches;
+pub mod delegate_pki;
 pub mod info;
 pub mod privileges;
 pub mod role_body;
@@ -85,6 +86,8 @@ pub static TABLE: &[Endpoint] = &[
 
     line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
     line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, tokens::invalidate),
+
+    line!([POST], "/_security/delegate_pki", "admin/xpack/security/delegate_pki", [], body, delegate_pki::delegate),
 
     line!([POST], "/_security/realm/{realms}/_clear_cache", "admin/xpack/security/realm/cache/clear", ["usernames"], none, caches::realms),
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),
