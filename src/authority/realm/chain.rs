@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Account, RESERVED};
+use super::account::Account;
 use super::contract::{Asking, Presented, Proven, Realm, Token, Verdict};
 use super::file::FileRealm;
 use super::jwt::{JwtError, JwtRealm};
@@ -268,14 +268,6 @@ impl Realms {
             }
         }
         Ok(())
-    }
-
-    /// Names and types of those that were configured, in their order.
-    pub fn references(&self) -> impl Iterator<Item = &crate::wire::principals::RealmRef> {
-        self.0
-            .iter()
-            .map(|realm| realm.reference())
-            .filter(|reference| reference.name != RESERVED)
     }
 }
 

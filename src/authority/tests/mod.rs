@@ -1,6 +1,7 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
 mod api_keys;
+mod certificates;
 mod durability;
 mod every_endpoint;
 mod privileges;

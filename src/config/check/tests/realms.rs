@@ -94,7 +94,7 @@ fn what_makes_no_sense_in_a_jwt_realm_is_told_with_its_place() {
     let long = "'0123456789abcdef0123456789abcdef'";
     for (rest, path) in [
         (OPEN.to_owned(), ""),
-        (format!("{KEYS}"), ".client_authentication"),
+        (KEYS.to_owned(), ".client_authentication"),
         (
             format!("{KEYS}, client_authentication: {{ type: none, shared_secret: x }}"),
             ".client_authentication.shared_secret",

@@ -13,8 +13,13 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use aws_lc_rs::signature;
+
+use super::keys::{Issuer, ec_issuer, signed_by};
 use super::*;
 use crate::authority::realm::watch::Background;
+use crate::config::realm_values::JwksPath;
+use crate::config::realms::PublicKeys;
 
 /// What the server answers.
 struct Page {
