@@ -4,6 +4,8 @@
 //! Always true: the first that says yes counts; a failure never says whether the user exists. The next authenticator that is no
 //! realm is an arm in `identify`, a realm is [`super::realm`]'s matter.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
@@ -17,6 +19,7 @@ use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::pki::certificate::Chain;
 use super::record::Principal;
+use super::run_as;
 use super::state::State;
 use super::subject::Subject;
 use crate::config::realms::Anonymous;
@@ -25,8 +28,6 @@ use crate::model::credential::Credential;
 use crate::model::secret::Secret;
 use crate::wire::principals::RealmRef;
 
-/// Names the user to act as.
-const RUN_AS: &str = "es-security-runas-user";
 /// Carries what a client of the JWT realm proves itself with.
 const CLIENT_AUTHENTICATION: &str = "es-client-authentication";
 /// Name and type of the realm of the anonymous user.
@@ -81,10 +82,10 @@ pub async fn request(
             ))
         });
     };
-    let subject = match single(headers, RUN_AS)? {
-        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri)?,
-        None => subject,
-    };
+    let caller = Arc::clone(&subject.effective);
+    let subject = run_as::resolve(state, headers, subject).map_err(|error| {
+        error.into_failure(|| Failure::unauthenticated(refusal(&caller.username, purpose)))
+    })?;
     Ok(match &state.anonymous {
         Some(anonymous) => subject.with_roles(&anonymous.roles),
         None => subject,
@@ -250,23 +251,6 @@ fn refused_grant(error: GrantError) -> Failure {
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
     }
-}
-
-/// Looks the user to act as up. Whether that is permitted is [`super::authorize`]'s matter.
-fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subject, Failure> {
-    // A token that already stands for somebody else can't change again; Elasticsearch ignores the header then.
-    if subject.authenticating.is_some() {
-        return Ok(subject);
-    }
-    let account = state.realms.look_up(state.tables(), name);
-    if account.as_ref().is_some_and(|account| !account.enabled) {
-        let real = &subject.effective.username;
-        return Err(Failure::unauthenticated(refusal(
-            real,
-            Purpose::Request(uri),
-        )));
-    }
-    Ok(subject.run_as(name, account.map(|account| account.principal)))
 }
 
 /// The one value of a header; several are refused, or two parties could see two callers.

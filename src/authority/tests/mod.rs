@@ -8,7 +8,9 @@ mod privileges;
 mod realms;
 mod role_mappings;
 mod roles;
+mod run_as;
 mod tokens;
+mod user_privileges;
 mod users;
 mod who;
 
