@@ -166,7 +166,14 @@ async fn identify(
                 None => failure,
             })
         }
-        (None, Some(why)) => Err(refused_grant(GrantError::Refused(why))),
+        // A bearer token of a body is shown to the realms as well, which then speak of a user of that name.
+        (None, Some(why)) => Err(match (&shown.credential, purpose) {
+            (Some(Credential::Bearer(_)), Purpose::Action(_)) => {
+                let failure = Failure::unauthenticated(refusal("_bearer_token", purpose));
+                failure.with_metadata(UNSUCCESSFUL, json!(why))
+            }
+            _ => refused_grant(GrantError::Refused(why)),
+        }),
         (None, None) => Ok(None),
     }
 }
@@ -199,10 +206,6 @@ pub async fn by_realms(
         mapping: &mapping,
         now,
     };
-    let too_many = |text: String, seconds: u64| {
-        Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
-            .with_header("Retry-After", seconds.to_string())
-    };
     match state.realms.authenticate(token, asking).await {
         Ok(principal) => Ok(Subject::user(principal)),
         Err(ChainError::Refused) => Err(Failure::unauthenticated(refusal(
@@ -215,6 +218,12 @@ pub async fn by_realms(
             retry_after.as_secs().saturating_add(1),
         )),
     }
+}
+
+/// The answer to whom nothing can be said now; `seconds` until it can.
+fn too_many(text: String, seconds: u64) -> Failure {
+    Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
+        .with_header("Retry-After", seconds.to_string())
 }
 
 /// The anonymous user, if there is one.
