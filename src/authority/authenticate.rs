@@ -206,10 +206,6 @@ pub async fn by_realms(
         mapping: &mapping,
         now,
     };
-    let too_many = |text: String, seconds: u64| {
-        Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
-            .with_header("Retry-After", seconds.to_string())
-    };
     match state.realms.authenticate(token, asking).await {
         Ok(principal) => Ok(Subject::user(principal)),
         Err(ChainError::Refused) => Err(Failure::unauthenticated(refusal(
@@ -222,6 +218,12 @@ pub async fn by_realms(
             retry_after.as_secs().saturating_add(1),
         )),
     }
+}
+
+/// The answer to whom nothing can be said now; `seconds` until it can.
+fn too_many(text: String, seconds: u64) -> Failure {
+    Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
+        .with_header("Retry-After", seconds.to_string())
 }
 
 /// The anonymous user, if there is one.

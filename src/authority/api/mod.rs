@@ -15,6 +15,7 @@ pub mod bulk_roles;
 pub mod caches;
 pub mod cross_cluster_body;
 pub mod cross_cluster_keys;
+pub mod delegate_pki;
 pub mod document_query;
 pub mod info;
 pub mod privileges;
@@ -137,6 +138,8 @@ pub static TABLE: &[Endpoint] = &[
     line!([PUT | POST], "/_security/profile/{uid}/_enable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::enable),
     line!([PUT | POST], "/_security/profile/{uid}/_disable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::disable),
     line!([GET | POST], "/_security/profile/_has_privileges", "admin/xpack/security/profile/has_privileges", [], body, profile_privileges::has_privileges),
+
+    line!([POST], "/_security/delegate_pki", "admin/xpack/security/delegate_pki", [], body, delegate_pki::delegate),
 
     line!([POST], "/_security/realm/{realms}/_clear_cache", "admin/xpack/security/realm/cache/clear", ["usernames"], none, caches::realms),
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Account, RESERVED};
+use super::account::Account;
 use super::contract::{Asking, Presented, Proven, Realm, Token, Verdict};
 use super::file::FileRealm;
 use super::jwt::{JwtError, JwtRealm};
@@ -17,6 +17,7 @@ use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
 use crate::config::realms::{Realm as Settings, RealmKind};
+use crate::model::credential::Fingerprint;
 use crate::model::secret::Secret;
 
 /// Why a realm can't be opened.
@@ -158,15 +159,13 @@ impl Realms {
         asking: Asking<'_>,
     ) -> Result<Principal, ChainError> {
         let pair = asking.logins.fingerprint(username, password);
-        for (realm, account) in self.accounts(username, asking.tables) {
-            let hash = account.password.as_deref();
-            let memory = realm.passwords();
-            if memory
-                .zip(hash)
-                .is_some_and(|(memory, hash)| memory.knows(&pair, hash))
-            {
-                return if_enabled(account);
-            }
+        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+            return if_enabled(account);
+        }
+        let turn = asking.logins.turn(pair);
+        let _alone = turn.lock().await;
+        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+            return if_enabled(account);
         }
         let name = asking.logins.fingerprint_of_name(username);
         let throttle = asking.logins.throttle();
@@ -214,6 +213,18 @@ impl Realms {
         Err(ChainError::Refused)
     }
 
+    /// The account of a pair that its realm remembers.
+    fn remembered(&self, pair: &Fingerprint, username: &str, tables: &Tables) -> Option<Account> {
+        let mut accounts = self.accounts(username, tables);
+        let known = |realm: &dyn Realm, account: &Account| {
+            let hash = account.password.as_deref();
+            let memory = realm.passwords().zip(hash);
+            memory.is_some_and(|(memory, hash)| memory.knows(pair, hash))
+        };
+        let found = accounts.find(|(realm, account)| known(*realm, account));
+        found.map(|(_, account)| account)
+    }
+
     /// The accounts of this name in the realms that check passwords, up to the first that is final.
     fn accounts<'a>(
         &'a self,
@@ -257,14 +268,6 @@ impl Realms {
             }
         }
         Ok(())
-    }
-
-    /// Names and types of those that were configured, in their order.
-    pub fn references(&self) -> impl Iterator<Item = &crate::wire::principals::RealmRef> {
-        self.0
-            .iter()
-            .map(|realm| realm.reference())
-            .filter(|reference| reference.name != RESERVED)
     }
 }
 

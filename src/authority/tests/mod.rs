@@ -3,12 +3,14 @@
 mod api_key_changes;
 mod api_key_laws;
 mod api_keys;
+mod certificates;
 mod durability;
 mod every_endpoint;
 mod privileges;
 mod profile_search;
 mod profiles;
 mod queries;
+mod realms;
 mod role_mappings;
 mod roles;
 mod run_as;
