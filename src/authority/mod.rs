@@ -12,12 +12,15 @@ pub mod access;
 pub mod api;
 pub mod authenticate;
 pub mod authorize;
+pub mod backup;
 pub mod body;
 pub mod builtin;
 pub mod call;
+pub mod control;
 pub mod endpoint;
 pub mod failure;
 pub mod media;
+pub mod migration;
 pub mod names;
 pub mod password;
 pub mod permissions;
@@ -32,7 +35,7 @@ pub mod time_value;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -44,6 +47,7 @@ use http::{Method, StatusCode};
 use http_body::Body as _;
 
 use call::{Call, Query, Reply};
+use control::Control;
 use endpoint::Found;
 use failure::Failure;
 use password::Passwords;
@@ -128,7 +132,12 @@ impl Authority {
         let generated =
             set_first_password(&store, &passwords, options.superuser_password.as_ref()).await?;
         let hour = Duration::from_secs(3_600);
+        let control = options
+            .data
+            .as_deref()
+            .and_then(|data| listen_for_commands(data, &store));
         let state = State {
+            control,
             store,
             logins: Logins::new(passwords),
             compiled: Compiled::default(),
@@ -184,6 +193,13 @@ impl tower::Service<Request> for Authority {
         let authority = self.clone();
         Box::pin(async move { Ok(authority.answer(request).await) })
     }
+}
+
+/// The control socket; without it everything works but commands such as `authority backup`.
+fn listen_for_commands(data: &Path, store: &Store) -> Option<Control> {
+    Control::listen(data, store.snapshots())
+        .inspect_err(|error| tracing::warn!(%error, "the control socket can't be opened: no backup while this runs"))
+        .ok()
 }
 
 /// Gives the superuser a password when they have none; returns one that was made up.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::authority::control::Control;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
 use crate::authority::store::{Store, Tables};
@@ -13,6 +14,8 @@ const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
 
 /// The authority's insides, shared by all calls.
 pub struct State {
+    /// Takes commands of the same user; first here, so that it lets go of the store before the store closes.
+    pub control: Option<Control>,
     /// Durable tables.
     pub store: Store,
     /// The password check.

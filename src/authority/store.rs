@@ -2,7 +2,8 @@
 //!
 //! Always true: a write is on disk (fsynced) before it is visible and before [`Store::write`] returns; readers never wait for
 //! the disk; jobs run one after another, so read-modify-write inside a job is atomic. Jobs that queue up while the disk is
-//! busy share one commit. Without a directory the same code runs on memory. A new table is one line in `tables!`.
+//! busy share one commit. Without a directory the same code runs on memory. A new table is one line in `tables!`; a change of
+//! what a row looks like is a step in [`migration`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,19 +15,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::record::{AccessToken, ApiKey, RefreshToken, Reserved, User};
+use super::backup::{META, Snapshots};
+use super::migration::{self, MigrationError};
+use super::record::{AccessToken, ApiKey, IndexSettings, RefreshToken, Reserved, User};
 use super::table::{Changes, Draft, Table};
 use crate::model::clock::Now;
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor};
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "authority.redb";
-/// The format this program writes. Older ones are migrated, newer ones refused.
-pub const FORMAT: &str = "1";
 /// Jobs that share one commit at most.
 const BATCH: usize = 256;
-
-const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +51,9 @@ pub enum OpenError {
     /// Reading or writing failed.
     #[error("store failed")]
     Store(#[source] Box<redb::Error>),
-    /// The file was written by a newer program.
-    #[error("store has format {found}, this program knows up to {FORMAT}")]
-    Format {
-        /// The format found.
-        found: String,
-    },
+    /// The format is unknown, or could not be brought up to date.
+    #[error(transparent)]
+    Format(#[from] MigrationError),
     /// A record doesn't have the shape its table promises.
     #[error("record {key} of table {table} can't be read")]
     Record {
@@ -150,6 +146,8 @@ tables! {
     access_tokens: AccessToken,
     /// Refresh tokens by hash.
     refresh_tokens: RefreshToken,
+    /// Settings of the security indices, by `security`, `security-tokens`, `security-profile`.
+    index_settings: IndexSettings,
 }
 
 /// Invalidated and expired API keys stay this long, as Elasticsearch's `delete.retention_period`.
@@ -271,6 +269,7 @@ where
 pub struct Store {
     tables: Arc<Tables>,
     identity: Identity,
+    database: Arc<Database>,
     jobs: Option<mpsc::SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -290,23 +289,26 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]. Blocks on the disk.
     pub fn open(directory: Option<&Path>, fresh: &Identity) -> Result<Self, OpenError> {
-        let database = match directory {
+        let database = Arc::new(match directory {
             Some(directory) => open_file(directory)?,
             None => Database::builder()
                 .create_with_backend(redb::backends::InMemoryBackend::new())
                 .map_err(store_error)?,
-        };
+        });
+        let path = directory.map(|directory| directory.join(FILE));
+        migration::upgrade(&database, path.as_deref())?;
         let identity = read_or_write_meta(&database, fresh)?;
         let tables = Arc::new(Tables::load(&database)?);
         let (jobs, queue) = mpsc::sync_channel(4 * BATCH);
-        let for_writer = Arc::clone(&tables);
+        let for_writer = (Arc::clone(&database), Arc::clone(&tables));
         let writer = std::thread::Builder::new()
             .name("authority-store".to_owned())
-            .spawn(move || write_loop(&database, &for_writer, &queue))
+            .spawn(move || write_loop(&for_writer.0, &for_writer.1, &queue))
             .map_err(OpenError::Thread)?;
         Ok(Self {
             tables,
             identity,
+            database,
             jobs: Some(jobs),
             writer: Some(writer),
         })
@@ -315,6 +317,11 @@ impl Store {
     /// The tables, for reading.
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// Copies of the store, made while it is in use.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::of(Arc::clone(&self.database))
     }
 
     /// What the store was born with.
@@ -419,10 +426,6 @@ fn read_or_write_meta(database: &Database, fresh: &Identity) -> Result<Identity,
             meta.insert(key, value).map_err(store_error)?;
             Ok(value.to_owned())
         };
-        let found = read_or("format", FORMAT)?;
-        if found != FORMAT {
-            return Err(OpenError::Format { found });
-        }
         Identity {
             cluster_uuid: read_or("cluster_uuid", &fresh.cluster_uuid)?,
             node_id: read_or("node_id", &fresh.node_id)?,
