@@ -123,8 +123,10 @@ async fn decide(
         .await
         .map_err(|error| uncompiled(&error))?;
     if may(&permissions) {
+        call.trail.granted(call.action, subject);
         return Ok(Granted { permissions });
     }
+    call.trail.denied(call.action, subject);
     let who = describe(state, subject);
     tracing::debug!(action = call.action, user = %subject.effective.username, "denied");
     Err(Failure::forbidden(denial(call.action, &who)))
@@ -143,8 +145,10 @@ async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
         .map_err(|error| uncompiled(&error))?;
     let target = &subject.effective.username;
     if subject.target_exists && real.may_run_as(target) {
+        call.trail.run_as_granted(call.action, subject);
         return Ok(());
     }
+    call.trail.run_as_denied(call.action, subject);
     let real_name = &subject.authenticated().username;
     let who = match &subject.api_key {
         Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::authority::audit::Audit;
+use crate::authority::certificates::InUse;
 use crate::authority::control::Control;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
@@ -30,6 +32,12 @@ pub struct State {
     pub max_body: usize,
     /// Life of an access token.
     pub token_timeout: Duration,
+    /// The audit log.
+    pub audit: Audit,
+    /// Certificates this process serves with.
+    pub certificates: InUse,
+    /// Whether answers are compressed for those who ask.
+    pub compress: bool,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
     pub swept: AtomicU64,
 }

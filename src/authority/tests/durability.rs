@@ -234,7 +234,7 @@ fn write_format_1(path: &std::path::Path) {
 }
 
 fn format_of(path: &std::path::Path) -> String {
-    use redb::{ReadableDatabase as _, ReadableTable as _};
+    use redb::ReadableDatabase as _;
     let database = redb::Database::open(path).unwrap();
     let read = database.begin_read().unwrap();
     let meta = read.open_table(META).unwrap();

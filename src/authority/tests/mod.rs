@@ -1,8 +1,11 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
 mod api_keys;
+mod audit;
+mod common_behaviour;
 mod durability;
 mod every_endpoint;
+mod housekeeping;
 mod privileges;
 mod roles;
 mod tokens;
