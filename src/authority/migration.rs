@@ -88,6 +88,14 @@ pub fn upgrade(
     transaction.commit().map_err(store_error)
 }
 
+/// Whether this is a store of a format that this program can read or bring up to date.
+///
+/// # Errors
+/// [`MigrationError::Format`], also for a file without a format.
+pub fn check(database: &Database) -> Result<(), MigrationError> {
+    parse(read_format(database)?.unwrap_or_default()).map(|_| ())
+}
+
 fn parse(found: String) -> Result<u32, MigrationError> {
     match found.parse() {
         Ok(number @ 1..=FORMAT) => Ok(number),

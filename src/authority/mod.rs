@@ -24,6 +24,7 @@ pub mod dispatch;
 pub mod endpoint;
 pub mod failure;
 pub mod filter_path;
+mod job;
 pub mod media;
 pub mod migration;
 pub mod names;

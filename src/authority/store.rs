@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::backup::{META, Snapshots};
+use super::job::{Closure, Job};
 use super::migration::{self, MigrationError};
 use super::record::{AccessToken, ApiKey, IndexSettings, RefreshToken, Reserved, User};
 use super::table::{Changes, Draft, Table};
@@ -230,41 +231,6 @@ fn store_error(error: impl Into<redb::Error>) -> OpenError {
     OpenError::Store(Box::new(error.into()))
 }
 
-/// A queued write: runs against the drafts, and is told afterwards whether the commit held.
-trait Job: Send {
-    /// True when its changes are to be kept.
-    fn run(&mut self, drafts: &mut Drafts<'_>) -> bool;
-    fn finish(self: Box<Self>, durable: bool);
-}
-
-struct Closure<F, T, E> {
-    work: Option<F>,
-    outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, WriteError<E>>>,
-}
-
-impl<F, T, E> Job for Closure<F, T, E>
-where
-    F: FnOnce(&mut Drafts<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: Send,
-{
-    fn run(&mut self, drafts: &mut Drafts<'_>) -> bool {
-        self.outcome = self.work.take().map(|work| work(drafts));
-        matches!(self.outcome, Some(Ok(_)))
-    }
-
-    fn finish(self: Box<Self>, durable: bool) {
-        let answer = match self.outcome {
-            Some(Ok(value)) if durable => Ok(value),
-            Some(Err(refused)) => Err(WriteError::Refused(refused)),
-            Some(Ok(_)) | None => Err(WriteError::Unavailable),
-        };
-        // The caller may have hung up; the write stands all the same.
-        let _ = self.reply.send(answer);
-    }
-}
-
 /// The open store. Dropping it waits for the writer, so the file can be opened again at once.
 pub struct Store {
     tables: Arc<Tables>,
@@ -314,6 +280,43 @@ impl Store {
         })
     }
 
+    /// The store in `directory`, opened only to be copied.
+    ///
+    /// # Errors
+    /// When another process has it open, or it is no store that this program knows. Blocks on the disk.
+    pub fn open_for_copy(directory: &Path) -> Result<Snapshots, OpenError> {
+        Self::open_file_for_copy(&directory.join(FILE))
+    }
+
+    /// The same for a file of any name, such as a backup.
+    ///
+    /// # Errors
+    /// As for [`Store::open_for_copy`].
+    pub fn open_file_for_copy(path: &Path) -> Result<Snapshots, OpenError> {
+        let database = Database::open(path).map_err(|error| OpenError::File {
+            path: path.to_owned(),
+            source: Box::new(error.into()),
+        })?;
+        migration::check(&database)?;
+        Ok(Snapshots::of(Arc::new(database)))
+    }
+
+    /// Makes the directory of a store, if absent, private to the user.
+    ///
+    /// # Errors
+    /// [`OpenError::Directory`]
+    pub fn make_directory(directory: &Path) -> Result<(), OpenError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(directory)
+            .map_err(|source| OpenError::Directory {
+                path: directory.to_owned(),
+                source,
+            })
+    }
+
     /// The tables, for reading.
     pub fn tables(&self) -> &Tables {
         &self.tables
@@ -340,11 +343,7 @@ impl Store {
         E: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Closure {
-            work: Some(work),
-            outcome: None,
-            reply,
-        });
+        let job = Box::new(Closure::new(work, reply));
         let jobs = self.jobs.as_ref().ok_or(WriteError::Unavailable)?;
         // A full queue means the disk is far behind: shedding is better than blocking a runtime thread.
         jobs.try_send(job).map_err(|_| WriteError::Unavailable)?;
@@ -391,10 +390,7 @@ fn open_file(directory: &Path) -> Result<Database, OpenError> {
         path: directory.to_owned(),
         source,
     };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(in_directory)?;
+    Store::make_directory(directory)?;
     let path = directory.join(FILE);
     // Made here first so that nobody else can read it, whatever the umask.
     let mut options = std::fs::OpenOptions::new();

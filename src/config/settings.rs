@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::settings_authority;
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -116,6 +117,16 @@ pub enum Authority {
     Embedded(Embedded),
 }
 
+impl Authority {
+    /// TLS of the embedded authority's own address.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Embedded(embedded) => embedded.tls.as_ref(),
+            Self::Elasticsearch(_) => None,
+        }
+    }
+}
+
 /// Elasticsearch as authority.
 #[derive(Clone, Debug)]
 pub struct Elasticsearch {
@@ -169,6 +180,10 @@ pub struct Embedded {
     pub address: Option<SocketAddr>,
     /// The superuser's first password; `None`: random, printed once.
     pub superuser_password: Option<Secret>,
+    /// TLS at the address; `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    /// The audit log; `None`: off.
+    pub audit: Option<settings_authority::Audit>,
 }
 
 /// An application behind Sidegate.
