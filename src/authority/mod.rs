@@ -63,7 +63,7 @@ use render::Style;
 use state::State;
 use store::{Identity, Store};
 
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Now};
 use crate::model::secret::Secret;
 use crate::net::http::{Request, Response};
 
@@ -184,7 +184,27 @@ impl Authority {
         } else {
             dispatch::answer(&self.state, request, &mut style, now).await
         };
+        self.sweep_when_due(now);
         render::respond(outcome, &style, &method)
+    }
+
+    /// Removes what is past its retention, every few minutes of use, behind the answer.
+    fn sweep_when_due(&self, now: Now) {
+        if !self.state.sweep_due(now) {
+            return;
+        }
+        let state = Arc::clone(&self.state);
+        tokio::spawn(async move {
+            let swept = state.store.write(move |drafts| {
+                drafts.sweep(now);
+                Ok::<(), Infallible>(())
+            });
+            if swept.await.is_err() {
+                tracing::warn!(
+                    "outdated keys and tokens could not be removed, another try follows"
+                );
+            }
+        });
     }
 }
 

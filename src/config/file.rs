@@ -412,7 +412,7 @@ pub enum AccessLogFormat {
     Off,
 }
 
-/// Where the access log goes.
+/// Where a log goes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessLogTarget {

@@ -172,7 +172,7 @@ pub enum OwnCredential {
 }
 
 /// The embedded authority.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Embedded {
     /// Directory it keeps its store in; `None`: memory only.
     pub data: Option<PathBuf>,

@@ -22,6 +22,8 @@ const EXPAND: &str = "index.auto_expand_replicas";
 const TIERS: &str = "index.routing.allocation.include._tier_preference";
 /// What may be set.
 const ALLOWED: [&str; 3] = [REPLICAS, EXPAND, TIERS];
+/// Longest value that is kept, in bytes.
+const LONGEST: usize = 256;
 /// Data tiers that hold the security indices.
 const TIER_NAMES: [&str; 4] = ["data_content", "data_hot", "data_warm", "data_cold"];
 /// What Elasticsearch creates the indices with.
@@ -175,6 +177,11 @@ fn check_value(name: &str, value: &Value) -> Result<(), String> {
     let Some(text) = text(value) else {
         return Ok(());
     };
+    if text.len() > LONGEST {
+        return Err(format!(
+            "a value of setting [{name}] may not be longer than [{LONGEST}] characters"
+        ));
+    }
     let failed = || {
         Err(format!(
             "Failed to parse value [{text}] for setting [{name}]"

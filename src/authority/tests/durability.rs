@@ -238,8 +238,7 @@ fn format_of(path: &std::path::Path) -> String {
     let database = redb::Database::open(path).unwrap();
     let read = database.begin_read().unwrap();
     let meta = read.open_table(META).unwrap();
-    let found = meta.get("format").unwrap().unwrap().value().to_owned();
-    found
+    meta.get("format").unwrap().unwrap().value().to_owned()
 }
 
 #[tokio::test]
@@ -331,4 +330,27 @@ async fn concurrent_writes_of_one_row_are_serial() {
         created += usize::from(task.await.unwrap()["role"]["created"] == true);
     }
     assert_eq!(created, 1);
+}
+
+#[tokio::test]
+async fn what_is_past_its_retention_leaves_without_anybody_making_a_new_key() {
+    let node = Node::fresh().await;
+    let key = node
+        .done(
+            "PUT",
+            "/_security/api_key",
+            json!({"name": "k", "expiration": "1h"}),
+        )
+        .await;
+    let path = format!("/_security/api_key?id={}", key["id"].as_str().unwrap());
+    node.clock
+        .advance(std::time::Duration::from_secs(8 * 86_400));
+    // The sweep follows the answer of any request; each look gives it its turn.
+    for _ in 0..1_000 {
+        if node.elastic("GET", &path, Value::Null).await.status == 404 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the key is still there");
 }

@@ -112,13 +112,7 @@ fn settings(options: &Options) -> anyhow::Result<AuthorityAlone> {
     let mut settings = match &options.config {
         Some(path) => startup::authority_from_file(path)?,
         None => AuthorityAlone {
-            embedded: Embedded {
-                data: None,
-                address: None,
-                superuser_password: None,
-                tls: None,
-                audit: None,
-            },
+            embedded: Embedded::default(),
             drain_timeout: DRAIN,
             workers: None,
         },

@@ -17,7 +17,6 @@ mod upstreams;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use self::report::{Report, Zero};
 use super::default;
@@ -103,7 +102,7 @@ fn read(path: &Path, surroundings: &dyn Surroundings) -> Result<String, Faults> 
 fn understand<F: DeserializeOwned, S>(
     text: &str,
     surroundings: &dyn Surroundings,
-    schema: &Value,
+    schema: &serde_json::Value,
     mean: impl FnOnce(&mut Report<'_>, &F) -> Option<S>,
 ) -> Result<(S, Vec<Fault>), Faults> {
     let root = tree::parse(text).map_err(|fault| Faults(vec![fault]))?;
