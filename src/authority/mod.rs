@@ -190,21 +190,11 @@ impl Authority {
 
     /// Removes what is past its retention, every few minutes of use, behind the answer.
     fn sweep_when_due(&self, now: Now) {
-        if !self.state.sweep_due(now) {
-            return;
+        if self.state.sweep_due(now) {
+            self.state
+                .store
+                .write_behind(move |drafts| drafts.sweep(now));
         }
-        let state = Arc::clone(&self.state);
-        tokio::spawn(async move {
-            let swept = state.store.write(move |drafts| {
-                drafts.sweep(now);
-                Ok::<(), Infallible>(())
-            });
-            if swept.await.is_err() {
-                tracing::warn!(
-                    "outdated keys and tokens could not be removed, another try follows"
-                );
-            }
-        });
     }
 }
 

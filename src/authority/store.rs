@@ -349,6 +349,18 @@ impl Store {
         jobs.try_send(job).map_err(|_| WriteError::Unavailable)?;
         answer.await.map_err(|_| WriteError::Unavailable)?
     }
+
+    /// Queues `work` as [`Store::write`] does, and waits for nothing; with a full queue it is forgotten.
+    pub fn write_behind(&self, work: impl FnOnce(&mut Drafts<'_>) + Send + 'static) {
+        let (reply, _nobody_waits) = oneshot::channel();
+        let work = move |drafts: &mut Drafts<'_>| {
+            work(drafts);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.try_send(Box::new(Closure::new(work, reply)));
+        }
+    }
 }
 
 impl Drop for Store {
