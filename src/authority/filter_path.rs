@@ -53,26 +53,32 @@ impl FilterPath {
         if text.len() > MOST_BYTES {
             return Err(too_long("characters", MOST_BYTES));
         }
-        let mut filter = Self::default();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
-            let (list, path) = match part.strip_prefix('-') {
-                Some(path) => (&mut filter.unwanted, path),
-                None => (&mut filter.wanted, part),
-            };
-            let path = steps(path);
-            if path.len() > MOST_STEPS {
-                return Err(too_long("names in a path", MOST_STEPS));
-            }
-            list.push(path);
-        }
-        if filter.wanted.len() + filter.unwanted.len() > MOST_PATHS {
+        let parts = || {
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+        };
+        if parts().count() > MOST_PATHS {
             return Err(too_long("paths", MOST_PATHS));
         }
+        let filter = Self::of(parts());
+        let mut paths = filter.wanted.iter().chain(&filter.unwanted);
+        if paths.any(|path| path.len() > MOST_STEPS) {
+            return Err(too_long("names in a path", MOST_STEPS));
+        }
         Ok(filter)
+    }
+
+    /// A filter of these paths, each as between the commas. More than [`MOST_PATHS`] are not looked at.
+    pub fn of<'p>(paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let mut filter = Self::default();
+        for path in paths.into_iter().take(MOST_PATHS) {
+            match path.strip_prefix('-') {
+                Some(path) => filter.unwanted.push(steps(path)),
+                None => filter.wanted.push(steps(path)),
+            }
+        }
+        filter
     }
 
     /// True when everything is wanted.

@@ -30,12 +30,14 @@ pub mod migration;
 pub mod names;
 pub mod password;
 pub mod permissions;
+pub mod profile;
 pub mod realm;
 pub mod record;
 pub mod render;
 pub mod state;
 pub mod store;
 pub mod subject;
+pub mod sweep;
 pub mod table;
 pub mod time_value;
 pub mod yaml;
@@ -58,12 +60,14 @@ use password::Passwords;
 use permissions::Compiled;
 use realm::grants::random_text;
 use realm::login::Logins;
+use realm::service::ServiceTokens;
+use realm::service_file::FileError;
 use record::Reserved;
 use render::Style;
 use state::State;
 use store::{Identity, Store};
 
-use crate::model::clock::{Clock, Now};
+use crate::model::clock::Clock;
 use crate::model::secret::Secret;
 use crate::net::http::{Request, Response};
 
@@ -91,6 +95,8 @@ pub struct Options {
     pub certificates: InUse,
     /// Whether answers are compressed for those who ask; off where they travel over TLS.
     pub compress: bool,
+    /// Elasticsearch's `service_tokens` file; `None`: tokens of service accounts come from the API only.
+    pub service_tokens: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -105,6 +111,7 @@ impl Default for Options {
             audit: Audit::off(),
             certificates: InUse::default(),
             compress: true,
+            service_tokens: None,
         }
     }
 }
@@ -118,6 +125,9 @@ pub enum OpenError {
     /// The superuser's first password can't be written.
     #[error("the superuser's password could not be stored")]
     Superuser,
+    /// The `service_tokens` file can't be used.
+    #[error(transparent)]
+    ServiceTokens(#[from] FileError),
 }
 
 /// The open authority. Clones share everything; the store closes with the last one.
@@ -137,6 +147,7 @@ impl Authority {
             cluster_uuid: random_id(),
             node_id: random_id(),
         };
+        let service_tokens = ServiceTokens::open(options.service_tokens)?;
         let store = Store::open(options.data.as_deref(), &fresh)?;
         let passwords = Passwords::new(options.bcrypt_cost);
         let generated =
@@ -150,6 +161,7 @@ impl Authority {
             control,
             store,
             logins: Logins::new(passwords),
+            service_tokens,
             compiled: Compiled::default(),
             clock,
             cluster_name: options.cluster_name,
@@ -160,8 +172,10 @@ impl Authority {
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };
+        let state = Arc::new(state);
+        sweep::start(&state);
         Ok(Self {
-            state: Arc::new(state),
+            state,
             generated_password: generated.map(Arc::new),
         })
     }
@@ -184,17 +198,7 @@ impl Authority {
         } else {
             dispatch::answer(&self.state, request, &mut style, now).await
         };
-        self.sweep_when_due(now);
         render::respond(outcome, &style, &method)
-    }
-
-    /// Removes what is past its retention, every few minutes of use, behind the answer.
-    fn sweep_when_due(&self, now: Now) {
-        if self.state.sweep_due(now) {
-            self.state
-                .store
-                .write_behind(move |drafts| drafts.sweep(now));
-        }
     }
 }
 

@@ -18,9 +18,10 @@ use tokio::sync::oneshot;
 use super::backup::{META, Snapshots};
 use super::job::{Closure, Job};
 use super::migration::{self, MigrationError};
-use super::record::{AccessToken, ApiKey, IndexSettings, RefreshToken, Reserved, User};
+use super::record::{
+    AccessToken, ApiKey, IndexSettings, Profile, RefreshToken, Reserved, ServiceToken, User,
+};
 use super::table::{Changes, Draft, Table};
-use crate::model::clock::Now;
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor};
 
 /// Name of the file in the data directory.
@@ -149,33 +150,10 @@ tables! {
     refresh_tokens: RefreshToken,
     /// Settings of the security indices, by `security`, `security-tokens`, `security-profile`.
     index_settings: IndexSettings,
-}
-
-/// Invalidated and expired API keys stay this long, as Elasticsearch's `delete.retention_period`.
-const KEY_RETENTION_MILLIS: u64 = 7 * 24 * 3_600 * 1_000;
-/// Tokens stay this long after their creation: the life of a refresh token, and a day to say why it no longer works.
-const TOKEN_RETENTION_MILLIS: u64 = 48 * 3_600 * 1_000;
-
-impl Drafts<'_> {
-    /// Removes keys and tokens that are past their retention.
-    pub fn sweep(&mut self, now: Now) {
-        let now = now.unix_millis();
-        let keys = self.api_keys.select(|_, key| {
-            let ends = [key.expiration, key.invalidation];
-            let end = ends.into_iter().flatten().min();
-            end.is_some_and(|end| end.saturating_add(KEY_RETENTION_MILLIS) < now)
-        });
-        for (id, _) in keys {
-            self.api_keys.remove(&id);
-        }
-        let is_old = |creation: u64| creation.saturating_add(TOKEN_RETENTION_MILLIS) < now;
-        for (digest, _) in self.access_tokens.select(|_, row| is_old(row.creation)) {
-            self.access_tokens.remove(&digest);
-        }
-        for (digest, _) in self.refresh_tokens.select(|_, row| is_old(row.creation)) {
-            self.refresh_tokens.remove(&digest);
-        }
-    }
+    /// Service account tokens by `namespace/service/name`.
+    service_tokens: ServiceToken,
+    /// User profiles by uid.
+    profiles: Profile,
 }
 
 fn load_table<T: DeserializeOwned>(
@@ -348,18 +326,6 @@ impl Store {
         // A full queue means the disk is far behind: shedding is better than blocking a runtime thread.
         jobs.try_send(job).map_err(|_| WriteError::Unavailable)?;
         answer.await.map_err(|_| WriteError::Unavailable)?
-    }
-
-    /// Queues `work` as [`Store::write`] does, and waits for nothing; with a full queue it is forgotten.
-    pub fn write_behind(&self, work: impl FnOnce(&mut Drafts<'_>) + Send + 'static) {
-        let (reply, _nobody_waits) = oneshot::channel();
-        let work = move |drafts: &mut Drafts<'_>| {
-            work(drafts);
-            Ok::<(), std::convert::Infallible>(())
-        };
-        if let Some(jobs) = &self.jobs {
-            let _ = jobs.try_send(Box::new(Closure::new(work, reply)));
-        }
     }
 }
 
