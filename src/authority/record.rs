@@ -37,6 +37,13 @@ pub struct Reserved {
     pub enabled: bool,
 }
 
+/// Settings of one security index: kept and shown, for there is no index that they could change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexSettings {
+    /// By name, such as `index.number_of_replicas`, in the text Elasticsearch shows; the defaults apply where one is absent.
+    pub values: BTreeMap<String, String>,
+}
+
 /// Role descriptors by name: an API key's own, or the snapshot of its owner's.
 pub type RoleSet = BTreeMap<String, RoleDescriptor>;
 

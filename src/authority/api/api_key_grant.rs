@@ -92,6 +92,7 @@ async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result
         query: Query::default(),
         body: Bytes::new(),
         now: call.now,
+        trail: call.trail.clone(),
     };
     authorize::anybody(state, &probe).await?;
     Ok(probe.subject)
