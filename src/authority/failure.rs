@@ -154,15 +154,6 @@ impl Failure {
         Self::envelope(status, "status_exception", reason)
     }
 
-    /// 403 `role_restriction_exception`: an API key bound to a workflow asks for something else.
-    pub fn restricted_by_workflow() -> Self {
-        Self::envelope(
-            StatusCode::FORBIDDEN,
-            "role_restriction_exception",
-            "access restricted by workflow",
-        )
-    }
-
     /// 400 `too_many_buckets_exception`: an aggregation that would make more than `limit` buckets.
     pub fn too_many_buckets(limit: usize) -> Self {
         Self::envelope(

@@ -128,11 +128,6 @@ impl ApiKey {
         self.invalidation.is_none() && !self.is_expired(now_millis)
     }
 
-    /// Whether one of its own roles is bound to a workflow; such a key is good for nothing else.
-    pub fn is_restricted(&self) -> bool {
-        self.roles.values().any(|role| role.restriction.is_some())
-    }
-
     /// Whether it is past its expiration.
     pub fn is_expired(&self, now_millis: u64) -> bool {
         self.expiration.is_some_and(|at| at <= now_millis)
