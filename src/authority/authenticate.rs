@@ -52,7 +52,10 @@ pub async fn request(
     };
     let subject = check(state, credential, Purpose::Request(uri), now).await?;
     match single(headers, RUN_AS)? {
-        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri),
+        Some(name) => {
+            let name = String::from_utf8_lossy(name);
+            run_as(state, subject, &name, Purpose::Request(uri))
+        }
         None => Ok(subject),
     }
 }
@@ -122,7 +125,15 @@ fn refused_grant(error: GrantError) -> Failure {
 }
 
 /// Looks the user to act as up. Whether that is permitted is [`super::authorize`]'s matter.
-fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subject, Failure> {
+///
+/// # Errors
+/// 401 when that user is disabled.
+pub fn run_as(
+    state: &State,
+    subject: Subject,
+    name: &str,
+    purpose: Purpose<'_>,
+) -> Result<Subject, Failure> {
     // A token that already stands for somebody else can't change again; Elasticsearch ignores the header then.
     if subject.authenticating.is_some() {
         return Ok(subject);
@@ -130,10 +141,7 @@ fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subj
     let account = account::find(state.tables(), name);
     if account.as_ref().is_some_and(|account| !account.enabled) {
         let real = &subject.effective.username;
-        return Err(Failure::unauthenticated(refusal(
-            real,
-            Purpose::Request(uri),
-        )));
+        return Err(Failure::unauthenticated(refusal(real, purpose)));
     }
     Ok(subject.run_as(name, account.map(|account| account.principal)))
 }

@@ -116,6 +116,14 @@ async fn decide(
     may: impl FnOnce(&Permissions) -> bool,
 ) -> Result<Granted, Failure> {
     let subject = &call.subject;
+    // Nothing here belongs to a workflow, so a key bound to one may do nothing here.
+    if subject
+        .api_key
+        .as_ref()
+        .is_some_and(|key| key.is_restricted())
+    {
+        return Err(Failure::restricted_by_workflow());
+    }
     check_run_as(state, call).await?;
     let permissions = state
         .compiled

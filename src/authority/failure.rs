@@ -69,6 +69,11 @@ impl Failure {
         Self::envelope(StatusCode::BAD_REQUEST, "parse_exception", reason)
     }
 
+    /// 400 `parsing_exception`, thrown by the parsers of queries and aggregations.
+    pub fn parsing(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "parsing_exception", reason)
+    }
+
     /// 400 `x_content_parse_exception`, thrown by strict parsers and by broken JSON.
     pub fn x_content(reason: impl Into<String>) -> Self {
         Self::envelope(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
@@ -98,6 +103,47 @@ impl Failure {
             StatusCode::BAD_REQUEST,
             "media_type_header_exception",
             reason,
+        )
+    }
+
+    /// 400 `security_exception`: a credential in a body that can't be used this way.
+    pub fn bad_credential(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "security_exception", reason)
+    }
+
+    /// 404 `resource_not_found_exception`.
+    pub fn resource_not_found(reason: impl Into<String>) -> Self {
+        Self::envelope(
+            StatusCode::NOT_FOUND,
+            "resource_not_found_exception",
+            reason,
+        )
+    }
+
+    /// `status_exception`, with the status it is named after.
+    pub fn status(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::envelope(status, "status_exception", reason)
+    }
+
+    /// 403 `role_restriction_exception`: an API key bound to a workflow asks for something else.
+    pub fn restricted_by_workflow() -> Self {
+        Self::envelope(
+            StatusCode::FORBIDDEN,
+            "role_restriction_exception",
+            "access restricted by workflow",
+        )
+    }
+
+    /// 400 `too_many_buckets_exception`: an aggregation that would make more than `limit` buckets.
+    pub fn too_many_buckets(limit: usize) -> Self {
+        Self::envelope(
+            StatusCode::BAD_REQUEST,
+            "too_many_buckets_exception",
+            format!(
+                "Trying to create too many buckets. Must be less than or equal to: [{limit}] but was [{}]. This limit can be set \
+                 by changing the [search.max_buckets] cluster level setting.",
+                limit + 1
+            ),
         )
     }
 

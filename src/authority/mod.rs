@@ -21,6 +21,7 @@ pub mod media;
 pub mod names;
 pub mod password;
 pub mod permissions;
+pub mod query;
 pub mod realm;
 pub mod record;
 pub mod render;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::Body as _;
+use tokio::sync::Semaphore;
 
 use call::{Call, Query, Reply};
 use endpoint::Found;
@@ -64,6 +66,9 @@ pub const SUPERUSER: &str = "elastic";
 
 /// Longest `filter_path`; the work of filtering grows with it.
 const MAX_FILTER: usize = 4_096;
+
+/// Searches at once; each may take a core for a while.
+const SCANS: usize = 2;
 
 /// How to open an authority.
 #[derive(Clone, Debug)]
@@ -132,6 +137,7 @@ impl Authority {
             store,
             logins: Logins::new(passwords),
             compiled: Compiled::default(),
+            scans: Arc::new(Semaphore::new(SCANS)),
             clock,
             cluster_name: options.cluster_name,
             max_body: options.max_body,

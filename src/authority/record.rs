@@ -102,12 +102,32 @@ pub struct ApiKey {
     pub limited_by: RoleSet,
     /// Free metadata.
     pub metadata: Map<String, Value>,
+    /// Cross-cluster keys: the pattern the subject of the remote cluster's certificate must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_identity: Option<String>,
     /// Goes up with every update; tells compiled permissions apart.
     #[serde(default)]
     pub version: u64,
 }
 
 impl ApiKey {
+    /// Whether `username` of `realm` owns it. Realms of one security domain count as one.
+    pub fn is_owned_by(&self, username: &str, realm: &RealmRef) -> bool {
+        let own = &self.creator.realm;
+        let same_domain = own.domain.is_some() && own.domain == realm.domain;
+        self.creator.username == username && (own.name == realm.name || same_domain)
+    }
+
+    /// Whether it works: neither invalidated nor expired.
+    pub fn is_active(&self, now_millis: u64) -> bool {
+        self.invalidation.is_none() && !self.is_expired(now_millis)
+    }
+
+    /// Whether one of its own roles is bound to a workflow; such a key is good for nothing else.
+    pub fn is_restricted(&self) -> bool {
+        self.roles.values().any(|role| role.restriction.is_some())
+    }
+
     /// Whether it is past its expiration.
     pub fn is_expired(&self, now_millis: u64) -> bool {
         self.expiration.is_some_and(|at| at <= now_millis)

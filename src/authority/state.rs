@@ -1,7 +1,10 @@
 //! What every call can reach: the store, the password check, the compiled permissions, the clock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
@@ -20,6 +23,8 @@ pub struct State {
     pub logins: Logins,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
+    /// Bounds searches at once.
+    pub scans: Arc<Semaphore>,
     /// Time.
     pub clock: Clock,
     /// `cluster_name` and node name in answers.

@@ -3,15 +3,26 @@
 //! Paths and methods follow the REST API reference of Elasticsearch 9.0; actions are Elasticsearch's, since denials print them.
 
 pub mod api_key_body;
+pub mod api_key_clone;
 pub mod api_key_filter;
+pub mod api_key_grant;
+pub mod api_key_making;
+pub mod api_key_query;
+pub mod api_key_update;
+pub mod api_key_view;
 pub mod api_keys;
 pub mod caches;
+pub mod cross_cluster_body;
+pub mod cross_cluster_keys;
 pub mod info;
 pub mod privileges;
 pub mod role_body;
+pub mod role_query;
 pub mod roles;
+pub mod search;
 pub mod token_body;
 pub mod tokens;
+pub mod user_query;
 pub mod users;
 pub mod who;
 pub mod write;
@@ -76,6 +87,16 @@ pub static TABLE: &[Endpoint] = &[
     line!([PUT | POST], "/_security/api_key", "admin/xpack/security/api_key/create", ["refresh"], body, api_keys::create),
     line!([GET], "/_security/api_key", "admin/xpack/security/api_key/get", ["id", "name", "username", "realm_name", "owner", "with_limited_by", "active_only", "with_profile_uid"], none, api_keys::find),
     line!([DELETE], "/_security/api_key", "admin/xpack/security/api_key/invalidate", [], body, api_keys::invalidate),
+    line!([PUT | POST], "/_security/api_key/grant", "admin/xpack/security/api_key/grant", ["refresh"], body, api_key_grant::grant),
+    line!([PUT | POST], "/_security/api_key/clone", "admin/xpack/security/api_key/clone", ["refresh"], body, api_key_clone::clone),
+    line!([POST], "/_security/api_key/_bulk_update", "admin/xpack/security/api_key/bulk_update", [], body, api_key_update::bulk_update),
+    line!([PUT], "/_security/api_key/{id}", "admin/xpack/security/api_key/update", [], body, api_key_update::update),
+    line!([POST], "/_security/cross_cluster/api_key", "admin/xpack/security/cross_cluster/api_key/create", [], body, cross_cluster_keys::create),
+    line!([PUT], "/_security/cross_cluster/api_key/{id}", "admin/xpack/security/cross_cluster/api_key/update", [], body, api_key_update::update_cross_cluster),
+
+    line!([GET | POST], "/_security/_query/api_key", "admin/xpack/security/api_key/query", ["with_limited_by", "with_profile_uid", "typed_keys"], body, api_key_query::query),
+    line!([GET | POST], "/_security/_query/user", "admin/xpack/security/user/query", ["with_profile_uid"], body, user_query::query),
+    line!([GET | POST], "/_security/_query/role", "admin/xpack/security/role/query", [], body, role_query::query),
 
     line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
     line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, tokens::invalidate),

@@ -1,9 +1,11 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
+mod api_key_changes;
 mod api_keys;
 mod durability;
 mod every_endpoint;
 mod privileges;
+mod queries;
 mod roles;
 mod tokens;
 mod users;

@@ -1,0 +1,502 @@
+//! `simple_query_string`: a query a person types. Broken syntax is never an error; it means something else.
+//!
+//! `a b`, `a | b`, `a + b`, `-a`, `"a b"`, `a*`, `a~1`, `"a b"~2`, `(..)`, `\` before a sign takes it as it is. Two things apart
+//! stand in the default operator; a chain of the same operator is one combination, and a change of operator wraps what was.
+
+use serde_json::Value;
+
+use super::analysis;
+use super::fault::Fault;
+use super::filter::{Clauses, Filter};
+use super::leaf::{Leaf, Test, Word};
+use super::leaf_parse::{self, flag, object, parse_operator, scalar, unknown};
+use super::minimum;
+use super::parse::Context;
+use super::pattern;
+use super::schema::{Field, Kind};
+
+/// How deep parentheses may stand in each other; deeper ones are skipped.
+const MAX_DEPTH: usize = 30;
+/// Longest query, in characters.
+const MAX_LENGTH: usize = 10_000;
+
+/// The signs that are signs, in the order of [`Signs::parse`].
+#[derive(Clone, Copy, Debug)]
+struct Signs {
+    and: bool,
+    or: bool,
+    not: bool,
+    prefix: bool,
+    phrase: bool,
+    precedence: bool,
+    escape: bool,
+    whitespace: bool,
+    fuzzy: bool,
+    slop: bool,
+}
+
+/// The parameters.
+struct Query {
+    text: String,
+    fields: Vec<Field>,
+    signs: Signs,
+    all: bool,
+    lenient: bool,
+    minimum: Option<String>,
+    analyze_wildcard: bool,
+}
+
+/// Compiles the query.
+///
+/// # Errors
+/// Malformed parameters, too much of it; never the text itself, unless it isn't lenient and asks a field for what it can't
+/// hold.
+pub fn compile(body: &Value, context: &Context<'_>) -> Result<Filter, Fault> {
+    let query = Query::parse(body, context)?;
+    if query.fields.is_empty() {
+        return Ok(Filter::Nothing);
+    }
+    let mut parser = Parser {
+        query: &query,
+        context,
+        text: query.text.chars().collect(),
+    };
+    let end = parser.text.len();
+    let filter = parser.parse(0, end, 0)?.unwrap_or(Filter::Nothing);
+    apply_minimum(filter, query.minimum.as_deref())
+}
+
+fn apply_minimum(filter: Filter, minimum: Option<&str>) -> Result<Filter, Fault> {
+    match (filter, minimum) {
+        (Filter::Bool(mut clauses), Some(specification)) if clauses.must.is_empty() => {
+            let wanted = minimum::of(specification, clauses.should.len())?;
+            clauses.minimum = clauses.minimum.max(wanted);
+            Ok(Filter::Bool(clauses))
+        }
+        (filter, _) => Ok(filter),
+    }
+}
+
+impl Query {
+    fn parse(body: &Value, context: &Context<'_>) -> Result<Self, Fault> {
+        const NAME: &str = "simple_query_string";
+        let mut query = Self {
+            text: String::new(),
+            fields: Vec::new(),
+            signs: Signs::ALL,
+            all: false,
+            lenient: false,
+            minimum: None,
+            analyze_wildcard: false,
+        };
+        let mut text = None;
+        let mut names = Vec::new();
+        for (key, value) in object(NAME, body)? {
+            match key.as_str() {
+                "query" => text = Some(scalar(value)?),
+                "fields" => names = field_names(value)?,
+                "default_operator" => query.all = parse_operator(value)?,
+                "flags" => query.signs = Signs::parse(value)?,
+                "lenient" => query.lenient = flag(NAME, key, value)?,
+                "analyze_wildcard" => query.analyze_wildcard = flag(NAME, key, value)?,
+                "minimum_should_match" => query.minimum = minimum::text(value)?,
+                "analyzer"
+                | "boost"
+                | "_name"
+                | "quote_field_suffix"
+                | "type"
+                | "auto_generate_synonyms_phrase_query"
+                | "fuzzy_prefix_length"
+                | "fuzzy_max_expansions"
+                | "fuzzy_transpositions" => {}
+                _ => return Err(unknown(NAME, key)),
+            }
+        }
+        query.text =
+            text.ok_or_else(|| Fault::grammar("[simple_query_string] query text missing"))?;
+        if query.text.chars().count() > MAX_LENGTH {
+            return Err(Fault::refused(
+                "the simple_query_string is too long to be searched for",
+            ));
+        }
+        if names.is_empty() {
+            names.push("*".to_owned());
+        }
+        // All fields are of several kinds, so something in the text will always not fit one of them.
+        query.lenient |= names.iter().any(|name| name == "*");
+        for name in names {
+            for field in context.schema.matching(&name) {
+                if !query.fields.contains(&field) {
+                    query.fields.push(field);
+                }
+            }
+        }
+        Ok(query)
+    }
+}
+
+/// Field names without their boosts.
+fn field_names(value: &Value) -> Result<Vec<String>, Fault> {
+    let one = std::slice::from_ref(value);
+    let names = value.as_array().map_or(one, Vec::as_slice);
+    let strip = |name: String| match name.rsplit_once('^') {
+        Some((name, _)) => name.to_owned(),
+        None => name,
+    };
+    names.iter().map(|name| scalar(name).map(strip)).collect()
+}
+
+impl Signs {
+    const ALL: Self = Self::these(true);
+
+    const fn these(all: bool) -> Self {
+        Self {
+            and: all,
+            or: all,
+            not: all,
+            prefix: all,
+            phrase: all,
+            precedence: all,
+            escape: all,
+            whitespace: all,
+            fuzzy: all,
+            slop: all,
+        }
+    }
+
+    fn parse(value: &Value) -> Result<Self, Fault> {
+        if let Some(number) = value.as_i64() {
+            return Ok(if number == 0 {
+                Self::these(false)
+            } else {
+                Self::ALL
+            });
+        }
+        let mut signs = Self::these(false);
+        for name in scalar(value)?.split('|').map(str::trim) {
+            match name.to_uppercase().as_str() {
+                "ALL" | "" => return Ok(Self::ALL),
+                "NONE" => return Ok(Self::these(false)),
+                "AND" => signs.and = true,
+                "OR" => signs.or = true,
+                "NOT" => signs.not = true,
+                "PREFIX" => signs.prefix = true,
+                "PHRASE" => signs.phrase = true,
+                "PRECEDENCE" => signs.precedence = true,
+                "ESCAPE" => signs.escape = true,
+                "WHITESPACE" => signs.whitespace = true,
+                "FUZZY" => signs.fuzzy = true,
+                "NEAR" | "SLOP" => signs.slop = true,
+                other => {
+                    return Err(Fault::refused(format!(
+                        "Unknown simple_query_string flag [{other}]"
+                    )));
+                }
+            }
+        }
+        Ok(signs)
+    }
+}
+
+struct Parser<'a> {
+    query: &'a Query,
+    context: &'a Context<'a>,
+    text: Vec<char>,
+}
+
+/// What was read so far on one level.
+#[derive(Default)]
+struct Level {
+    top: Option<Filter>,
+    /// The operator that was written since the last thing; true is and.
+    operator: Option<bool>,
+    /// The operator of the combination at the top.
+    before: Option<bool>,
+    negations: usize,
+}
+
+impl Parser<'_> {
+    fn parse(&mut self, start: usize, end: usize, depth: usize) -> Result<Option<Filter>, Fault> {
+        let signs = self.query.signs;
+        let mut level = Level::default();
+        let mut at = start;
+        while at < end {
+            match self.text[at] {
+                '(' if signs.precedence => {
+                    let (close, inner) = self.group(at, end);
+                    if inner && depth < MAX_DEPTH {
+                        let filter = self.parse(at + 1, close, depth + 1)?;
+                        level.add(filter, self.query.all);
+                    }
+                    at = if inner { close + 1 } else { at + 1 };
+                }
+                ')' if signs.precedence => at += 1,
+                '"' if signs.phrase => at = self.phrase(&mut level, at, end)?,
+                '+' if signs.and => {
+                    level.say(true);
+                    at += 1;
+                }
+                '|' if signs.or => {
+                    level.say(false);
+                    at += 1;
+                }
+                '-' if signs.not => {
+                    level.negations += 1;
+                    at += 1;
+                    continue;
+                }
+                ' ' | '\t' | '\n' | '\r' if signs.whitespace => at += 1,
+                _ => at = self.word(&mut level, at, end)?,
+            }
+            level.negations = 0;
+        }
+        Ok(level.top)
+    }
+
+    /// Where the group that opens at `open` closes, and whether it does.
+    fn group(&self, open: usize, end: usize) -> (usize, bool) {
+        let mut depth = 0;
+        let mut at = open;
+        while at < end {
+            match self.text[at] {
+                '\\' if self.query.signs.escape => at += 1,
+                '(' => depth += 1,
+                ')' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return (at, true);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        (end, false)
+    }
+
+    fn phrase(&mut self, level: &mut Level, open: usize, end: usize) -> Result<usize, Fault> {
+        let mut text = String::new();
+        let mut at = open + 1;
+        loop {
+            match self.text.get(at).filter(|_| at < end) {
+                // An open quote means nothing.
+                None => return Ok(open + 1),
+                Some('"') => break,
+                Some('\\') if self.query.signs.escape && at + 1 < end => {
+                    at += 1;
+                    text.push(self.text[at]);
+                }
+                Some(other) => text.push(*other),
+            }
+            at += 1;
+        }
+        at += 1;
+        let mut slop = 0;
+        if self.query.signs.slop && self.text.get(at) == Some(&'~') {
+            let digits: String = self.text[at + 1..end]
+                .iter()
+                .take_while(|it| it.is_ascii_digit())
+                .collect();
+            at += 1 + digits.len();
+            slop = digits.parse().unwrap_or(0);
+        }
+        if !text.is_empty() {
+            let filter =
+                self.of_fields(|field| Ok(phrase_test(field, &text, slop, self.context)?))?;
+            level.add(filter, self.query.all);
+        }
+        Ok(at)
+    }
+
+    fn word(&mut self, level: &mut Level, start: usize, end: usize) -> Result<usize, Fault> {
+        let signs = self.query.signs;
+        let mut text = String::new();
+        let mut is_prefix = false;
+        let mut distance = None;
+        let mut at = start;
+        while at < end {
+            let character = self.text[at];
+            if signs.escape && character == '\\' && at + 1 < end {
+                text.push(self.text[at + 1]);
+                at += 2;
+                is_prefix = false;
+                continue;
+            }
+            if self.ends_word(character) {
+                break;
+            }
+            if signs.fuzzy && character == '~' && !text.is_empty() {
+                let digits: String = self.text[at + 1..end]
+                    .iter()
+                    .take_while(|it| it.is_ascii_digit())
+                    .collect();
+                let next = at + 1 + digits.len();
+                if next >= end || self.ends_word(self.text[next]) {
+                    distance = Some(digits.parse().unwrap_or(2_usize).min(2));
+                    at = next;
+                    break;
+                }
+            }
+            is_prefix = signs.prefix && character == '*' && !text.is_empty();
+            text.push(character);
+            at += 1;
+        }
+        if is_prefix {
+            text.pop();
+        }
+        if !text.is_empty() {
+            let filter = if let Some(distance) = distance {
+                self.of_fields(|field| fuzzy_test(field, &text, distance))?
+            } else if is_prefix {
+                self.of_fields(|field| self.prefix_test(field, &text))?
+            } else {
+                self.of_fields(|field| self.word_test(field, &text))?
+            };
+            level.add(filter, self.query.all);
+        }
+        // A sign that could not start anything is skipped, so that every round gets on.
+        Ok(at.max(start + 1))
+    }
+
+    fn ends_word(&self, character: char) -> bool {
+        let signs = self.query.signs;
+        match character {
+            '"' => signs.phrase,
+            '|' => signs.or,
+            '+' => signs.and,
+            '(' | ')' => signs.precedence,
+            ' ' | '\t' | '\n' | '\r' => signs.whitespace,
+            _ => false,
+        }
+    }
+
+    /// The same question for each field: one that fits is enough. `None` when it means nothing in any of them.
+    fn of_fields(
+        &self,
+        test: impl Fn(&Field) -> Result<Option<Test>, Fault>,
+    ) -> Result<Option<Filter>, Fault> {
+        let mut filters = Vec::new();
+        for field in &self.query.fields {
+            self.context.count(1)?;
+            let test = match test(field) {
+                Err(Fault::Refused(_)) if self.query.lenient => Some(Test::Nothing),
+                other => other?,
+            };
+            if let Some(test) = test {
+                let field = field.clone();
+                filters.push(Filter::Leaf(Leaf { field, test }));
+            }
+        }
+        Ok((!filters.is_empty()).then(|| Filter::any(filters)))
+    }
+
+    fn word_test(&self, field: &Field, text: &str) -> Result<Option<Test>, Fault> {
+        if matches!(field.kind, Kind::Date | Kind::Boolean) {
+            return leaf_parse::term_test(field, text, false, self.context).map(Some);
+        }
+        let words = analysis::words(text, field.kind);
+        if words.is_empty() {
+            return Ok(None);
+        }
+        self.context.count(words.len())?;
+        let minimum = if self.query.all { words.len() } else { 1 };
+        let words = words.into_iter().map(Word::exact).collect();
+        Ok(Some(Test::Words(words, minimum)))
+    }
+
+    fn prefix_test(&self, field: &Field, text: &str) -> Result<Option<Test>, Fault> {
+        if field.kind.is_analyzed() && self.query.analyze_wildcard {
+            return pattern::wildcard(&format!("{}*", text.to_lowercase()), false)
+                .map(|pattern| Some(Test::Pattern(pattern)));
+        }
+        let text = if field.kind.is_analyzed() {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        };
+        leaf_parse::prefix_test(field, &text, false).map(Some)
+    }
+}
+
+fn phrase_test(
+    field: &Field,
+    text: &str,
+    slop: usize,
+    context: &Context<'_>,
+) -> Result<Option<Test>, Fault> {
+    if !field.kind.is_analyzed() {
+        return leaf_parse::term_test(field, text, false, context).map(Some);
+    }
+    let words = analysis::words(text, field.kind);
+    context.count(words.len())?;
+    Ok((!words.is_empty()).then_some(Test::Phrase(words, slop)))
+}
+
+fn fuzzy_test(field: &Field, text: &str, distance: usize) -> Result<Option<Test>, Fault> {
+    if matches!(field.kind, Kind::Date | Kind::Boolean) {
+        return Err(Fault::refused(
+            "failed to create query: Can only use fuzzy queries on keyword and text fields",
+        ));
+    }
+    let text = if field.kind.is_analyzed() {
+        text.to_lowercase()
+    } else {
+        text.to_owned()
+    };
+    let word = Word {
+        distance,
+        ..Word::exact(text)
+    };
+    Ok(Some(Test::Words(vec![word], 1)))
+}
+
+impl Level {
+    /// An operator before anything, or after another, means nothing.
+    fn say(&mut self, and: bool) {
+        if self.operator.is_none() && self.top.is_some() {
+            self.operator = Some(and);
+        }
+    }
+
+    fn add(&mut self, filter: Option<Filter>, default: bool) {
+        let Some(filter) = filter else {
+            return;
+        };
+        let filter = if self.negations % 2 == 1 {
+            Filter::not(filter)
+        } else {
+            filter
+        };
+        let and = self.operator.take().unwrap_or(default);
+        self.top = Some(match self.top.take() {
+            None => filter,
+            Some(Filter::Bool(clauses)) if self.before == Some(and) => {
+                joined(*clauses, filter, and)
+            }
+            Some(top) => {
+                self.before = Some(and);
+                joined(joined_alone(top, and), filter, and)
+            }
+        });
+    }
+}
+
+fn joined_alone(filter: Filter, and: bool) -> Clauses {
+    let mut clauses = Clauses::default();
+    if and {
+        clauses.must.push(filter);
+    } else {
+        clauses.should.push(filter);
+        clauses.minimum = 1;
+    }
+    clauses
+}
+
+fn joined(mut clauses: Clauses, filter: Filter, and: bool) -> Filter {
+    if and {
+        clauses.must.push(filter);
+    } else {
+        clauses.should.push(filter);
+    }
+    Filter::Bool(Box::new(clauses))
+}

@@ -1,0 +1,1 @@
+//! Searches, held to a naive one.
