@@ -44,7 +44,9 @@ pub(super) async fn set_up(
             let client = Client::new(
                 transport,
                 EMBEDDED_TIMEOUT,
-                Some(settings::OwnCredential::Bearer(authority.own_token().clone())),
+                Some(settings::OwnCredential::Bearer(
+                    authority.own_token().clone(),
+                )),
                 metrics.clone(),
                 clock.clone(),
             );

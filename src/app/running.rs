@@ -219,7 +219,10 @@ impl Running {
         let purged = gate.purge(scope).await;
         let left = self.workshop.ledger.wait(workshop::PURGE_LIMIT).await;
         if left > 0 {
-            tracing::warn!(left, "some of what was made for upstreams is not taken back yet");
+            tracing::warn!(
+                left,
+                "some of what was made for upstreams is not taken back yet"
+            );
         }
         purged
     }
@@ -229,7 +232,10 @@ impl Running {
         self.proxy.site().gate.retire().await;
         let left = self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
         if left > 0 {
-            tracing::warn!(left, "some of what was made for upstreams was not taken back and ends by itself");
+            tracing::warn!(
+                left,
+                "some of what was made for upstreams was not taken back and ends by itself"
+            );
         }
     }
 

@@ -96,7 +96,7 @@ pub struct ApiKey {
     pub name: Option<Written<settings::Template>>,
 }
 
-/// A JWT about the caller with the claims `iss`, `sub`, `aud`, `iat`, `nbf`, `exp`, `jti`, `roles`, `realm` and `route`.
+/// A JWT about the caller with the claims `iss`, `sub`, `aud`, `iat`, `nbf`, `exp`, `roles`, `realm` and `route`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assertion {

@@ -126,7 +126,9 @@ impl Client {
     }
 
     async fn tokens(&self, body: &Value) -> Result<Tokens, ExchangeError> {
-        let answer = self.exchange_as_own(Api::Token, Method::POST, TOKEN, body).await?;
+        let answer = self
+            .exchange_as_own(Api::Token, Method::POST, TOKEN, body)
+            .await?;
         let answer: TokenResponse = answer.parse()?;
         Ok(Tokens {
             access: answer.access_token.into(),
@@ -267,9 +269,11 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<Answer, ExchangeError> {
-        let own = self.own_authorization().ok_or_else(|| AskError::OwnCredential {
-            node: Arc::from("configuration"),
-        })?;
+        let own = self
+            .own_authorization()
+            .ok_or_else(|| AskError::OwnCredential {
+                node: Arc::from("configuration"),
+            })?;
         let bytes = zeroize::Zeroizing::new(serde_json::to_vec(body).unwrap_or_default());
         let body = bytes::Bytes::copy_from_slice(&bytes);
         let answer = self

@@ -136,7 +136,8 @@ impl Makers {
         if let Some(grant) = live.as_ref().and_then(|grant| grant.as_ref()) {
             return Ok(grant.value.clone());
         }
-        let unsigned = || AttachError::Refused(Refusal::Internal("an assertion could not be signed"));
+        let unsigned =
+            || AttachError::Refused(Refusal::Internal("an assertion could not be signed"));
         let signer = self.signer.as_ref().ok_or_else(unsigned)?;
         let token = signer
             .sign(assertion, &entry.identity, now)
@@ -220,7 +221,10 @@ impl Conveying {
         if let Some(username) = self.run_as {
             headers.insert(RUN_AS, username);
         }
-        let name = combined.assertion.as_ref().map(|assertion| assertion.header.as_bytes());
+        let name = combined
+            .assertion
+            .as_ref()
+            .map(|assertion| assertion.header.as_bytes());
         // A check refused names that aren't header names.
         if let (Some(value), Some(Ok(name))) = (self.assertion, name.map(HeaderName::from_bytes)) {
             headers.insert(name, value);
@@ -273,6 +277,8 @@ fn credential_of(grant: &Grant) -> Option<Credential> {
 fn username_value(entry: &Entry) -> Result<HeaderValue, AttachError> {
     let name = &entry.identity.username;
     HeaderValue::from_str(name).map_err(|_| {
-        AttachError::Refused(Refusal::Internal("the user name does not fit into a header"))
+        AttachError::Refused(Refusal::Internal(
+            "the user name does not fit into a header",
+        ))
     })
 }

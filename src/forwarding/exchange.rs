@@ -198,7 +198,11 @@ impl Exchanger {
         now: Now,
     ) -> Result<(Arc<Grant>, Outcome), ExchangeError> {
         let former = slot.current();
-        let again = if former.is_some() { Outcome::Renewed } else { Outcome::Made };
+        let again = if former.is_some() {
+            Outcome::Renewed
+        } else {
+            Outcome::Made
+        };
         match &order.wanted {
             Wanted::Token => {
                 let tokens = self.token(order, slot, former.as_deref(), now).await?;
@@ -265,17 +269,16 @@ impl Exchanger {
         // From here on it is taken back, whatever goes wrong.
         let lease = self.lease(leased);
         // Whoever acts as somebody else has no token of theirs.
-        if tokens.username.is_some_and(|name| name != order.identity.username) {
+        if tokens
+            .username
+            .is_some_and(|name| name != order.identity.username)
+        {
             return Err(ExchangeError::Unfit);
         }
         Ok(grant(value?, tokens.life, now).leasing(Box::new(lease)))
     }
 
-    async fn api_key(
-        &self,
-        order: &Order,
-        policy: &ApiKeyGrant,
-    ) -> Result<Grant, ExchangeError> {
+    async fn api_key(&self, order: &Order, policy: &ApiKeyGrant) -> Result<Grant, ExchangeError> {
         let now = self.0.workshop.clock.now();
         let run_as = match &order.credential {
             Credential::Basic { username, .. } if *username != order.identity.username => {
@@ -284,10 +287,13 @@ impl Exchanger {
             _ => None,
         };
         let fields = self.api_key_fields(policy, &order.identity);
-        let key = self.0.client.grant_api_key(&order.credential, run_as, &fields).await?;
+        let key = self
+            .0
+            .client
+            .grant_api_key(&order.credential, run_as, &fields)
+            .await?;
         let lease = self.lease(Leased::ApiKey { id: key.id });
-        let value =
-            header_value("ApiKey ", key.encoded.expose()).ok_or(ExchangeError::Unfit)?;
+        let value = header_value("ApiKey ", key.encoded.expose()).ok_or(ExchangeError::Unfit)?;
         Ok(grant(value, policy.expiration, now).leasing(Box::new(lease)))
     }
 
@@ -295,13 +301,22 @@ impl Exchanger {
         let name = signer::fill(&policy.name, &policy.route, identity)
             .unwrap_or_else(|| format!("sidegate/{}", policy.route));
         let mut metadata = policy.metadata.clone();
-        metadata.insert(INSTANCE_FIELD.to_owned(), (*self.0.workshop.instance).into());
+        metadata.insert(
+            INSTANCE_FIELD.to_owned(),
+            (*self.0.workshop.instance).into(),
+        );
         metadata.insert(RUN_FIELD.to_owned(), (*self.0.workshop.run).into());
         metadata.insert(ROUTE_FIELD.to_owned(), policy.route.as_str().into());
         Map::from_iter([
             ("name".to_owned(), key_name(&name).into()),
-            ("expiration".to_owned(), format!("{}s", policy.expiration.as_secs()).into()),
-            ("role_descriptors".to_owned(), policy.role_descriptors.clone().into()),
+            (
+                "expiration".to_owned(),
+                format!("{}s", policy.expiration.as_secs()).into(),
+            ),
+            (
+                "role_descriptors".to_owned(),
+                policy.role_descriptors.clone().into(),
+            ),
             ("metadata".to_owned(), metadata.into()),
         ])
     }
@@ -329,7 +344,9 @@ impl Exchanger {
                 Outcome::Trouble,
                 unavailable(error.cause(), error.retry_after()),
             ),
-            ExchangeError::Refused { .. } => (Outcome::Refused, Refusal::Unauthenticated { scheme }),
+            ExchangeError::Refused { .. } => {
+                (Outcome::Refused, Refusal::Unauthenticated { scheme })
+            }
             ExchangeError::Denied { .. } | ExchangeError::InvalidGrant { .. } => {
                 (Outcome::Denied, unavailable("own_credential", None))
             }
@@ -400,7 +417,12 @@ fn shared_key(order: &Order, policy: &ApiKeyGrant) -> (String, String) {
 
 /// A name as Elasticsearch takes it: at most 256 characters, no white space at its ends, no `_` before it.
 fn key_name(wanted: &str) -> String {
-    let name: String = wanted.trim().trim_start_matches('_').chars().take(MAX_NAME).collect();
+    let name: String = wanted
+        .trim()
+        .trim_start_matches('_')
+        .chars()
+        .take(MAX_NAME)
+        .collect();
     match name.trim() {
         "" => "sidegate".to_owned(),
         name => name.to_owned(),

@@ -177,7 +177,11 @@ impl Ledger {
     }
 
     fn pending(&self) -> usize {
-        self.0.pending.iter().map(|count| count.load(Ordering::SeqCst)).sum()
+        self.0
+            .pending
+            .iter()
+            .map(|count| count.load(Ordering::SeqCst))
+            .sum()
     }
 
     fn give_back(&self, what: Leased, client: Client, grace: Duration) {

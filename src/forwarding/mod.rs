@@ -21,7 +21,7 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::combined::{Making, Makers};
+use self::combined::{Makers, Making};
 use self::exchange::Exchanger;
 use self::failure::AttachError;
 use self::names::Names;

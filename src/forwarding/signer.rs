@@ -130,7 +130,9 @@ impl Signer {
         for (name, wanted) in &assertion.claims {
             let value = match wanted {
                 Claim::Field(field) => field_value(field, identity),
-                Claim::Text(template) => fill(template, &assertion.route, identity).map(Value::from),
+                Claim::Text(template) => {
+                    fill(template, &assertion.route, identity).map(Value::from)
+                }
             };
             if let Some(value) = value {
                 claims.insert(name.clone(), value);
@@ -168,17 +170,26 @@ impl fmt::Debug for Signer {
 impl Key {
     fn load(setting: &SigningKey) -> Result<Self, SignerError> {
         let path = || setting.key.clone();
-        let der = PrivateKeyDer::from_pem_file(&setting.key).map_err(|source| SignerError::Read {
-            path: path(),
-            source,
-        })?;
-        let (encoding, algorithm, mut jwk) =
-            elliptic(&der).or_else(|| edwards(&der)).ok_or_else(|| SignerError::Kind { path: path() })?;
+        let der =
+            PrivateKeyDer::from_pem_file(&setting.key).map_err(|source| SignerError::Read {
+                path: path(),
+                source,
+            })?;
+        let (encoding, algorithm, mut jwk) = elliptic(&der)
+            .or_else(|| edwards(&der))
+            .ok_or_else(|| SignerError::Kind { path: path() })?;
         let id = setting.id.clone().unwrap_or_else(|| thumbprint(&jwk));
         for (name, value) in [
             ("kid", id.as_str()),
             ("use", "sig"),
-            ("alg", if algorithm == Algorithm::ES256 { "ES256" } else { "EdDSA" }),
+            (
+                "alg",
+                if algorithm == Algorithm::ES256 {
+                    "ES256"
+                } else {
+                    "EdDSA"
+                },
+            ),
         ] {
             jwk[name] = value.into();
         }
@@ -193,23 +204,29 @@ impl Key {
 
 /// A key on the curve P-256, in PKCS#8 or as RFC 5915 has it.
 fn elliptic(der: &PrivateKeyDer<'_>) -> Option<(EncodingKey, Algorithm, Value)> {
-    let pair = EcdsaKeyPair::from_private_key_der(
-        &ECDSA_P256_SHA256_FIXED_SIGNING,
-        der.secret_der(),
-    )
-    .ok()?;
+    let pair =
+        EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_der())
+            .ok()?;
     // An uncompressed point: 4, x, y (SEC 1 §2.3.3).
     let point = pair.public_key().as_ref();
     let (x, y) = (point.get(1..33)?, point.get(33..65)?);
     let jwk = json!({"crv": "P-256", "kty": "EC", "x": encode(x), "y": encode(y)});
     let document = pair.to_pkcs8v1().ok()?;
-    Some((EncodingKey::from_ec_der(document.as_ref()), Algorithm::ES256, jwk))
+    Some((
+        EncodingKey::from_ec_der(document.as_ref()),
+        Algorithm::ES256,
+        jwk,
+    ))
 }
 
 fn edwards(der: &PrivateKeyDer<'_>) -> Option<(EncodingKey, Algorithm, Value)> {
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_der()).ok()?;
     let jwk = json!({"crv": "Ed25519", "kty": "OKP", "x": encode(pair.public_key().as_ref())});
-    Some((EncodingKey::from_ed_der(der.secret_der()), Algorithm::EdDSA, jwk))
+    Some((
+        EncodingKey::from_ed_der(der.secret_der()),
+        Algorithm::EdDSA,
+        jwk,
+    ))
 }
 
 /// RFC 7638 §3: the SHA-256 of the required members in lexicographic order, which is how they stand in `jwk`.

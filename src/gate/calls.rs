@@ -282,24 +282,38 @@ impl Line {
         };
         long_enough
             && self.methods.contains(method)
-            && self.segments.iter().zip(path).all(|(segment, given)| match segment {
-                Segment::Literal(literal) => literal == given,
-                Segment::One => true,
-                // What begins with `_` is never an index but for this one word.
-                Segment::Indices => !given.starts_with('_') || given == "_all",
-            })
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(segment, given)| match segment {
+                    Segment::Literal(literal) => literal == given,
+                    Segment::One => true,
+                    // What begins with `_` is never an index but for this one word.
+                    Segment::Indices => !given.starts_with('_') || given == "_all",
+                })
     }
 
     fn indices<'p>(&self, path: &'p [String]) -> Option<&'p str> {
-        let at = self.segments.iter().position(|segment| matches!(segment, Segment::Indices))?;
+        let at = self
+            .segments
+            .iter()
+            .position(|segment| matches!(segment, Segment::Indices))?;
         path.get(at).map(String::as_str)
     }
 }
 
 /// What the request needs: of each list one atom.
 pub(super) fn needed(method: &Method, target: &Target) -> Vec<Vec<Atom>> {
-    let path: Vec<String> = target.segments().map(std::borrow::Cow::into_owned).collect();
-    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let path: Vec<String> = target
+        .segments()
+        .map(std::borrow::Cow::into_owned)
+        .collect();
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
     let Some(line) = LINES.iter().find(|line| line.fits(method, &path)) else {
         return vec![cluster(&["all"])];
     };
@@ -369,14 +383,22 @@ mod tests {
     use crate::net::http::{Body, Request};
 
     fn of(method: &str, uri: &str) -> Vec<String> {
-        let request = http::Request::builder().method(method).uri(uri).header("host", "es");
+        let request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("host", "es");
         let request: Request = request.body(Body::Empty).unwrap();
         let (head, _) = request.into_parts();
         let target = Target::parse(&head).unwrap();
         let method: Method = method.parse().unwrap();
         needed(&method, &target)
             .iter()
-            .map(|any| any.iter().map(ToString::to_string).collect::<Vec<_>>().join("|"))
+            .map(|any| {
+                any.iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("|")
+            })
             .collect()
     }
 
@@ -385,7 +407,10 @@ mod tests {
         assert_eq!(of("POST", "/logs-a/_search"), ["index:logs-a:read"]);
         assert_eq!(of("HEAD", "/logs-a/_doc/1"), ["index:logs-a:read"]);
         assert_eq!(of("GET", "/a,b/_count"), ["index:a:read", "index:b:read"]);
-        assert_eq!(of("POST", "/a/_delete_by_query"), ["index:a:read", "index:a:delete"]);
+        assert_eq!(
+            of("POST", "/a/_delete_by_query"),
+            ["index:a:read", "index:a:delete"]
+        );
         assert_eq!(of("PUT", "/a"), ["index:a:create_index"]);
         assert_eq!(of("DELETE", "/_data_stream/a"), ["index:a:delete_index"]);
     }
@@ -411,7 +436,10 @@ mod tests {
     fn calls_on_the_cluster_need_one_of_several() {
         assert_eq!(of("GET", "/"), ["cluster:monitor"]);
         assert_eq!(of("GET", "/_cluster/health/a"), ["cluster:monitor"]);
-        assert_eq!(of("PUT", "/_security/user/eve"), ["cluster:manage_security"]);
+        assert_eq!(
+            of("PUT", "/_security/user/eve"),
+            ["cluster:manage_security"]
+        );
         assert_eq!(
             of("GET", "/_ingest/pipeline/x"),
             ["cluster:read_pipeline|cluster:manage_ingest_pipelines"]

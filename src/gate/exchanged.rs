@@ -158,13 +158,16 @@ impl Slot {
     /// Notes why none could be made, so that not everybody who comes within `pause` tries again.
     pub fn note_trouble(&self, refusal: Refusal, now: Now, pause: Duration) {
         let until = now.mono.saturating_add(pause);
-        self.trouble.store(Some(Arc::new(Trouble { refusal, until })));
+        self.trouble
+            .store(Some(Arc::new(Trouble { refusal, until })));
     }
 
     /// The trouble that was noted a moment ago.
     pub fn trouble(&self, now: Now) -> Option<Refusal> {
         let trouble = self.trouble.load();
-        let trouble = trouble.as_ref().filter(|trouble| now.mono < trouble.until)?;
+        let trouble = trouble
+            .as_ref()
+            .filter(|trouble| now.mono < trouble.until)?;
         Some(trouble.refusal.clone())
     }
 }
@@ -211,13 +214,16 @@ impl Exchanged {
 
     /// One cache entry less holds this; the last lets go of everything.
     pub(super) fn release(&self) {
-        let before = self
-            .holders
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |holders| match holders {
-                RETIRED => None,
-                0 | 1 => Some(RETIRED),
-                more => Some(more - 1),
-            });
+        let before =
+            self.holders.fetch_update(
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+                |holders| match holders {
+                    RETIRED => None,
+                    0 | 1 => Some(RETIRED),
+                    more => Some(more - 1),
+                },
+            );
         if matches!(before, Ok(0 | 1)) {
             self.let_go();
         }
@@ -246,7 +252,11 @@ impl Cache {
     }
 
     /// What the entry before had been exchanged for, if that was the same identity and no purge covers it; else nothing yet.
-    pub(super) fn exchanged(&self, fingerprint: &Fingerprint, identity: &Identity) -> Option<Arc<Exchanged>> {
+    pub(super) fn exchanged(
+        &self,
+        fingerprint: &Fingerprint,
+        identity: &Identity,
+    ) -> Option<Arc<Exchanged>> {
         if self.exchanges == 0 {
             return None;
         }
@@ -313,7 +323,11 @@ mod tests {
         assert_eq!(Arc::strong_count(&lease), 1);
         assert!(!exchanged.hold());
         exchanged.keep(0, grant(&lease));
-        assert_eq!(Arc::strong_count(&lease), 1, "kept although nobody holds it");
+        assert_eq!(
+            Arc::strong_count(&lease),
+            1,
+            "kept although nobody holds it"
+        );
     }
 
     #[test]

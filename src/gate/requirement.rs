@@ -279,11 +279,7 @@ impl Need {
     }
 }
 
-fn look_up(
-    atom: &Atom,
-    known: &dyn Fn(&Atom) -> Option<bool>,
-    missing: &mut Vec<Atom>,
-) -> Answer {
+fn look_up(atom: &Atom, known: &dyn Fn(&Atom) -> Option<bool>, missing: &mut Vec<Atom>) -> Answer {
     match known(atom) {
         Some(granted) => Answer::of(granted),
         None => {
@@ -296,11 +292,7 @@ fn look_up(
 }
 
 /// Whether one of the atoms is held. Unknown ones are asked about together.
-fn one_of(
-    any: &[Atom],
-    known: &dyn Fn(&Atom) -> Option<bool>,
-    missing: &mut Vec<Atom>,
-) -> Answer {
+fn one_of(any: &[Atom], known: &dyn Fn(&Atom) -> Option<bool>, missing: &mut Vec<Atom>) -> Answer {
     let before = missing.len();
     let mut answer = Answer::No;
     for atom in any {

@@ -198,7 +198,8 @@ impl RouteTable {
         }
         let forward_slot = self.forward_slot(&route.forward);
         let combined = route.forward.combined();
-        let credential = combined.and_then(|combined| Exchange::of_credential(&combined.credential));
+        let credential =
+            combined.and_then(|combined| Exchange::of_credential(&combined.credential));
         let assertion = combined.and_then(|combined| combined.assertion.clone());
         let credential_slot = credential.map(|exchange| self.exchange_slot(exchange));
         let assertion_slot =

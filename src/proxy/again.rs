@@ -63,7 +63,12 @@ impl Special {
             && let Some(spare) = self.spare
         {
             response = match revived(spare, permit, site, clock).await {
-                Some(again) => upstream.0.send(upstream.1, again, clock, clock.now()).await?,
+                Some(again) => {
+                    upstream
+                        .0
+                        .send(upstream.1, again, clock, clock.now())
+                        .await?
+                }
                 None => response,
             };
         }

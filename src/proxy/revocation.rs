@@ -56,31 +56,30 @@ impl Revocation {
     ///
     /// # Errors
     /// [`Failure::RequestBody`] when the body can't be read, or is longer than any such body is.
-    pub async fn find(
-        permit: &Permit,
-        incoming: &mut Incoming,
-    ) -> Result<Option<Self>, Failure> {
+    pub async fn find(permit: &Permit, incoming: &mut Incoming) -> Result<Option<Self>, Failure> {
         let (method, path) = (&incoming.head.method, permit.target().path());
         if !path.starts_with(PREFIX) || matches!(*method, Method::GET | Method::HEAD) {
             return Ok(None);
         }
         let caller = permit.entry().map(|entry| entry.identity.username.as_str());
         let query = permit.target().query().unwrap_or_default();
-        Ok(match Self::of(method, path, query, caller.unwrap_or_default()) {
-            None => None,
-            Some(Told::Scopes(scopes)) => Some(Self::Scopes(scopes)),
-            Some(Told::KeysOfAnswer) => Some(Self::KeysOfAnswer),
-            Some(Told::InBody) => {
-                let body = std::mem::take(&mut incoming.body);
-                let bytes = body
-                    .collect_up_to(MAX_QUESTION)
-                    .await
-                    .map_err(|_| Failure::RequestBody)?;
-                let named = Named::read(&bytes);
-                incoming.body = Body::full(bytes);
-                Some(Self::Named(named))
-            }
-        })
+        Ok(
+            match Self::of(method, path, query, caller.unwrap_or_default()) {
+                None => None,
+                Some(Told::Scopes(scopes)) => Some(Self::Scopes(scopes)),
+                Some(Told::KeysOfAnswer) => Some(Self::KeysOfAnswer),
+                Some(Told::InBody) => {
+                    let body = std::mem::take(&mut incoming.body);
+                    let bytes = body
+                        .collect_up_to(MAX_QUESTION)
+                        .await
+                        .map_err(|_| Failure::RequestBody)?;
+                    let named = Named::read(&bytes);
+                    incoming.body = Body::full(bytes);
+                    Some(Self::Named(named))
+                }
+            },
+        )
     }
 
     fn of(method: &Method, path: &str, query: &str, caller: &str) -> Option<Told> {
@@ -200,13 +199,22 @@ mod tests {
             told("PUT", "/_security/role/clerk"),
             scope(PurgeScope::Role("clerk".into()))
         );
-        assert_eq!(told("PUT", "/_security/role_mapping/m"), scope(PurgeScope::All));
+        assert_eq!(
+            told("PUT", "/_security/role_mapping/m"),
+            scope(PurgeScope::All)
+        );
         assert_eq!(
             told("POST", "/_security/realm/native1/_clear_cache"),
             scope(PurgeScope::Realm("native1".into()))
         );
-        assert_eq!(told("DELETE", "/_security/api_key"), Some(Told::KeysOfAnswer));
-        assert_eq!(told("DELETE", "/_security/oauth2/token"), Some(Told::InBody));
+        assert_eq!(
+            told("DELETE", "/_security/api_key"),
+            Some(Told::KeysOfAnswer)
+        );
+        assert_eq!(
+            told("DELETE", "/_security/oauth2/token"),
+            Some(Told::InBody)
+        );
         for (method, path) in [
             ("POST", "/_security/api_key"),
             ("POST", "/_security/oauth2/token"),

@@ -28,3 +28,4 @@ mod refusals;
 mod routes;
 mod run;
 mod upstreams;
+mod ways_out;

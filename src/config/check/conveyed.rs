@@ -294,7 +294,10 @@ fn assertion(
     );
     if expiration.is_some_and(|life| !(SHORTEST_ASSERTION..=LONGEST_ASSERTION).contains(&life)) {
         report
-            .fault(&expiration_at, "an assertion is to be short-lived, but of use")
+            .fault(
+                &expiration_at,
+                "an assertion is to be short-lived, but of use",
+            )
             .allowed("from `1m` to `24h`");
     }
     let header: Option<AssertionHeader> = report.value_or(
@@ -340,7 +343,8 @@ fn refuse_captures(report: &mut Report<'_>, template: &Template, known: &[&str],
         if let TemplatePart::Capture(name) = part
             && !known.contains(&name.as_str())
         {
-            let mut allowed: Vec<String> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
+            let mut allowed: Vec<String> =
+                known.iter().map(|name| format!("`{{{name}}}`")).collect();
             allowed.push("fields of the identity, such as `{identity.username}`".to_owned());
             report
                 .fault(at, format!("`{{{name}}}` has no meaning here"))
@@ -360,12 +364,18 @@ fn refuse_twins(
     let here = at.key("header");
     let is = |name: &str| assertion.header.eq_ignore_ascii_case(name);
     if is("authorization") && *credential != Conveyed::Nothing {
-        report.fault(&here, "the upstream's credential travels in `Authorization` already");
+        report.fault(
+            &here,
+            "the upstream's credential travels in `Authorization` already",
+        );
     }
     if headers.into_iter().flatten().any(|(name, _)| is(name)) {
         report.fault(
             &here,
-            format!("a field of the identity travels in {} already", shown(&assertion.header)),
+            format!(
+                "a field of the identity travels in {} already",
+                shown(&assertion.header)
+            ),
         );
     }
 }

@@ -22,9 +22,10 @@ pub(super) fn forward(
         None | Some(file_forwards::Forward::Word(ForwardWord::None)) => Some(Forward::None),
         Some(file_forwards::Forward::Word(ForwardWord::Passthrough)) => Some(Forward::Passthrough),
         Some(file_forwards::Forward::Ways(ways)) => {
-            let headers = ways.identity_headers.as_ref().map(|headers| {
-                identity_headers(report, headers, &at.key("identity_headers"))
-            });
+            let headers = ways
+                .identity_headers
+                .as_ref()
+                .map(|headers| identity_headers(report, headers, &at.key("identity_headers")));
             let alone = ways.passthrough.is_none()
                 && ways.token.is_none()
                 && ways.api_key.is_none()

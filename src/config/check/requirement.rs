@@ -76,7 +76,10 @@ impl Asking<'_> {
                     .collect())]
             }));
         }
-        if file.elasticsearch_call.unwrap_or(default::ELASTICSEARCH_CALL) {
+        if file
+            .elasticsearch_call
+            .unwrap_or(default::ELASTICSEARCH_CALL)
+        {
             parts.push(Some(vec![Requirement::ElasticsearchCall]));
         }
         for (list, key) in [(&file.any_of, "any_of"), (&file.all_of, "all_of")] {

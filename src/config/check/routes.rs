@@ -83,7 +83,11 @@ fn route(
     let captures: Option<Vec<&str>> = path.as_ref().map(|path| path.captures().collect());
     let access = access(report, written, captures.as_deref(), at);
     let upstream = upstream_name(report, written, file, at);
-    let around = Around::of(file, name.as_ref().map(|name| name.0.as_str()), upstream.as_deref());
+    let around = Around::of(
+        file,
+        name.as_ref().map(|name| name.0.as_str()),
+        upstream.as_deref(),
+    );
     let forward = forward(
         report,
         written.forward.as_ref(),

@@ -156,7 +156,7 @@ fn unknown_is_never_taken_for_yes_and_decided_lists_ask_nothing() {
         let (need, _) = compiled(requirement);
         let segments = ["spaces".to_owned(), "x".to_owned()];
         let facts = Facts {
-        call: &[],
+            call: &[],
             identity: &alice,
             granted: &AtomBits::default(),
             segments: &segments,

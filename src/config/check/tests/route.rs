@@ -179,7 +179,9 @@ fn ways_to_forward_stand_together() {
     };
     assert_eq!(grant.expiration.as_secs(), 3_600);
     assert_eq!(grant.role_descriptors["r"]["cluster"][0], "monitor");
-    let asserted = combined("{ passthrough: true, assertion: { claims: { team: '{identity.metadata.team}', plan: gold } } }");
+    let asserted = combined(
+        "{ passthrough: true, assertion: { claims: { team: '{identity.metadata.team}', plan: gold } } }",
+    );
     assert_eq!(asserted.credential, Conveyed::Client);
     let assertion = asserted.assertion.unwrap();
     assert_eq!(assertion.audience, "shop");
@@ -208,10 +210,7 @@ fn forwardings_that_contradict_themselves_are_faults() {
             "{ elasticsearch: { run_as: true, secondary_authorization: true } }",
             "there is no credential of the client's to put there",
         ),
-        (
-            "{ api_key: {} }",
-            "the key `role_descriptors` is missing",
-        ),
+        ("{ api_key: {} }", "the key `role_descriptors` is missing"),
         (
             "{ api_key: { role_descriptors: { r: { clutser: [] } } } }",
             "unknown key `clutser`",
@@ -248,9 +247,8 @@ fn forwardings_that_contradict_themselves_are_faults() {
     ] {
         assert_eq!(fault(&forwarding(written)).1, problem, "{written}");
     }
-    let unsigned = with_route(
-        "match: { path: / }\nallow: authenticated\nforward: { assertion: {} }",
-    );
+    let unsigned =
+        with_route("match: { path: / }\nallow: authenticated\nforward: { assertion: {} }");
     assert_eq!(fault(&unsigned).1, "nobody signs it");
 }
 
