@@ -27,7 +27,7 @@ pub(super) fn open(settings: &Settings, metrics: &ExchangeMetrics, clock: &Clock
         ledger: Ledger::start(metrics.clone(), clock.clone()),
         metrics: metrics.clone(),
         clock: clock.clone(),
-        instance: instance(settings).into(),
+        instance: instance(settings),
         run: run.into(),
     }
 }

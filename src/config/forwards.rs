@@ -4,6 +4,7 @@
 //! `file_forwards`, its meaning in `check::forward`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -37,7 +38,7 @@ pub enum Conveyed {
     /// An access token (`POST /_security/oauth2/token`) for the client's.
     Token,
     /// An API key (`POST /_security/api_key/grant`) for the client's.
-    ApiKey(ApiKeyGrant),
+    ApiKey(Arc<ApiKeyGrant>),
     /// Sidegate's own, with `es-security-runas-user`.
     RunAs,
 }

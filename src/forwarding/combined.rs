@@ -244,7 +244,7 @@ fn order(permit: &Permit) -> Option<Order> {
     let entry = permit.entry()?;
     let wanted = match &permit.route().forward.combined()?.credential {
         Conveyed::Token => Wanted::Token,
-        Conveyed::ApiKey(policy) => Wanted::ApiKey(policy.clone()),
+        Conveyed::ApiKey(policy) => Wanted::ApiKey(Arc::clone(policy)),
         Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => return None,
     };
     Some(Order {

@@ -86,7 +86,7 @@ pub enum Wanted {
     /// An access token.
     Token,
     /// An API key.
-    ApiKey(ApiKeyGrant),
+    ApiKey(Arc<ApiKeyGrant>),
 }
 
 /// One exchange: for whom, and where to keep what comes of it.
@@ -443,3 +443,6 @@ fn unavailable(cause: &'static str, retry_after: Option<Duration>) -> Refusal {
         retry_after: retry_after.unwrap_or(RETRY_AFTER),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,7 +174,7 @@ impl Slot {
 
 impl Exchanged {
     /// Room for as many exchanges as the route table has.
-    pub(super) fn new(slots: usize) -> Arc<Self> {
+    pub fn new(slots: usize) -> Arc<Self> {
         Arc::new(Self {
             slots: (0..slots).map(|_| Slot::default()).collect(),
             holders: AtomicUsize::new(0),

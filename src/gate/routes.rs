@@ -68,7 +68,7 @@ pub struct RouteTable {
 #[derive(Clone, Debug, PartialEq)]
 enum Exchange {
     Token,
-    ApiKey(ApiKeyGrant),
+    ApiKey(Arc<ApiKeyGrant>),
     Assertion(Assertion),
 }
 
@@ -76,7 +76,7 @@ impl Exchange {
     fn of_credential(conveyed: &Conveyed) -> Option<Self> {
         match conveyed {
             Conveyed::Token => Some(Self::Token),
-            Conveyed::ApiKey(grant) => Some(Self::ApiKey(grant.clone())),
+            Conveyed::ApiKey(grant) => Some(Self::ApiKey(Arc::clone(grant))),
             Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => None,
         }
     }

@@ -151,7 +151,7 @@ fn conveyed(
     }
     if let Some(file) = &ways.api_key {
         let grant = api_key(report, file, around, &at.key("api_key"));
-        chosen.push(grant.map(Conveyed::ApiKey));
+        chosen.push(grant.map(|grant| Conveyed::ApiKey(Arc::new(grant))));
     }
     if run_as {
         chosen.push(Some(Conveyed::RunAs));

@@ -46,9 +46,7 @@ pub(super) fn signing(
             .allowed("one path, such as `/.well-known/jwks.json`");
         return None;
     }
-    if file.keys.is_none() {
-        return None;
-    }
+    file.keys.as_ref()?;
     Some(Signing {
         issuer: issuer?.0,
         keys: keys.into_iter().collect::<Option<_>>()?,
