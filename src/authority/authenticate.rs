@@ -10,9 +10,11 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use super::failure::Failure;
+use super::password::HashingError;
 use super::realm::account;
 use super::realm::grants::{self, GrantError};
 use super::realm::login::LoginError;
+use super::realm::service::{ServiceCredential, ServiceError};
 use super::state::State;
 use super::subject::Subject;
 use crate::model::clock::Now;
@@ -79,7 +81,13 @@ pub async fn check(
         }
         Credential::Bearer(token) if token == state.own => Ok(Subject::user(account::own())),
         Credential::Bearer(token) => {
-            grants::check_access_token(state.tables(), &token, now).map_err(refused_grant)
+            // Elasticsearch looks for service tokens in headers only.
+            let of_header = matches!(purpose, Purpose::Request(_));
+            if let Some(token) = ServiceCredential::parse(&token).filter(|_| of_header) {
+                return service_login(state, &token, now).await;
+            }
+            grants::check_access_token(state.tables(), &token, now)
+                .map_err(|error| refused_bearer(error, purpose))
         }
     }
 }
@@ -94,12 +102,30 @@ async fn password_login(
     match checked {
         Ok(principal) => Ok(Subject::user(principal)),
         Err(LoginError::Refused) => Err(Failure::unauthenticated(refusal(username, purpose))),
-        Err(LoginError::Unchecked(error)) => Err(Failure::dispatch(
-            StatusCode::TOO_MANY_REQUESTS,
-            error.to_string(),
-        )
-        .with_header("Retry-After", "1")),
+        Err(LoginError::Unchecked(error)) => Err(unchecked(error)),
     }
+}
+
+async fn service_login(
+    state: &State,
+    token: &ServiceCredential,
+    now: Now,
+) -> Result<Subject, Failure> {
+    let passwords = state.logins.passwords();
+    let checked = state
+        .service_tokens
+        .check(state.tables(), passwords, token, now)
+        .await;
+    checked.map_err(|error| match error {
+        ServiceError::Refused(reason) => Failure::unauthenticated(reason),
+        ServiceError::Unchecked(error) => unchecked(error),
+    })
+}
+
+/// The answer when too many secrets wait to be hashed.
+fn unchecked(error: HashingError) -> Failure {
+    Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+        .with_header("Retry-After", "1")
 }
 
 fn refusal(username: &str, purpose: Purpose<'_>) -> String {
@@ -121,6 +147,17 @@ fn refused_grant(error: GrantError) -> Failure {
         .with_metadata("additional_unsuccessful_credentials", json!(why)),
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
+    }
+}
+
+/// A token of a body is shown to the realms as well, which then speak of a user of that name.
+fn refused_bearer(error: GrantError, purpose: Purpose<'_>) -> Failure {
+    match (error, purpose) {
+        (GrantError::Refused(why), Purpose::Action(_)) => {
+            Failure::unauthenticated(refusal("_bearer_token", purpose))
+                .with_metadata("additional_unsuccessful_credentials", json!(why))
+        }
+        (error, _) => refused_grant(error),
     }
 }
 

@@ -110,6 +110,24 @@ pub async fn for_applications(
     .await
 }
 
+/// Profile data: the cluster privilege, or `global.profile.write` over every application named.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_profile_data(
+    state: &State,
+    call: &Call,
+    applications: &[String],
+) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+            || applications
+                .iter()
+                .all(|name| permissions.writes_profile_data_of(name))
+    })
+    .await
+}
+
 async fn decide(
     state: &State,
     call: &Call,
@@ -156,6 +174,9 @@ async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     let real_name = &subject.authenticated().username;
     let who = match &subject.api_key {
         Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),
+        None if permissions::service_role(subject.authenticated()).is_some() => {
+            format!("user [{real_name}]")
+        }
         None => {
             let roles = describe_roles(state, &subject.authenticated().roles);
             format!("user [{real_name}]{roles}")
@@ -189,6 +210,9 @@ fn describe(state: &State, subject: &Subject) -> String {
     let user = &subject.effective.username;
     if let Some(key) = subject.acting_key() {
         return format!("API key id [{}] of user [{user}]", key.id);
+    }
+    if permissions::service_role(&subject.effective).is_some() {
+        return format!("service account [{user}]");
     }
     let roles = describe_roles(state, &subject.effective.roles);
     match &subject.authenticating {

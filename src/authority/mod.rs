@@ -21,6 +21,7 @@ pub mod media;
 pub mod names;
 pub mod password;
 pub mod permissions;
+pub mod profile;
 pub mod query;
 pub mod realm;
 pub mod record;
@@ -28,6 +29,7 @@ pub mod render;
 pub mod state;
 pub mod store;
 pub mod subject;
+pub mod sweep;
 pub mod table;
 pub mod time_value;
 
@@ -52,6 +54,8 @@ use password::Passwords;
 use permissions::Compiled;
 use realm::grants::random_text;
 use realm::login::Logins;
+use realm::service::ServiceTokens;
+use realm::service_file::FileError;
 use record::Reserved;
 use render::Style;
 use state::State;
@@ -85,6 +89,8 @@ pub struct Options {
     pub max_body: usize,
     /// Life of access tokens, one second to one hour.
     pub token_timeout: Duration,
+    /// Elasticsearch's `service_tokens` file; `None`: tokens of service accounts come from the API only.
+    pub service_tokens: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -96,6 +102,7 @@ impl Default for Options {
             bcrypt_cost: 10,
             max_body: 8 * 1024 * 1024,
             token_timeout: Duration::from_secs(20 * 60),
+            service_tokens: None,
         }
     }
 }
@@ -109,6 +116,9 @@ pub enum OpenError {
     /// The superuser's first password can't be written.
     #[error("the superuser's password could not be stored")]
     Superuser,
+    /// The `service_tokens` file can't be used.
+    #[error(transparent)]
+    ServiceTokens(#[from] FileError),
 }
 
 /// The open authority. Clones share everything; the store closes with the last one.
@@ -128,6 +138,7 @@ impl Authority {
             cluster_uuid: random_id(),
             node_id: random_id(),
         };
+        let service_tokens = ServiceTokens::open(options.service_tokens)?;
         let store = Store::open(options.data.as_deref(), &fresh)?;
         let passwords = Passwords::new(options.bcrypt_cost);
         let generated =
@@ -136,6 +147,7 @@ impl Authority {
         let state = State {
             store,
             logins: Logins::new(passwords),
+            service_tokens,
             compiled: Compiled::default(),
             scans: Arc::new(Semaphore::new(SCANS)),
             clock,
@@ -145,8 +157,10 @@ impl Authority {
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };
+        let state = Arc::new(state);
+        sweep::start(&state);
         Ok(Self {
-            state: Arc::new(state),
+            state,
             generated_password: generated.map(Arc::new),
         })
     }

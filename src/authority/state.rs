@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::login::Logins;
+use crate::authority::realm::service::ServiceTokens;
 use crate::authority::store::{Store, Tables};
 use crate::model::clock::{Clock, Now};
 use crate::model::secret::Secret;
@@ -21,6 +22,8 @@ pub struct State {
     pub store: Store,
     /// The password check.
     pub logins: Logins,
+    /// The check of service tokens.
+    pub service_tokens: ServiceTokens,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
     /// Bounds searches at once.

@@ -19,6 +19,7 @@ pub mod respond;
 pub mod revocation;
 pub mod rewrite;
 pub mod site;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -37,6 +38,7 @@ use self::outgoing::Incoming;
 use self::respond::{Denial, Wants, respond};
 use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
+use self::turn::Turn;
 use self::upgrade::Handshake;
 use crate::forwarding::failure::AttachError;
 use crate::gate::authorize::Permit;
@@ -150,7 +152,12 @@ async fn forward(
             ))
             .await
         }
-        None => upstream.send(pools, incoming, clock, started).await,
+        None => {
+            if incoming.head.version < Version::HTTP_2 {
+                Turn::default().await;
+            }
+            upstream.send(pools, incoming, clock, started).await
+        }
     };
     let sent = match special {
         Some(special) => {

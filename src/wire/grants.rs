@@ -146,6 +146,9 @@ pub struct TokenResponse {
     /// Absent for client credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// base64 of a Kerberos realm's answer to the client, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kerberos_authentication_response_token: Option<String>,
     /// Whom the token stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<AuthenticateResponse>,

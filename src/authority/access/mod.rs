@@ -58,6 +58,8 @@ struct Parts {
     application: ApplicationPart,
     run_as: Automaton,
     managed_applications: Automaton,
+    /// Applications whose profile data may be written.
+    profile_applications: Automaton,
 }
 
 impl Permissions {
@@ -74,13 +76,20 @@ impl Permissions {
             .iter()
             .flat_map(|role| &role.run_as)
             .map(String::as_str);
-        let managed: Vec<String> = roles.iter().flat_map(managed_applications).collect();
+        let of_global = |pointer: &str| {
+            let patterns: Vec<String> = roles
+                .iter()
+                .flat_map(|role| global_patterns(role, pointer))
+                .collect();
+            Automaton::of_patterns(patterns.iter().map(String::as_str))
+        };
         let parts = Parts {
             cluster: ClusterPart::compile(roles)?,
             index: IndexPart::compile(roles)?,
             application: ApplicationPart::compile(roles, catalogue)?,
             run_as: Automaton::of_patterns(run_as)?,
-            managed_applications: Automaton::of_patterns(managed.iter().map(String::as_str))?,
+            managed_applications: of_global("/application/manage/applications")?,
+            profile_applications: of_global("/profile/write/applications")?,
         };
         Ok(Self {
             own: Arc::new(parts),
@@ -149,6 +158,11 @@ impl Permissions {
     /// Whether the stored privileges of all applications, also those to come, may be managed.
     pub fn manages_every_application(&self) -> bool {
         self.every(|parts| parts.managed_applications.is_total())
+    }
+
+    /// Whether the profile data of an application may be written (`global.profile.write`).
+    pub fn writes_profile_data_of(&self, application: &str) -> bool {
+        self.every(|parts| parts.profile_applications.matches(application))
     }
 
     fn every(&self, permits: impl Fn(&Parts) -> bool) -> bool {
@@ -220,12 +234,12 @@ fn entry<'m, V: Default>(
     map.get_mut(key).expect("inserted above")
 }
 
-/// The patterns under `global.application.manage.applications`.
-fn managed_applications(role: &RoleDescriptor) -> Vec<String> {
+/// The patterns at this place of a role's `global`.
+fn global_patterns(role: &RoleDescriptor, pointer: &str) -> Vec<String> {
     let patterns = role
         .global
         .as_ref()
-        .and_then(|global| global.pointer("/application/manage/applications"));
+        .and_then(|global| global.pointer(pointer));
     let patterns = patterns
         .and_then(|patterns| patterns.as_array())
         .map_or(&[][..], Vec::as_slice);

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::api_key_view::describe;
+use super::api_key_view::{View, describe};
 use super::search;
 use crate::authority::authorize;
 use crate::authority::body::Grammar;
@@ -69,12 +69,11 @@ impl Document for KeyDocument {
 /// `GET|POST /_security/_query/api_key`
 pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let request = search::parse(&call, GRAMMAR, true)?;
-    let with_limited_by = call.query.flag("with_limited_by")?;
+    let view = View::of(&call.query)?;
     let typed_keys = call.query.flag("typed_keys")?;
-    call.query.flag("with_profile_uid")?;
     let subject = &call.subject;
     // What a key is limited by tells more about its owner than the key itself may know.
-    let beyond_itself = with_limited_by && subject.acting_key().is_some();
+    let beyond_itself = view.limited_by && subject.acting_key().is_some();
     let granted = authorize::for_own_keys(state, &call, !beyond_itself).await?;
     let sees_all = granted.permissions().allows_cluster_action(call.action);
     let plan = Plan::new(&request, &SCHEMA, typed_keys, call.now.unix_millis());
@@ -93,7 +92,7 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
         .hits
         .into_iter()
         .map(|(KeyDocument(key), sort)| {
-            let mut shown = describe(&key, with_limited_by);
+            let mut shown = describe(state.tables(), &key, view);
             shown.sort = (!sort.is_empty()).then_some(sort);
             shown
         })

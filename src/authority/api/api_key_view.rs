@@ -3,7 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::role_body;
+use crate::authority::call::Query;
+use crate::authority::failure::Failure;
+use crate::authority::profile::identity::profile_uid_of;
 use crate::authority::record::{ApiKey, ApiKeyKind, RoleSet};
+use crate::authority::store::Tables;
 use crate::wire::grants::ApiKeyInfo;
 
 /// The name of the one role a cross-cluster key has.
@@ -16,9 +20,33 @@ pub const REPLICATION_PRIVILEGES: [&str; 2] = [
     "cross_cluster_replication_internal",
 ];
 
-/// A key as answers show it; the owner's roles only when asked for, and never of a cross-cluster key.
-pub fn describe(key: &ApiKey, with_limited_by: bool) -> ApiKeyInfo {
-    let limited = with_limited_by && key.kind == ApiKeyKind::Rest;
+/// What a call wants to see of keys beside the keys.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// The owner's roles; cross-cluster keys have none.
+    pub limited_by: bool,
+    /// The owner's profile.
+    pub profile_uid: bool,
+}
+
+impl View {
+    /// Reads `with_limited_by` and `with_profile_uid`.
+    ///
+    /// # Errors
+    /// Values that are no flags.
+    pub fn of(query: &Query) -> Result<Self, Failure> {
+        Ok(Self {
+            limited_by: query.flag("with_limited_by")?,
+            profile_uid: query.flag("with_profile_uid")?,
+        })
+    }
+}
+
+/// A key as answers show it.
+pub fn describe(tables: &Tables, key: &ApiKey, view: View) -> ApiKeyInfo {
+    let limited = view.limited_by && key.kind == ApiKeyKind::Rest;
+    let creator = &key.creator;
+    let profile = || profile_uid_of(tables, &creator.username, &creator.realm);
     ApiKeyInfo {
         id: key.id.clone(),
         name: key.name.clone(),
@@ -35,7 +63,7 @@ pub fn describe(key: &ApiKey, with_limited_by: bool) -> ApiKeyInfo {
         limited_by: limited.then(|| vec![render(&key.limited_by)]),
         access: access(key),
         certificate_identity: key.certificate_identity.clone(),
-        profile_uid: None,
+        profile_uid: view.profile_uid.then(profile).flatten(),
         sort: None,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::api_key_body::{self, NewKey};
 use super::api_key_filter::Filter;
 use super::api_key_making::{self, Blank};
-use super::api_key_view::describe;
+use super::api_key_view::{View, describe};
 use super::write::write;
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
@@ -32,12 +32,11 @@ pub async fn create(state: &State, call: Call) -> Result<Reply, Failure> {
 /// `GET /_security/api_key`
 pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     let filter = Filter::of_query(&call.query)?;
-    let with_limited_by = call.query.flag("with_limited_by")?;
+    let view = View::of(&call.query)?;
     let active_only = call.query.flag("active_only")?;
-    call.query.flag("with_profile_uid")?;
     let subject = &call.subject;
     // What a key is limited by tells more about its owner than the key itself may know.
-    let beyond_itself = with_limited_by && subject.acting_key().is_some();
+    let beyond_itself = view.limited_by && subject.acting_key().is_some();
     let granted = if filter.is_acting_key(subject) && !beyond_itself {
         authorize::for_self(state, &call, true).await?
     } else {
@@ -50,7 +49,7 @@ pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     keys.sort_by(|a, b| (a.creation, &a.id).cmp(&(b.creation, &b.id)));
     let api_keys = keys
         .iter()
-        .map(|key| describe(key, with_limited_by))
+        .map(|key| describe(state.tables(), key, view))
         .collect();
     let missed = filter.ids.is_some() && keys.is_empty();
     let status = if missed {

@@ -10,9 +10,11 @@ use crate::authority::authorize;
 use crate::authority::body::Grammar;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::profile::identity::profile_uid_of;
 use crate::authority::query::datum::{Datum, Document, text};
 use crate::authority::query::schema::{Definition, Field, Kind, Schema};
 use crate::authority::query::search::Plan;
+use crate::authority::realm::account;
 use crate::authority::record::User;
 use crate::authority::state::State;
 use crate::wire::principals;
@@ -62,7 +64,7 @@ impl Document for UserDocument {
 /// `GET|POST /_security/_query/user`
 pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let request = search::parse(&call, GRAMMAR, false)?;
-    call.query.flag("with_profile_uid")?;
+    let with_profile_uid = call.query.flag("with_profile_uid")?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
     let plan = Plan::new(&request, &SCHEMA, false, call.now.unix_millis());
     let plan = plan.map_err(search::refuse)?;
@@ -76,7 +78,10 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
         .hits
         .into_iter()
         .map(|(document, sort)| {
-            let mut shown = json!(describe(document));
+            let native = account::realm(account::NATIVE, "native");
+            let uid = || profile_uid_of(state.tables(), &document.username, &native);
+            let profile_uid = with_profile_uid.then(uid).flatten();
+            let mut shown = json!(describe(document, profile_uid));
             if !sort.is_empty() {
                 shown["_sort"] = json!(sort);
             }
@@ -86,7 +91,7 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     granted.reply(&json!({"total": found.total, "count": users.len(), "users": users}))
 }
 
-fn describe(document: UserDocument) -> principals::User {
+fn describe(document: UserDocument, profile_uid: Option<String>) -> principals::User {
     let user = &document.user;
     principals::User {
         username: document.username,
@@ -95,6 +100,6 @@ fn describe(document: UserDocument) -> principals::User {
         email: user.email.clone(),
         metadata: user.metadata.clone(),
         enabled: user.enabled,
-        profile_uid: None,
+        profile_uid,
     }
 }

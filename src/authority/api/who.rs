@@ -38,7 +38,11 @@ pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure>
     granted.reply(&answer)
 }
 
-fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
+/// Refuses questions that would cost too much to answer.
+///
+/// # Errors
+/// More than [`MAX_ATOMS`] privileges.
+pub fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
     let index = question
         .index
         .iter()
@@ -59,9 +63,16 @@ fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
 }
 
 fn parse_question(call: &Call, user: &str) -> Result<HasPrivilegesRequest, Failure> {
+    read_question(&call.object(Grammar::Hand("privileges check"))?, user)
+}
+
+/// Reads the privileges asked about, on behalf of `user` in messages.
+///
+/// # Errors
+/// What doesn't fit the grammar.
+pub fn read_question(object: &Object<'_>, user: &str) -> Result<HasPrivilegesRequest, Failure> {
     let what = format!("privileges check [{user}]");
     let fail = |why: &str| Failure::parse(format!("failed to parse {what}. {why}"));
-    let object = call.object(Grammar::Hand("privileges check"))?;
     let mut question = HasPrivilegesRequest::default();
     let mut given = false;
     for field in object.fields() {

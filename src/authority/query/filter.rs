@@ -49,7 +49,7 @@ impl Filter {
     }
 
     /// All but these.
-    pub fn not(filter: Self) -> Self {
+    pub fn all_but(filter: Self) -> Self {
         Self::Bool(Box::new(Clauses {
             must_not: vec![filter],
             ..Clauses::default()

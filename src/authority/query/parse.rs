@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::filter::{Clauses, Filter};
 use super::leaf_parse::{self, flag, object, scalar, unknown};
+use super::match_parse;
 use super::minimum;
 use super::range_parse;
 use super::schema::Schema;
@@ -122,7 +123,7 @@ fn clause(query: &Value, context: &Context<'_>, depth: usize) -> Result<Filter, 
         "exists" => leaf_parse::exists(body, context).map(Filter::Leaf),
         "prefix" => leaf_parse::prefix(body, context).map(Filter::Leaf),
         "wildcard" => leaf_parse::wildcard(body, context).map(Filter::Leaf),
-        "match" => leaf_parse::matches(body, context).map(Filter::Leaf),
+        "match" => match_parse::matches(body, context).map(Filter::Leaf),
         "range" => range_parse::range(body, context).map(Filter::Leaf),
         "simple_query_string" => simple_string::compile(body, context),
         other if ELSEWHERE.contains(&other) => Err(Fault::refused(format!(

@@ -114,13 +114,14 @@ impl Range {
     fn flags(self) -> Result<Test, Fault> {
         let lower = self.lower.as_deref().map(parse_flag).transpose()?;
         let upper = self.upper.as_deref().map(parse_flag).transpose()?;
-        let fits = |value: bool| {
+        let (lower, upper) = (lower.map(u8::from), upper.map(u8::from));
+        let fits = |value: u8| {
             lower.is_none_or(|lower| value > lower || (self.with_lower && value == lower))
                 && upper.is_none_or(|upper| value < upper || (self.with_upper && value == upper))
         };
         Ok(Test::Flags {
-            yes: fits(true),
-            no: fits(false),
+            yes: fits(1),
+            no: fits(0),
         })
     }
 

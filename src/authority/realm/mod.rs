@@ -6,3 +6,5 @@
 pub mod account;
 pub mod grants;
 pub mod login;
+pub mod service;
+pub mod service_file;

@@ -524,8 +524,8 @@ async fn a_copy_has_the_power_and_the_owner_of_the_first_key() {
     let joe = node
         .user_with("joe", json!({"cluster": ["manage_own_api_key", "monitor"]}))
         .await;
-    let kibana = node
-        .user_with("kibana", json!({"cluster": ["manage_own_api_key"]}))
+    let app = node
+        .user_with("app", json!({"cluster": ["manage_own_api_key"]}))
         .await;
     let first = node
         .with(&joe, "PUT", PATH, &json!({"name": "k", "expiration": "1d", "role_descriptors": {"r": {"cluster": ["monitor"]}}}))
@@ -537,7 +537,7 @@ async fn a_copy_has_the_power_and_the_owner_of_the_first_key() {
         body.as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
-        let answer = node.with(&kibana, "POST", &uri, &body).await;
+        let answer = node.with(&app, "POST", &uri, &body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json()
     };
@@ -562,7 +562,7 @@ async fn a_copy_has_the_power_and_the_owner_of_the_first_key() {
         .await;
     refused(
         &node,
-        &kibana,
+        &app,
         "POST",
         &uri,
         &[

@@ -1,12 +1,17 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
 mod api_key_changes;
+mod api_key_laws;
 mod api_keys;
 mod durability;
 mod every_endpoint;
 mod privileges;
+mod profile_search;
+mod profiles;
 mod queries;
 mod roles;
+mod service_accounts;
+mod token_invalidation;
 mod tokens;
 mod users;
 mod who;

@@ -760,3 +760,38 @@ async fn roles_are_found_with_the_reserved_ones() {
         )
     );
 }
+
+#[tokio::test]
+async fn keys_and_users_are_shown_with_their_profiles_when_asked() {
+    let (node, joe) = with_keys().await;
+    let grant = json!({"grant_type": "password", "username": "joe", "password": "joe-password"});
+    let uid = node
+        .done("POST", "/_security/profile/_activate", grant)
+        .await["uid"]
+        .clone();
+    let by_name = json!({"query": {"term": {"username": "joe"}}});
+    for (uri, list) in [
+        (KEYS.to_owned(), "api_keys"),
+        ("/_security/_query/user".to_owned(), "users"),
+    ] {
+        let with = format!("{uri}?with_profile_uid=true");
+        let shown = node.done("POST", &with, by_name.clone()).await;
+        assert_eq!(shown[list][0]["profile_uid"], uid, "{uri}");
+        let shown = node.done("POST", &uri, by_name.clone()).await;
+        assert!(shown[list][0].get("profile_uid").is_none(), "{uri}");
+    }
+    let uri = "/_security/api_key?owner=true&with_profile_uid";
+    let shown = node.with(&joe, "GET", uri, &Value::Null).await.json();
+    assert_eq!(shown["api_keys"][0]["profile_uid"], uid);
+    let all = node
+        .done(
+            "GET",
+            "/_security/api_key?username=elastic&with_profile_uid",
+            Value::Null,
+        )
+        .await;
+    assert!(
+        all["api_keys"][0].get("profile_uid").is_none(),
+        "no profile, no uid"
+    );
+}
