@@ -132,6 +132,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Line and column of its value, both counted from one.
+    pub fn place(&self) -> (usize, usize) {
+        place(self.whole, offset(self.whole, self.raw.get()))
+    }
+
     /// The refusal of a value whose own parser refused it: `[1:9] [parser] failed to parse field [x]`, with the cause inside.
     pub fn failed(&self, kind: &'static str, cause: impl Into<String>) -> Failure {
         let reason = match self.grammar {
@@ -247,6 +252,19 @@ impl<'a> Field<'a> {
         Object::from_raw(self.whole, self.raw, grammar)
     }
 
+    /// The elements of an array, each under this field's name; `None` for anything else.
+    pub fn elements(&self) -> Option<Vec<Self>>
+    where
+        Self: 'a,
+    {
+        if self.token() != "START_ARRAY" {
+            return None;
+        }
+        let items: Vec<&'a RawValue> = serde_json::from_str(self.raw.get()).ok()?;
+        let items = items.into_iter().map(|raw| Self { raw, ..*self });
+        Some(items.collect())
+    }
+
     /// An array of objects, to be read field by field.
     ///
     /// # Errors
@@ -303,7 +321,13 @@ fn offset(whole: &[u8], part: &str) -> usize {
 }
 
 fn at_offset(whole: &[u8], at: usize) -> String {
-    let before = &whole[..at];
+    let (line, column) = place(whole, at);
+    format!("[{line}:{column}]")
+}
+
+/// Line and column of an offset, both counted from one.
+pub fn place(whole: &[u8], at: usize) -> (usize, usize) {
+    let before = &whole[..at.min(whole.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before
         .iter()
@@ -311,7 +335,7 @@ fn at_offset(whole: &[u8], at: usize) -> String {
         .take_while(|byte| **byte != b'\n')
         .count()
         + 1;
-    format!("[{line}:{column}]")
+    (line, column)
 }
 
 struct Fields<'a>(Vec<(String, &'a RawValue)>);

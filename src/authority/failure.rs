@@ -13,6 +13,15 @@ pub const CHALLENGES: [&str; 3] = [
     "ApiKey",
 ];
 
+/// Exceptions that are not Elasticsearch's own kind.
+const FOREIGN: [&str; 5] = [
+    "action_request_validation_exception",
+    "illegal_argument_exception",
+    "illegal_state_exception",
+    "validation_exception",
+    "x_content_parse_exception",
+];
+
 /// A refused or failed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -30,7 +39,8 @@ enum Shape {
         kind: &'static str,
         reason: String,
         metadata: Map<String, Value>,
-        caused_by: Option<(&'static str, String)>,
+        /// Outermost first.
+        causes: Vec<(&'static str, String)>,
     },
     /// `{"error":"text"}` with or without `"status":n`.
     Plain { text: String, with_status: bool },
@@ -49,7 +59,7 @@ impl Failure {
                 kind,
                 reason: reason.into(),
                 metadata: Map::new(),
-                caused_by: None,
+                causes: Vec::new(),
             }),
             headers: Vec::new(),
         }
@@ -69,14 +79,22 @@ impl Failure {
         Self::envelope(StatusCode::BAD_REQUEST, "parse_exception", reason)
     }
 
-    /// 400 `parsing_exception`, thrown by the parsers of queries and aggregations.
-    pub fn parsing(reason: impl Into<String>) -> Self {
+    /// 400 `parsing_exception`, thrown by the parsers of queries and aggregations; the reason says where.
+    pub fn query_parsing(reason: impl Into<String>) -> Self {
         Self::envelope(StatusCode::BAD_REQUEST, "parsing_exception", reason)
     }
 
     /// 400 `x_content_parse_exception`, thrown by strict parsers and by broken JSON.
     pub fn x_content(reason: impl Into<String>) -> Self {
         Self::envelope(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
+    }
+
+    /// 400 `parsing_exception`, which says where: line and column, counted from one.
+    pub fn parsing(at: (usize, usize), reason: impl Into<String>) -> Self {
+        let kind = "parsing_exception";
+        Self::envelope(StatusCode::BAD_REQUEST, kind, reason)
+            .with_metadata("line", json!(at.0))
+            .with_metadata("col", json!(at.1))
     }
 
     /// 400 `action_request_validation_exception` listing every fault.
@@ -275,11 +293,11 @@ impl Failure {
         self
     }
 
-    /// Adds the inner cause to the envelope; other shapes have none.
+    /// Adds a cause to the envelope, inside those added before; other shapes have none.
     #[must_use]
     pub fn caused_by(mut self, kind: &'static str, reason: impl Into<String>) -> Self {
-        if let Shape::Envelope { caused_by, .. } = &mut *self.shape {
-            *caused_by = Some((kind, reason.into()));
+        if let Shape::Envelope { causes, .. } = &mut *self.shape {
+            causes.push((kind, reason.into()));
         }
         self
     }
@@ -293,6 +311,43 @@ impl Failure {
         }
     }
 
+    /// `{"type":..,"reason":..,"caused_by":..}`, for per-item errors inside a 200.
+    pub fn cause_object(&self) -> Value {
+        let (kind, reason) = self.cause_owned();
+        let mut cause = json!({"type": kind, "reason": reason});
+        if let Some(inner) = nested(self.inner_causes()) {
+            cause["caused_by"] = inner;
+        }
+        cause
+    }
+
+    /// This failure with all its causes as the innermost cause of `outer`.
+    #[must_use]
+    pub fn inside(&self, outer: Self) -> Self {
+        let Shape::Envelope { kind, reason, .. } = &*self.shape else {
+            return outer;
+        };
+        let outer = outer.caused_by(kind, reason.clone());
+        let inner = self.inner_causes().iter();
+        inner.fold(outer, |outer, (kind, reason)| {
+            outer.caused_by(kind, reason.clone())
+        })
+    }
+
+    /// Type and sentence, taken out.
+    pub fn cause_owned(&self) -> (String, String) {
+        let (kind, reason) = self.cause();
+        (kind.to_owned(), reason.to_owned())
+    }
+
+    /// The causes inside, outermost first.
+    pub fn inner_causes(&self) -> &[(&'static str, String)] {
+        match &*self.shape {
+            Shape::Envelope { causes, .. } => causes,
+            Shape::Plain { .. } | Shape::OAuth { .. } => &[],
+        }
+    }
+
     /// The JSON body. The only place the envelope is written.
     pub fn body(&self) -> Value {
         let status = self.status.as_u16();
@@ -301,25 +356,20 @@ impl Failure {
                 kind,
                 reason,
                 metadata,
-                caused_by,
+                causes,
             } => {
                 let mut cause = Map::new();
                 cause.insert("type".to_owned(), json!(kind));
                 cause.insert("reason".to_owned(), json!(reason));
                 cause.extend(metadata.clone());
-                if let Some((kind, reason)) = caused_by {
-                    cause.insert(
-                        "caused_by".to_owned(),
-                        json!({"type": kind, "reason": reason}),
-                    );
+                if let Some(inner) = nested(causes) {
+                    cause.insert("caused_by".to_owned(), inner);
                 }
                 if let Some(header) = self.header_object() {
                     cause.insert("header".to_owned(), header);
                 }
-                let mut root = cause.clone();
-                root.remove("caused_by");
                 let mut error = Map::new();
-                error.insert("root_cause".to_owned(), json!([root]));
+                error.insert("root_cause".to_owned(), json!([root_of(&cause)]));
                 error.extend(cause);
                 json!({"error": error, "status": status})
             }
@@ -354,6 +404,36 @@ impl Failure {
         }
         (!object.is_empty()).then_some(Value::Object(object))
     }
+}
+
+/// The innermost cause that Elasticsearch's own exceptions lead to: those of the language end the way.
+fn root_of(outer: &Map<String, Value>) -> Map<String, Value> {
+    let is_own = |kind: &Value| !FOREIGN.contains(&kind.as_str().unwrap_or_default());
+    let is_parser = |kind: &Value| kind == "x_content_parse_exception";
+    let mut root = outer;
+    while let Some(Value::Object(inner)) = root.get("caused_by") {
+        let (kind, inner_kind) = (&root["type"], &inner["type"]);
+        if !(is_own(inner_kind) && (is_own(kind) || is_parser(kind))
+            || is_parser(kind) && is_parser(inner_kind))
+        {
+            break;
+        }
+        root = inner;
+    }
+    let mut root = root.clone();
+    root.remove("caused_by");
+    root
+}
+
+/// `{"type":..,"reason":..,"caused_by":{..}}`
+fn nested(causes: &[(&'static str, String)]) -> Option<Value> {
+    causes.iter().rev().fold(None, |inner, (kind, reason)| {
+        let mut cause = json!({"type": kind, "reason": reason});
+        if let Some(inner) = inner {
+            cause["caused_by"] = inner;
+        }
+        Some(cause)
+    })
 }
 
 /// `Validation Failed: 1: first;2: second;`

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
+use crate::authority::realm::chain::Realms;
 use crate::authority::realm::login::Logins;
 use crate::authority::realm::service::ServiceTokens;
 use crate::authority::store::{Store, Tables};
+use crate::config::realms::Anonymous;
 use crate::model::clock::{Clock, Now};
 use crate::model::secret::Secret;
 
@@ -22,10 +25,16 @@ pub struct State {
     pub store: Store,
     /// The password check.
     pub logins: Logins,
+    /// The realms, in the order they are asked.
+    pub realms: Realms,
+    /// Who a request without a credential is; `None`: nobody.
+    pub anonymous: Option<Anonymous>,
     /// The check of service tokens.
     pub service_tokens: ServiceTokens,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
+    /// Enabled role mappings, compiled.
+    pub mappings: Mappings,
     /// Bounds searches at once.
     pub scans: Arc<Semaphore>,
     /// Time.

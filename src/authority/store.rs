@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::record::{AccessToken, ApiKey, Profile, RefreshToken, Reserved, ServiceToken, User};
 use super::table::{Changes, Draft, Table};
-use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor};
+use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor, RoleMapping};
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "authority.redb";
@@ -141,6 +141,8 @@ tables! {
     reserved: Reserved,
     /// Roles by name.
     roles: RoleDescriptor,
+    /// Role mappings by name.
+    role_mappings: RoleMapping,
     /// Application privileges by `application/name`.
     privileges: ApplicationPrivilege,
     /// API keys by id.

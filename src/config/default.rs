@@ -112,3 +112,33 @@ pub const SECONDARY_AUTHORIZATION: bool = false;
 pub const ASSERTION_ISSUER: &str = "sidegate";
 /// `routes[].require.elasticsearch_call`
 pub const ELASTICSEARCH_CALL: bool = false;
+/// `authority.embedded.realms.*.NAME.enabled`
+pub const REALM_ENABLED: bool = true;
+/// `authority.embedded.realms.*.NAME.cache.ttl`
+pub const REALM_CACHE_TTL: &str = "20m";
+/// `authority.embedded.realms.*.NAME.cache.max_users`
+pub const REALM_CACHE_MAX_USERS: u64 = 100_000;
+/// `authority.embedded.realms.jwt.NAME.token_type`
+pub const JWT_TOKEN_TYPE: &str = "id_token";
+/// `authority.embedded.realms.jwt.NAME.allowed_clock_skew`
+pub const JWT_CLOCK_SKEW: &str = "60s";
+/// `authority.embedded.realms.jwt.NAME.pkc_jwkset_reload.interval`
+pub const JWKS_INTERVAL: &str = "5m";
+/// `authority.embedded.realms.jwt.NAME.http.*`
+pub const JWKS_TIMEOUT: &str = "5s";
+/// `authority.embedded.realms.jwt.NAME.client_authentication.type`
+pub const JWT_CLIENT_AUTHENTICATION: &str = "shared_secret";
+/// `authority.embedded.realms.jwt.NAME.populate_user_metadata`
+pub const JWT_POPULATE_USER_METADATA: bool = true;
+/// `authority.embedded.realms.pki.NAME.username_pattern`
+pub const PKI_USERNAME_PATTERN: &str = "CN=(.*?)(?:,|$)";
+/// `authority.embedded.realms.pki.NAME.delegation.enabled`
+pub const PKI_DELEGATION: bool = false;
+/// `authority.embedded.anonymous.username`
+pub const ANONYMOUS_USERNAME: &str = "_anonymous";
+/// `authority.embedded.anonymous.authz_exception`
+pub const ANONYMOUS_AUTHZ_EXCEPTION: bool = true;
+/// `authority.embedded.failed_logins.per_username`
+pub const FAILED_LOGINS_PER_USERNAME: u32 = 30;
+/// `authority.embedded.failed_logins.window`
+pub const FAILED_LOGINS_WINDOW: &str = "5m";

@@ -15,8 +15,9 @@ use serde_json::Value;
 use super::default;
 use super::headers;
 use super::patterns::PathPattern;
+use super::realm_values::Text;
 use super::settings;
-use super::values::{Name, Text, Written};
+use super::values::{Name, Written};
 
 /// How the identity travels to the upstream.
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -174,6 +175,26 @@ pub struct Embedded {
     pub address: Option<SocketAddr>,
     /// The superuser's first password; `None`: random, printed once.
     pub superuser_password: Option<Secret>,
+    /// The realms that take part, in the order they are asked.
+    pub realms: Vec<Realm>,
+    /// Who a request without a credential is; `None`: nobody.
+    pub anonymous: Option<Anonymous>,
+    /// Limit on failed logins.
+    pub failed_logins: FailedLogins,
+}
+
+impl Default for Embedded {
+    /// In memory, in-process only, with the realms that are always there.
+    fn default() -> Self {
+        Self {
+            data: None,
+            address: None,
+            superuser_password: None,
+            realms: default_chain(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
+        }
+    }
 }
 
 /// An application behind Sidegate.

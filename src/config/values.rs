@@ -276,34 +276,6 @@ impl Value for Name {
     }
 }
 
-// === impl Text ===
-
-/// Free text on one line, such as a claim's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text(pub String);
-
-impl Value for Text {
-    const NAME: &'static str = "Text";
-    const ALLOWED: &'static str = "1 to 256 printable characters, no white space at either end";
-    const EXAMPLES: &'static [&'static str] = &["shop", "https://sidegate.example.com"];
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::new("it is empty"));
-        }
-        if text.chars().count() > 256 {
-            return Err(ValueError::new("it is too long"));
-        }
-        if text.trim() != text {
-            return Err(ValueError::new("there is white space at its ends"));
-        }
-        if text.contains(|letter: char| letter.is_control()) {
-            return Err(ValueError::new("it holds a control character"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
 // === impl PathBuf ===
 
 impl Value for PathBuf {

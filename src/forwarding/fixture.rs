@@ -63,11 +63,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
         admin: settings::Admin {
             address: ([127, 0, 0, 1], 0).into(),
         },
-        authority: settings::Authority::Embedded(settings::Embedded {
-            data: None,
-            address: None,
-            superuser_password: None,
-        }),
+        authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), app)]),
         cache: settings::Cache {
             ttl: seconds(60),

@@ -7,7 +7,7 @@
 //! Always true: what is not granted is denied; unknown names grant nothing; an answer is exact, never an estimate (a
 //! pattern too complex to be exact about is an error); nothing here reads documents or fields, so document and field
 //! level security don't matter. A new part of a role gets a file beside `cluster` and a field in `Parts`. The listing
-//! of `GET /_security/user/_privileges` reads descriptors, not automata, and will be a file of its own here.
+//! of `GET /_security/user/_privileges` reads descriptors, not automata, and is an endpoint's own business.
 
 pub mod application;
 pub mod automaton;
@@ -40,8 +40,11 @@ use index::IndexPart;
 use pattern::PatternError;
 use question::QuestionError;
 
-use crate::wire::privileges::{HasPrivilegesRequest, HasPrivilegesResponse};
-use crate::wire::roles::RoleDescriptor;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::wire::privileges::{HasPrivilegesRequest, HasPrivilegesResponse, IndexQuestion};
+use crate::wire::roles::{IndexPrivileges, RoleDescriptor};
 
 /// What a caller may do. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ struct Parts {
     managed_applications: Automaton,
     /// Applications whose profile data may be written.
     profile_applications: Automaton,
+    managed_roles: IndexPart,
+    manages_roles: bool,
 }
 
 impl Permissions {
@@ -76,20 +81,18 @@ impl Permissions {
             .iter()
             .flat_map(|role| &role.run_as)
             .map(String::as_str);
-        let of_global = |pointer: &str| {
-            let patterns: Vec<String> = roles
-                .iter()
-                .flat_map(|role| global_patterns(role, pointer))
-                .collect();
-            Automaton::of_patterns(patterns.iter().map(String::as_str))
-        };
+        let applications = listed(roles, "/application/manage/applications");
+        let managed = managed_roles(roles);
+        let written = listed(roles, "/profile/write/applications");
         let parts = Parts {
             cluster: ClusterPart::compile(roles)?,
             index: IndexPart::compile(roles)?,
             application: ApplicationPart::compile(roles, catalogue)?,
             run_as: Automaton::of_patterns(run_as)?,
-            managed_applications: of_global("/application/manage/applications")?,
-            profile_applications: of_global("/profile/write/applications")?,
+            managed_applications: Automaton::of_patterns(applications.iter().copied())?,
+            profile_applications: Automaton::of_patterns(written.iter().copied())?,
+            managed_roles: IndexPart::compile(&managed)?,
+            manages_roles: !managed.is_empty(),
         };
         Ok(Self {
             own: Arc::new(parts),
@@ -160,9 +163,33 @@ impl Permissions {
         self.every(|parts| parts.managed_applications.is_total())
     }
 
-    /// Whether the profile data of an application may be written (`global.profile.write`).
+    /// Whether profile data of an application may be written (`global.profile.write`).
     pub fn writes_profile_data_of(&self, application: &str) -> bool {
         self.every(|parts| parts.profile_applications.matches(application))
+    }
+
+    /// Whether roles of some kind may be managed (`global.role.manage`), if only empty ones.
+    pub fn manages_roles(&self) -> bool {
+        self.every(|parts| parts.manages_roles)
+    }
+
+    /// Whether roles may be managed that grant these privileges on these names (`global.role.manage`).
+    pub fn manages_roles_for(&self, names: &[String], privileges: &[String]) -> bool {
+        let question = IndexQuestion {
+            names: names.to_vec(),
+            privileges: privileges.to_vec(),
+            allow_restricted_indices: false,
+        };
+        self.every(|parts| {
+            let mut all = true;
+            let asked =
+                parts
+                    .managed_roles
+                    .answer(&question, &Budget::for_questions(), |_, _, granted| {
+                        all &= granted;
+                    });
+            asked.is_ok() && all
+        })
     }
 
     fn every(&self, permits: impl Fn(&Parts) -> bool) -> bool {
@@ -234,19 +261,27 @@ fn entry<'m, V: Default>(
     map.get_mut(key).expect("inserted above")
 }
 
-/// The patterns at this place of a role's `global`.
-fn global_patterns(role: &RoleDescriptor, pointer: &str) -> Vec<String> {
-    let patterns = role
-        .global
-        .as_ref()
-        .and_then(|global| global.pointer(pointer));
-    let patterns = patterns
-        .and_then(|patterns| patterns.as_array())
-        .map_or(&[][..], Vec::as_slice);
-    patterns
+/// The patterns under a path of `global`, of all roles.
+fn listed<'r>(roles: &'r [RoleDescriptor], path: &str) -> Vec<&'r str> {
+    roles
         .iter()
-        .filter_map(|pattern| pattern.as_str().map(str::to_owned))
+        .filter_map(|role| role.global.as_ref()?.pointer(path)?.as_array())
+        .flatten()
+        .filter_map(Value::as_str)
         .collect()
+}
+
+/// What `global.role.manage.indices` lists, as index privileges.
+fn managed_roles(roles: &[RoleDescriptor]) -> Vec<RoleDescriptor> {
+    let listed = roles.iter().filter_map(|role| {
+        let listed = role.global.as_ref()?.pointer("/role/manage/indices")?;
+        let indices = Vec::<IndexPrivileges>::deserialize(listed).ok()?;
+        Some(RoleDescriptor {
+            indices,
+            ..RoleDescriptor::default()
+        })
+    });
+    listed.collect()
 }
 
 #[cfg(test)]

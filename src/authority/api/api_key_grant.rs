@@ -4,6 +4,8 @@
 //! Two are authorised: the caller for granting, the person for running as somebody. The key belongs to the latter, and never
 //! exceeds them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -14,6 +16,7 @@ use crate::authority::authorize;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::call::{Call, Query, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::run_as;
 use crate::authority::state::State;
 use crate::authority::subject::Subject;
 use crate::model::credential::Credential;
@@ -32,8 +35,8 @@ struct Grant {
     password: Option<Secret>,
     access_token: Option<Secret>,
     run_as: Option<String>,
-    /// Scheme; the value is of use to realms that check clients.
-    client_scheme: Option<String>,
+    /// How the client of a JSON Web Token proves itself: scheme and value.
+    client: Option<(String, Secret)>,
     key: NewKey,
 }
 
@@ -55,12 +58,20 @@ pub async fn grant(state: &State, call: Call) -> Result<Reply, Failure> {
 async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result<Subject, Failure> {
     let purpose = Purpose::Action(call.action);
     let credential = grant.credential()?;
-    let person = authenticate::check(state, credential, purpose, call.now)
+    let client = grant.client.as_ref().map(|(_, value)| value.clone());
+    let person = authenticate::check_shown(state, credential, client, purpose, call.now)
         .await
         .map_err(forbidden)?;
     let was_running_as = person.authenticating.is_some();
     let subject = match &grant.run_as {
-        Some(name) => authenticate::run_as(state, person, name, purpose).map_err(forbidden)?,
+        Some(name) if run_as::can_run_as(&person) => {
+            let caller = Arc::clone(&person.effective);
+            run_as::as_user(state, person, name).map_err(|error| {
+                let refused = authenticate::refusal(&caller.username, purpose);
+                forbidden(error.into_failure(|| Failure::unauthenticated(refused)))
+            })?
+        }
+        Some(_) => person,
         None => person,
     };
     if let Some(name) = &grant.run_as
@@ -108,7 +119,7 @@ impl Grant {
                 "password" => grant.password = Some(Secret::from(field.string()?)),
                 "access_token" => grant.access_token = Some(Secret::from(field.string()?)),
                 "run_as" => grant.run_as = Some(field.string()?),
-                "client_authentication" => grant.client_scheme = Some(read_client(&field)?),
+                "client_authentication" => grant.client = Some(read_client(&field)?),
                 "api_key" => grant.key = read_key(&field)?,
                 _ => return Err(field.unknown()),
             }
@@ -153,7 +164,7 @@ impl Grant {
         faults.extend(
             extra.map(|(name, _)| format!("[{name}] is not supported for grant_type [{kind}]")),
         );
-        if let Some(scheme) = &self.client_scheme {
+        if let Some((scheme, _)) = &self.client {
             if kind == "password" {
                 faults.push(format!(
                     "[client_authentication] is not supported for grant_type [{kind}]"
@@ -176,7 +187,7 @@ impl Grant {
             });
         }
         let token = self.access_token.clone().unwrap_or_else(|| Secret::new([]));
-        if self.client_scheme.is_some() && !looks_like_jwt(&token) {
+        if self.client.is_some() && !looks_like_jwt(&token) {
             return Err(Failure::bad_credential(
                 "[client_authentication] not supported with the supplied access_token type",
             ));
@@ -190,7 +201,7 @@ fn looks_like_jwt(token: &Secret) -> bool {
     token.expose().iter().filter(|byte| **byte == b'.').count() == 2
 }
 
-fn read_client(field: &Field<'_>) -> Result<String, Failure> {
+fn read_client(field: &Field<'_>) -> Result<(String, Secret), Failure> {
     let object = field.object(CLIENT)?;
     let (mut scheme, mut value) = (None, None);
     for field in object.fields() {
@@ -201,8 +212,9 @@ fn read_client(field: &Field<'_>) -> Result<String, Failure> {
         }
     }
     let missing = |name: &str| Failure::illegal_argument(format!("Required [{name}]"));
-    value.ok_or_else(|| missing("value"))?;
-    scheme.ok_or_else(|| missing("scheme"))
+    let value = value.ok_or_else(|| missing("value"))?;
+    let scheme = scheme.ok_or_else(|| missing("scheme"))?;
+    Ok((scheme, value))
 }
 
 fn read_key(field: &Field<'_>) -> Result<NewKey, Failure> {

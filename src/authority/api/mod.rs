@@ -11,9 +11,12 @@ pub mod api_key_query;
 pub mod api_key_update;
 pub mod api_key_view;
 pub mod api_keys;
+pub mod bulk_roles;
 pub mod caches;
 pub mod cross_cluster_body;
 pub mod cross_cluster_keys;
+pub mod delegate_pki;
+pub mod document_query;
 pub mod info;
 pub mod privileges;
 pub mod profile_body;
@@ -21,6 +24,9 @@ pub mod profile_privileges;
 pub mod profile_suggest;
 pub mod profiles;
 pub mod role_body;
+pub mod role_global;
+pub mod role_indices;
+pub mod role_mappings;
 pub mod role_query;
 pub mod roles;
 pub mod search;
@@ -28,6 +34,7 @@ pub mod service_accounts;
 pub mod token_body;
 pub mod token_invalidation;
 pub mod tokens;
+pub mod user_privileges;
 pub mod user_query;
 pub mod users;
 pub mod who;
@@ -69,6 +76,7 @@ pub static TABLE: &[Endpoint] = &[
     line!([GET | POST], "/_security/user/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
     line!([GET | POST], "/_security/user/{username}/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
 
+    line!([GET], "/_security/user/_privileges", "admin/xpack/security/user/list_privileges", ["application", "priviledge", "username"], none, user_privileges::list),
     line!([GET], "/_security/user", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
     line!([GET], "/_security/user/{username}", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
     line!([PUT | POST], "/_security/user/{username}", "admin/xpack/security/user/put", ["refresh"], body, users::put),
@@ -80,8 +88,15 @@ pub static TABLE: &[Endpoint] = &[
 
     line!([GET], "/_security/role", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
     line!([GET], "/_security/role/{name}", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
+    line!([POST], "/_security/role", "admin/xpack/security/role/bulk_put", ["refresh"], body, bulk_roles::put),
+    line!([DELETE], "/_security/role", "admin/xpack/security/role/bulk_delete", ["refresh"], body, bulk_roles::delete),
     line!([PUT | POST], "/_security/role/{name}", "admin/xpack/security/role/put", ["refresh"], body, roles::put),
     line!([DELETE], "/_security/role/{name}", "admin/xpack/security/role/delete", ["refresh"], none, roles::delete),
+
+    line!([GET], "/_security/role_mapping", "admin/xpack/security/role_mapping/get", [], none, role_mappings::find),
+    line!([GET], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/get", [], none, role_mappings::find),
+    line!([PUT | POST], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/put", ["refresh"], body, role_mappings::put),
+    line!([DELETE], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/delete", ["refresh"], none, role_mappings::delete),
 
     line!([GET], "/_security/privilege/_builtin", "admin/xpack/security/privilege/builtin/get", [], none, privileges::builtin),
     line!([GET], "/_security/privilege", "admin/xpack/security/privilege/get", [], none, privileges::find),
@@ -123,6 +138,8 @@ pub static TABLE: &[Endpoint] = &[
     line!([PUT | POST], "/_security/profile/{uid}/_enable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::enable),
     line!([PUT | POST], "/_security/profile/{uid}/_disable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::disable),
     line!([GET | POST], "/_security/profile/_has_privileges", "admin/xpack/security/profile/has_privileges", [], body, profile_privileges::has_privileges),
+
+    line!([POST], "/_security/delegate_pki", "admin/xpack/security/delegate_pki", [], body, delegate_pki::delegate),
 
     line!([POST], "/_security/realm/{realms}/_clear_cache", "admin/xpack/security/realm/cache/clear", ["usernames"], none, caches::realms),
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),

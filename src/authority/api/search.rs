@@ -104,7 +104,7 @@ pub async fn run<D: Document>(
 /// The answer to a search that can't be run. Where in the body it is wrong is not told; what is, is.
 pub fn refuse(fault: Fault) -> Failure {
     match fault {
-        Fault::Grammar(reason) => Failure::parsing(reason),
+        Fault::Grammar(reason) => Failure::query_parsing(reason),
         Fault::Refused(reason) => Failure::illegal_argument(reason),
         Fault::Buckets(limit) => Failure::too_many_buckets(limit),
     }

@@ -3,16 +3,21 @@
 mod api_key_changes;
 mod api_key_laws;
 mod api_keys;
+mod certificates;
 mod durability;
 mod every_endpoint;
 mod privileges;
 mod profile_search;
 mod profiles;
 mod queries;
+mod realms;
+mod role_mappings;
 mod roles;
+mod run_as;
 mod service_accounts;
 mod token_invalidation;
 mod tokens;
+mod user_privileges;
 mod users;
 mod who;
 

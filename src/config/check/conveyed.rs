@@ -13,8 +13,9 @@ use crate::config::file_forwards::{self, Ways};
 use crate::config::forwards::{ApiKeyGrant, Assertion, Claim, Combined, Conveyed};
 use crate::config::headers::AssertionHeader;
 use crate::config::nearest::did_you_mean;
+use crate::config::realm_values::Text;
 use crate::config::settings::{Forward, IdentityField, Template, TemplatePart};
-use crate::config::values::{Text, shown};
+use crate::config::values::shown;
 
 /// Keys of a role descriptor that Elasticsearch knows.
 const DESCRIPTOR_KEYS: [&str; 12] = [

@@ -6,7 +6,7 @@ use crate::config::fault::At;
 use crate::config::file_forwards;
 use crate::config::forwards::{Signing, SigningKey};
 use crate::config::patterns::{PathPattern, Segment};
-use crate::config::values::Text;
+use crate::config::realm_values::Text;
 
 /// The signer and its keys.
 pub(super) fn signing(
