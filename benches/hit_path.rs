@@ -80,6 +80,8 @@ fn main_settings(routes: usize) -> Settings {
         },
         drain_timeout: second,
         workers: None,
+        assertion: None,
+        instance: None,
     }
 }
 

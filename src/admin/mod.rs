@@ -50,6 +50,7 @@ GET  /routes                     the route table
 GET  /cache                      cache statistics
 POST /cache/purge                forget answers: {\"all\":true}, {\"user\":…}, {\"realm\":…}, {\"api_key_id\":…} or {\"role\":…}
 POST /_security/…/_clear_cache   the same, with the paths of Elasticsearch
+GET  /.well-known/jwks.json      the keys that verify assertions
 GET  /log/level                  the log level
 PUT  /log/level                  change it: {\"level\":\"debug\"}
 ";
@@ -66,6 +67,7 @@ enum Endpoint {
     Purge,
     ClearCache,
     LogLevel,
+    PublishedKeys,
 }
 
 impl Endpoint {
@@ -79,6 +81,7 @@ impl Endpoint {
             "/cache" => Self::Cache,
             "/cache/purge" => Self::Purge,
             "/log/level" => Self::LogLevel,
+            "/.well-known/jwks.json" => Self::PublishedKeys,
             path if purge::parse_path(path, "").is_some() => Self::ClearCache,
             _ => return None,
         })
@@ -92,7 +95,8 @@ impl Endpoint {
             | Self::Livez
             | Self::Readyz
             | Self::Routes
-            | Self::Cache => "GET, HEAD",
+            | Self::Cache
+            | Self::PublishedKeys => "GET, HEAD",
             Self::Purge | Self::ClearCache => "POST",
             Self::LogLevel => "GET, HEAD, PUT",
         }
@@ -164,6 +168,10 @@ impl Admin {
                 }
                 Ok(reply::json(ok, &purge::cleared()))
             }
+            Endpoint::PublishedKeys => match self.operations.published_keys() {
+                Some(keys) => Ok(reply::json(ok, &keys)),
+                None => Err(nothing()),
+            },
             Endpoint::LogLevel if head.method == Method::PUT => {
                 self.change_level(&read(body).await?)
             }

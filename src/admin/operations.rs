@@ -22,6 +22,11 @@ pub trait Operations: Send + Sync {
 
     /// The route table in written order, without secrets.
     fn routes(&self) -> Value;
+
+    /// The public keys that verify assertions, as a JWK set (RFC 7517); `None` when nobody signs any.
+    fn published_keys(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// Whether requests can be served, part by part.

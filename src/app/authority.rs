@@ -71,7 +71,9 @@ pub(super) async fn set_up(
             let client = Client::new(
                 transport,
                 EMBEDDED_TIMEOUT,
-                None,
+                Some(settings::OwnCredential::Bearer(
+                    authority.own_token().clone(),
+                )),
                 metrics.clone(),
                 clock.clone(),
             );

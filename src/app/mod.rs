@@ -11,6 +11,7 @@ pub mod probe;
 mod reload;
 mod running;
 mod serving;
+mod workshop;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -160,11 +161,16 @@ impl App {
         } else {
             tracing::info!(open, "drained");
         }
+        tokio::select! {
+            () = self.running.take_back() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
         self.running.stop();
     }
 }
 
-/// Every file whose change matters: the configuration, certificates and keys.
+/// Every file whose change matters: the configuration, certificates and keys, those that sign included.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
@@ -179,7 +185,11 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let Some(config) = reloads.config() else {
         return BTreeSet::new();
     };
-    certificates.chain([config.to_owned()]).collect()
+    let signing = settings.assertion.iter().flat_map(|signing| &signing.keys);
+    certificates
+        .chain(signing.map(|key| key.key.clone()))
+        .chain([config.to_owned()])
+        .collect()
 }
 
 pub use running::gate_alone;

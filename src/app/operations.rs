@@ -1,7 +1,5 @@
 //! What the admin door may see and do of the running program.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::running::Running;
@@ -44,8 +42,12 @@ impl Operations for Running {
             PurgeScope::ApiKey(id) => purge::PurgeScope::ApiKey(id.clone()),
             PurgeScope::Role(name) => purge::PurgeScope::Role(name.clone()),
         };
-        let gate = Arc::clone(&self.proxy.site().gate);
-        Box::pin(async move { gate.purge(scope).await })
+        Box::pin(async move { Self::purge(self, scope).await })
+    }
+
+    fn published_keys(&self) -> Option<Value> {
+        let site = self.proxy.site();
+        site.forwarding.signer().map(|signer| signer.jwks().clone())
     }
 
     fn routes(&self) -> Value {

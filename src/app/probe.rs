@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::authority;
+use crate::config::forwards::Conveyed;
 use crate::config::settings::{self, Elasticsearch, Settings, Upstream};
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
@@ -38,9 +39,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Cluster privileges Sidegate's own credential needs. Decisions need none: this is for reading what the cluster is.
-/// Exchanges (tokens, API keys) will add theirs.
-const NEEDED_PRIVILEGES: [&str; 1] = ["monitor"];
 /// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,7 +54,7 @@ pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
             };
             findings.push(probe_node(&alone, &clock).await);
         }
-        findings.extend(probe_own_credential(nodes, &clock).await);
+        findings.extend(probe_own_credential(nodes, &needed(settings), &clock).await);
     }
     for upstream in settings.upstreams.values() {
         findings.extend(probe_upstream(upstream).await);
@@ -88,24 +86,61 @@ async fn probe_node(node: &Elasticsearch, clock: &Clock) -> Finding {
     Finding { subject, outcome }
 }
 
+/// A cluster privilege that Sidegate's own credential needs, and what for.
+struct Needed {
+    privilege: &'static str,
+    purpose: String,
+}
+
+/// Decisions need none: `monitor` is for reading what the cluster is, the rest for the exchanges that routes ask for.
+fn needed(settings: &Settings) -> Vec<Needed> {
+    let mut needed = vec![Needed {
+        privilege: "monitor",
+        purpose: "to see what the cluster is".to_owned(),
+    }];
+    for route in &settings.routes {
+        let Some(combined) = route.forward.combined() else {
+            continue;
+        };
+        let (way, privileges): (&str, &[&'static str]) = match combined.credential {
+            Conveyed::Token => ("token", &["manage_token"]),
+            Conveyed::ApiKey(_) => ("api_key", &["grant_api_key", "manage_api_key"]),
+            Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => continue,
+        };
+        for privilege in privileges {
+            if needed.iter().all(|known| known.privilege != *privilege) {
+                needed.push(Needed {
+                    privilege,
+                    purpose: format!("for `forward.{way}` of route {}", route.name),
+                });
+            }
+        }
+    }
+    needed
+}
+
 /// What Sidegate itself may do. Checking a client's credential takes none of it: each is asked about with itself.
-async fn probe_own_credential(nodes: &Elasticsearch, clock: &Clock) -> Option<Finding> {
+async fn probe_own_credential(
+    nodes: &Elasticsearch,
+    needed: &[Needed],
+    clock: &Clock,
+) -> Option<Finding> {
     nodes.credential.as_ref()?;
     let subject = "authority.elasticsearch.credential".to_owned();
-    let atoms: Vec<_> = NEEDED_PRIVILEGES
+    let atoms: Vec<_> = needed
         .iter()
-        .map(|privilege| Atom::Cluster {
-            privilege: (*privilege).to_owned(),
+        .map(|needed| Atom::Cluster {
+            privilege: needed.privilege.to_owned(),
         })
         .collect();
     let outcome = match client(nodes, clock) {
         Ok(client) => match client.own_privileges(&atoms).await {
             Ok((username, granted)) => {
-                let missing: Vec<_> = NEEDED_PRIVILEGES
+                let missing: Vec<_> = needed
                     .iter()
                     .zip(granted)
                     .filter(|(_, granted)| !granted)
-                    .map(|(name, _)| *name)
+                    .map(|(needed, _)| format!("{} ({})", needed.privilege, needed.purpose))
                     .collect();
                 if missing.is_empty() {
                     Ok(format!("{username} has what this configuration needs"))

@@ -8,12 +8,16 @@ use arc_swap::ArcSwap;
 
 use super::authority;
 use super::build;
+use super::workshop;
 use crate::config::settings::{self, Listener, NodeUrl, Settings};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
+use crate::forwarding::exchange::Workshop;
+use crate::forwarding::metrics::ExchangeMetrics;
 use crate::gate::Gate;
 use crate::gate::limiter::LoginLimiter;
 use crate::gate::metrics::GateFamilies;
+use crate::gate::purge::PurgeScope;
 use crate::gate::routes::RouteFault;
 use crate::model::clock::Clock;
 use crate::net::drain::Watch;
@@ -32,6 +36,7 @@ pub(super) struct Families {
     pub(super) gate: GateFamilies,
     pub(super) elastic: ElasticMetrics,
     pub(super) proxy: ProxyMetrics,
+    exchanges: ExchangeMetrics,
     pub(super) net: NetMetrics,
     reloads: CounterVec,
     last_reload: Gauge,
@@ -65,6 +70,7 @@ impl Families {
             gate: GateFamilies::register(&registry)?,
             elastic: ElasticMetrics::register(&registry)?,
             proxy: ProxyMetrics::register(&registry)?,
+            exchanges: ExchangeMetrics::register(&registry)?,
             net: NetMetrics::register(&registry)?,
             registry,
             reloads,
@@ -80,6 +86,8 @@ pub(super) struct Running {
     pub(super) families: Families,
     pub(super) level: LogLevel,
     limiter: Arc<LoginLimiter>,
+    /// Who makes what upstreams get in place of clients' credentials.
+    workshop: Workshop,
     access_log: AccessLog,
     audit_log: Option<AuditLog>,
     clock: Clock,
@@ -108,7 +116,9 @@ impl Running {
             log.register(&families.registry)?;
         }
         let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
-        let site = site(&settings, asked.client, &families, &limiter, &clock)?;
+        let workshop = workshop::open(&settings, &families.exchanges, &clock);
+        let site = site(&settings, asked.client, &families, &limiter, &workshop)?;
+        workshop::sweep(&settings, site.gate.client(), &workshop);
         let shared = Shared {
             clock: clock.clone(),
             log: access_log.clone(),
@@ -121,6 +131,7 @@ impl Running {
             families,
             level,
             limiter,
+            workshop,
             access_log,
             audit_log,
             clock,
@@ -159,12 +170,14 @@ impl Running {
             client,
             &self.families,
             &self.limiter,
-            &self.clock,
+            &self.workshop,
         )?;
         let former = Arc::clone(&self.proxy.site().gate);
         let gate = Arc::clone(&site.gate);
         self.proxy.swap(site);
         gate.succeeds(&former);
+        // What the former gate had made for upstreams is nobody's any more.
+        tokio::spawn(async move { former.retire().await });
         self.forget_nodes(&old, &settings);
         self.settings.store(Arc::new(settings));
         Ok(())
@@ -206,6 +219,32 @@ impl Running {
         self.last_refusal.load().as_ref().clone()
     }
 
+    /// Purges what is known within `scope`, and takes back what was made for upstreams by it.
+    pub(super) async fn purge(&self, scope: PurgeScope) -> u64 {
+        let gate = Arc::clone(&self.proxy.site().gate);
+        let purged = gate.purge(scope).await;
+        let left = self.workshop.ledger.wait(workshop::PURGE_LIMIT).await;
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "some of what was made for upstreams is not taken back yet"
+            );
+        }
+        purged
+    }
+
+    /// Takes back everything that was made for upstreams, as far as there is time.
+    pub(super) async fn take_back(&self) {
+        self.proxy.site().gate.retire().await;
+        let left = self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "some of what was made for upstreams was not taken back and ends by itself"
+            );
+        }
+    }
+
     /// Turns readiness off.
     pub(super) fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
@@ -243,10 +282,11 @@ fn site(
     client: Client,
     families: &Families,
     limiter: &Arc<LoginLimiter>,
-    clock: &Clock,
+    workshop: &Workshop,
 ) -> anyhow::Result<Site> {
-    let gate = gate(settings, client, families, limiter, clock)?;
-    Ok(Site::build(settings, Arc::new(gate), &families.proxy)?)
+    let gate = gate(settings, client, families, limiter, &workshop.clock)?;
+    let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
+    Ok(site.making(settings.assertion.as_ref(), workshop.clone())?)
 }
 
 fn gate(
@@ -316,6 +356,10 @@ fn refuse_what_needs_a_restart(old: &Settings, new: &Settings) -> anyhow::Result
     ensure!(
         old.workers == new.workers,
         "workers can only change by a restart"
+    );
+    ensure!(
+        old.instance == new.instance,
+        "instance can only change by a restart"
     );
     ensure!(
         old.access_log == new.access_log,

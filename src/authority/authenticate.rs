@@ -148,6 +148,9 @@ async fn identify(
             None
         }
         Some(Credential::ApiKey(value)) => Some(grants::check_api_key(state.tables(), value, now)),
+        Some(Credential::Bearer(token)) if *token == state.own => {
+            Some(Ok(Subject::user(account::own())))
+        }
         Some(Credential::Bearer(token)) => {
             // Elasticsearch looks for service tokens in headers only.
             let of_header = matches!(purpose, Purpose::Request(_));

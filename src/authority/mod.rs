@@ -196,6 +196,7 @@ impl Authority {
             audit: options.audit,
             certificates: options.certificates,
             compress: options.compress,
+            own: random_text::<36>(),
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };
@@ -210,6 +211,11 @@ impl Authority {
     /// The superuser's password, when this start made it. To be shown once.
     pub fn generated_password(&self) -> Option<&Secret> {
         self.generated_password.as_deref()
+    }
+
+    /// The bearer token by which the program around this authority may do everything, as long as the process lives.
+    pub fn own_token(&self) -> &Secret {
+        &self.state.own
     }
 
     /// Answers one request.

@@ -17,6 +17,7 @@ use crate::authority::realm::service::ServiceTokens;
 use crate::authority::store::{Store, Tables};
 use crate::config::realms::Anonymous;
 use crate::model::clock::{Clock, Now};
+use crate::model::secret::Secret;
 
 /// How often outdated keys and tokens are looked for.
 const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
@@ -55,6 +56,8 @@ pub struct State {
     pub certificates: InUse,
     /// Whether answers are compressed for those who ask.
     pub compress: bool,
+    /// The bearer token of the program around the authority: random, known to nobody else, gone with the process.
+    pub own: Secret,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
     pub swept: AtomicU64,
 }

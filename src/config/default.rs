@@ -98,6 +98,22 @@ pub const AUTHENTICATION_TYPE_HEADER: &str = "X-Forwarded-Authentication-Type";
 pub const API_KEY_ID_HEADER: &str = "X-Forwarded-Api-Key-Id";
 /// `forward.identity_headers.api_key_name`
 pub const API_KEY_NAME_HEADER: &str = "X-Forwarded-Api-Key-Name";
+/// `forward.api_key.expiration`
+pub const API_KEY_EXPIRATION: &str = "1h";
+/// `forward.api_key.name`
+pub const API_KEY_NAME: &str = "sidegate/{route}/{identity.username}";
+/// `forward.assertion.expiration`
+pub const ASSERTION_EXPIRATION: &str = "5m";
+/// `forward.assertion.header`
+pub const ASSERTION_HEADER: &str = "X-Sidegate-Assertion";
+/// `forward.elasticsearch.run_as`
+pub const RUN_AS: bool = false;
+/// `forward.elasticsearch.secondary_authorization`
+pub const SECONDARY_AUTHORIZATION: bool = false;
+/// `assertion.issuer`
+pub const ASSERTION_ISSUER: &str = "sidegate";
+/// `routes[].require.elasticsearch_call`
+pub const ELASTICSEARCH_CALL: bool = false;
 /// `authority.embedded.realms.*.NAME.enabled`
 pub const REALM_ENABLED: bool = true;
 /// `authority.embedded.realms.*.NAME.cache.ttl`

@@ -58,6 +58,10 @@ pub struct File {
     /// Number of worker threads. Without it, one per core.
     #[schemars(range(min = 1, max = 1024))]
     pub workers: Option<u32>,
+    /// Who signs assertions, for routes with `forward: { assertion: .. }`.
+    pub assertion: Option<super::file_forwards::Signing>,
+    /// Name of this instance among its replicas. It marks API keys granted for upstreams, so that the next start finds those that a crash left. Without it, made from the machine's name and the listeners' addresses.
+    pub instance: Option<Written<Name>>,
 }
 
 /// One address that requests come in at.

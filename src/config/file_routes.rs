@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::addresses::HostPattern;
 use super::default;
+use super::file_forwards::Forward;
 use super::grants;
 use super::headers;
 use super::patterns::PathPattern;
@@ -79,6 +80,9 @@ pub struct Require {
     /// Roles; any one of them is enough. To need several, list them one by one below `all_of`.
     #[schemars(length(min = 1))]
     pub roles: Option<Vec<Written<grants::RoleName>>>,
+    /// The index and cluster privileges that the request needs as a call of Elasticsearch's REST API, for routes whose upstream is Elasticsearch. A call that Sidegate doesn't know needs `all`.
+    #[schemars(extend("default" = default::ELASTICSEARCH_CALL))]
+    pub elasticsearch_call: Option<bool>,
     /// Requirements of which at least one must hold.
     #[schemars(length(min = 1))]
     pub any_of: Option<Vec<Self>>,
@@ -115,19 +119,6 @@ pub struct ApplicationRequirement {
     /// Resources; `*` asks for all of them.
     #[schemars(required, length(min = 1))]
     pub resources: Option<Vec<Written<settings::Template>>>,
-}
-
-/// How the identity travels to the upstream. Identity headers that a client sends never reach it, whatever is chosen.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(extend("x-reserved" = ["token", "api_key", "assertion"]))]
-pub enum Forward {
-    /// Not at all.
-    None,
-    /// The client's own `Authorization`, untouched.
-    Passthrough,
-    /// In headers of the names given; `identity_headers: {}` takes the defaults.
-    IdentityHeaders(Box<IdentityHeaders>),
 }
 
 /// Headers that carry the identity. A field that the identity lacks sends no header.

@@ -105,6 +105,24 @@ impl Value for HeaderChoice {
     }
 }
 
+/// A header that a signed assertion can travel in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssertionHeader(pub String);
+
+impl Value for AssertionHeader {
+    const NAME: &'static str = "AssertionHeader";
+    const ALLOWED: &'static str = "`Authorization`, `X-Sidegate-Assertion`, or a header name of letters, digits and `-`, at most 64, that nothing else uses";
+    const EXAMPLES: &'static [&'static str] = &["X-Sidegate-Assertion", "Authorization"];
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let own = ["authorization", "x-sidegate-assertion"];
+        if own.iter().any(|name| text.eq_ignore_ascii_case(name)) {
+            return Ok(Self(text.to_owned()));
+        }
+        IdentityHeader::parse(text).map(|header| Self(header.0))
+    }
+}
+
 /// Headers that mean something to HTTP, to browsers, to Elasticsearch or to Sidegate, in lower case.
 fn is_protected(name: &str) -> bool {
     const EXACT: &[&str] = &[

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use super::schema::{Choice, choices, required, resolved, schema, type_of};
+use super::schema::{Choice, choices, required, resolved, schema, together, type_of};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -162,6 +162,7 @@ impl<'s> Page<'s> {
     }
 
     fn write_choices(&self, out: &mut String, schema: &Value) -> fmt::Result {
+        let together = together(schema);
         writeln!(out, "| One of | Value | Meaning |\n|---|---|---|")?;
         for choice in choices(schema) {
             match choice {
@@ -169,6 +170,8 @@ impl<'s> Page<'s> {
                     writeln!(out, "| `{word}` | | {} |", cell(description(schema)))?
                 }
                 Choice::Key(key, value, schema) => {
+                    // Of keys that may stand together, each tells its own meaning.
+                    let schema = if together { value } else { schema };
                     writeln!(
                         out,
                         "| `{key}:` | {} | {} |",

@@ -133,6 +133,11 @@ pub fn choices(schema: &Value) -> Vec<Choice<'_>> {
     found
 }
 
+/// Whether the keys of a choice may stand together.
+pub fn together(schema: &Value) -> bool {
+    schema.get("x-together") == Some(&Value::Bool(true))
+}
+
 /// Words that a choice will take one day.
 pub fn reserved(schema: &Value) -> Vec<&str> {
     let words = schema

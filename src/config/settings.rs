@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -37,6 +38,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Number of worker threads; `None`: one per core.
     pub workers: Option<usize>,
+    /// Who signs assertions; `None`: no route has any.
+    pub assertion: Option<super::forwards::Signing>,
+    /// Name of this instance among its replicas; `None`: made from the machine's name and the listeners.
+    pub instance: Option<String>,
 }
 
 /// One address requests come in at.
@@ -374,6 +379,8 @@ pub enum Requirement {
     },
     /// A role by name.
     Role(String),
+    /// Whatever the call of Elasticsearch's REST API that the request makes needs there.
+    ElasticsearchCall,
 }
 
 /// Text with holes for captures and identity fields; what fills a hole is escaped, so that it can't widen a pattern.
@@ -432,6 +439,18 @@ pub enum Forward {
     IdentityHeaders(Vec<(String, IdentityField)>),
     /// The client's own `Authorization`, untouched.
     Passthrough,
+    /// Anything more: exchanges, assertions, several ways at once. Shared, because every route table has a copy.
+    Combined(Arc<super::forwards::Combined>),
+}
+
+impl Forward {
+    /// The combination, when it is one.
+    pub fn combined(&self) -> Option<&super::forwards::Combined> {
+        match self {
+            Self::Combined(combined) => Some(combined),
+            Self::None | Self::IdentityHeaders(_) | Self::Passthrough => None,
+        }
+    }
 }
 
 /// Limits on failed logins.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::fault::{At, Fault, Place};
 use super::nearest::{did_you_mean, nearest};
-use super::schema::{Choice, choices, homes, required, reserved, resolved, type_of};
+use super::schema::{Choice, choices, homes, required, reserved, resolved, together, type_of};
 use super::tree::{Entry, Kind, Node};
 use super::values::shown;
 
@@ -340,12 +340,36 @@ impl<'s> Fitting<'s, '_> {
             Kind::Map(entries) => entries,
             _ => return self.refuse(node, at, &allowed()),
         };
-        let mut entries = self.without_repeats(entries, at).into_iter();
-        let (Some(entry), None) = (entries.next(), entries.next()) else {
-            self.fault(at, node.place, "exactly one key is needed")
-                .allowed(allowed());
+        let entries = self.without_repeats(entries, at);
+        if entries.is_empty() || (entries.len() > 1 && !together(schema)) {
+            let wanted = if together(schema) {
+                "at least one key is needed"
+            } else {
+                "exactly one key is needed"
+            };
+            self.fault(at, node.place, wanted).allowed(allowed());
             return None;
-        };
+        }
+        let written = entries.len();
+        let mut kept: Vec<Entry> = Vec::with_capacity(written);
+        for entry in entries {
+            let fitted = self.fit_choice_key(schema, choices, entry, at);
+            // A key that was misspelt may have meant one that is there as well.
+            kept.extend(fitted.filter(|entry| kept.iter().all(|other| other.key != entry.key)));
+        }
+        (kept.len() == written).then_some(Node {
+            place: node.place,
+            kind: Kind::Map(kept),
+        })
+    }
+
+    fn fit_choice_key(
+        &mut self,
+        schema: &Value,
+        choices: &[Choice<'s>],
+        entry: Entry,
+        at: &At<'_>,
+    ) -> Option<Entry> {
         let mut key = entry.key;
         let keyed = |key: &str| {
             choices.iter().find_map(|choice| match choice {
@@ -361,13 +385,10 @@ impl<'s> Fitting<'s, '_> {
             key = nearest(&key, keys.map(Choice::name))?.to_owned();
         }
         let value = self.fit(keyed(&key)?, entry.value, &at.key(&key))?;
-        Some(Node {
-            place: node.place,
-            kind: Kind::Map(vec![Entry {
-                key,
-                place: entry.place,
-                value,
-            }]),
+        Some(Entry {
+            key,
+            place: entry.place,
+            value,
         })
     }
 

@@ -78,16 +78,16 @@ struct ApiKeyLife {
 }
 
 /// A whole response.
-struct Answer {
-    node: Arc<str>,
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) node: Arc<str>,
+    pub(super) status: StatusCode,
     headers: HeaderMap,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 impl Client {
-    /// `timeout` bounds one ask, fail-over included. `own` is only used by [`Client::info`], [`Client::probe`] and
-    /// [`Client::own_privileges`]: questions about a client's credential are asked with that credential.
+    /// `timeout` bounds one ask, fail-over included. `own` is used by [`Client::info`], [`Client::probe`],
+    /// [`Client::own_privileges`] and for exchanges: questions about a client's credential are asked with that credential.
     pub fn new(
         transport: Transport,
         timeout: Duration,
@@ -261,7 +261,12 @@ impl Client {
         Ok(granted)
     }
 
-    /// Sends one question and judges the answer's status and origin; every ask goes through here and is counted here.
+    /// `Authorization` of Sidegate's own credential, if it has one.
+    pub fn own_authorization(&self) -> Option<HeaderValue> {
+        self.0.own.as_ref().map(own_authorization)
+    }
+
+    /// Sends one question and judges the answer's status and origin.
     async fn ask(
         &self,
         api: Api,
@@ -270,9 +275,22 @@ impl Client {
         authorization: Option<HeaderValue>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
+        self.ask_judging(api, (method, path), authorization, body, Answer::judged)
+            .await
+    }
+
+    /// Sends one question and lets `judge` sort out the answer; every ask goes through here and is counted here.
+    pub(super) async fn ask_judging(
+        &self,
+        api: Api,
+        (method, path): (Method, &str),
+        authorization: Option<HeaderValue>,
+        body: Option<Bytes>,
+        judge: fn(Answer) -> Result<Answer, AskError>,
+    ) -> Result<Answer, AskError> {
         let start = self.0.clock.now().mono;
         let outcome = match self.exchange(method, path, authorization, body).await {
-            Ok(answer) => answer.judged(),
+            Ok(answer) => judge(answer),
             Err(error) => Err(error),
         };
         let code = match &outcome {
@@ -340,7 +358,7 @@ impl Client {
 impl Answer {
     /// Sorts out every answer but a good one. Only a 401 that is certainly Elasticsearch's refuses a credential: one made by
     /// something in between must not log anybody out.
-    fn judged(self) -> Result<Self, AskError> {
+    pub(super) fn judged(self) -> Result<Self, AskError> {
         match self.status {
             StatusCode::OK if self.names_product() => Ok(self),
             StatusCode::OK => Err(AskError::NotElasticsearch { node: self.node }),
@@ -363,7 +381,7 @@ impl Answer {
         }
     }
 
-    fn names_product(&self) -> bool {
+    pub(super) fn names_product(&self) -> bool {
         self.headers
             .get("x-elastic-product")
             .is_some_and(|value| value == "Elasticsearch")
@@ -375,7 +393,7 @@ impl Answer {
             .is_ok_and(|envelope| envelope.error.cause.kind == "security_exception")
     }
 
-    fn parse<T: DeserializeOwned>(&self) -> Result<T, AskError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, AskError> {
         serde_json::from_slice(&self.bytes).map_err(|_| self.garbage("it is not the JSON expected"))
     }
 

@@ -17,15 +17,30 @@ pub enum Api {
     ApiKey,
     /// `GET /`
     Info,
+    /// `POST /_security/oauth2/token`
+    Token,
+    /// `DELETE /_security/oauth2/token`
+    InvalidateToken,
+    /// `POST /_security/api_key/grant`
+    GrantApiKey,
+    /// `POST /_security/_query/api_key`
+    QueryApiKey,
+    /// `DELETE /_security/api_key`
+    InvalidateApiKey,
 }
 
 impl Api {
     /// Every endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 9] = [
         Self::Authenticate,
         Self::HasPrivileges,
         Self::ApiKey,
         Self::Info,
+        Self::Token,
+        Self::InvalidateToken,
+        Self::GrantApiKey,
+        Self::QueryApiKey,
+        Self::InvalidateApiKey,
     ];
 
     /// The label.
@@ -35,6 +50,11 @@ impl Api {
             Self::HasPrivileges => "has_privileges",
             Self::ApiKey => "api_key",
             Self::Info => "info",
+            Self::Token => "token",
+            Self::InvalidateToken => "invalidate_token",
+            Self::GrantApiKey => "grant_api_key",
+            Self::QueryApiKey => "query_api_key",
+            Self::InvalidateApiKey => "invalidate_api_key",
         }
     }
 }

@@ -8,6 +8,7 @@ mod authorization;
 pub mod client;
 mod connect;
 pub mod error;
+pub mod exchanges;
 pub mod metrics;
 pub mod nodes;
 mod questions;

@@ -88,6 +88,8 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
         },
         drain_timeout: seconds(1),
         workers: None,
+        assertion: None,
+        instance: None,
     }
 }
 

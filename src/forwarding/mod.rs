@@ -2,18 +2,35 @@
 //!
 //! Always true: identity headers of a client are removed first, on every route and in every spelling, whether or not Sidegate
 //! sets them; the client's own credential stays behind unless the route says `passthrough`.
-//! To add a way of forwarding: a variant of [`Forward`], an arm in [`Forwarding::attach`], its headers in a file beside.
+//! What upstreams get in place of a credential ([`exchange`], [`signer`]) is kept with the cache entry, so that a request whose
+//! identity is known only copies header values. To add a way of forwarding: a variant of [`Forward`], or of
+//! [`crate::config::forwards::Conveyed`] for a credential; an arm in [`Forwarding::attach`] or in `combined`.
 
+mod combined;
+pub mod exchange;
+pub mod failure;
+pub mod ledger;
+pub mod metrics;
 pub mod names;
+pub mod signer;
+pub mod sweep;
 pub mod value;
+
+use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use self::combined::{Makers, Making};
+use self::exchange::Exchanger;
+use self::failure::AttachError;
 use self::names::Names;
+use self::signer::Signer;
+use crate::config::forwards::Combined;
 use crate::config::settings::{Forward, IdentityField, Route};
 use crate::gate::authorize::Permit;
 use crate::gate::cache::{Entry, PrebuiltHeaders};
+use crate::gate::exchanged::Grant;
 use crate::model::clock::Now;
 use crate::net::http::Head;
 
@@ -91,6 +108,8 @@ const RESERVED_NAMES: [&str; 19] = [
 #[derive(Clone, Debug)]
 pub struct Forwarding {
     identity: Names,
+    /// Who makes what is not in a request.
+    makers: Makers,
 }
 
 /// Why a set of routes can't be forwarded.
@@ -114,17 +133,6 @@ pub enum ForwardingError {
     },
 }
 
-/// Why an identity could not be attached; the request must not be forwarded then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// A field doesn't fit into a header.
-    #[error("{header} would be longer than {} bytes", value::MAX_VALUE)]
-    TooLong {
-        /// The header.
-        header: String,
-    },
-}
-
 impl Forwarding {
     /// Collects every identity header any route sets, so that all routes strip all of them.
     ///
@@ -134,8 +142,18 @@ impl Forwarding {
         let reserved = Names::new(RESERVED_NAMES, ["x-forwarded-for", "x-forwarded-proto"]);
         let mut configured = Vec::new();
         for route in routes {
-            let Forward::IdentityHeaders(headers) = &route.forward else {
-                continue;
+            let headers = match &route.forward {
+                Forward::IdentityHeaders(headers) => headers,
+                Forward::Combined(combined) => {
+                    let assertion = combined.assertion.as_ref();
+                    configured.extend(
+                        assertion
+                            .map(|assertion| assertion.header.as_str())
+                            .filter(|name| !name.eq_ignore_ascii_case("authorization")),
+                    );
+                    &combined.headers
+                }
+                Forward::None | Forward::Passthrough => continue,
             };
             for (name, _) in headers {
                 let (route, named) = (route.name.clone(), name.clone());
@@ -152,7 +170,25 @@ impl Forwarding {
             configured.into_iter().chain(IDENTITY_NAMES),
             IDENTITY_PREFIXES,
         );
-        Ok(Self { identity })
+        Ok(Self {
+            identity,
+            makers: Makers::default(),
+        })
+    }
+
+    /// With what makes credentials and assertions.
+    #[must_use]
+    pub fn making(self, exchanger: Exchanger, signer: Option<Arc<Signer>>) -> Self {
+        let makers = Makers {
+            exchanger: Some(exchanger),
+            signer,
+        };
+        Self { makers, ..self }
+    }
+
+    /// Who signs assertions.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.makers.signer.as_deref()
     }
 
     /// Whether a client may not mention this name in `Connection`: it would have what Sidegate sets removed.
@@ -165,26 +201,82 @@ impl Forwarding {
     /// The headers of an identity are made once per cache entry and forwarding, and cloned from then on.
     ///
     /// # Errors
-    /// [`AttachError`] when a field can't be a header; `head` is then stripped but without identity.
-    pub fn attach(&self, permit: &Permit, head: &mut Head, _now: Now) -> Result<(), AttachError> {
+    /// [`AttachError`] when a field can't be a header; `head` is then stripped but without identity. [`AttachError::Unmade`]
+    /// when something has to be asked for first.
+    pub fn attach(&self, permit: &Permit, head: &mut Head, now: Now) -> Result<(), AttachError> {
         let route = permit.route();
+        if let Forward::Combined(combined) = &route.forward {
+            return self.combine(permit, combined, head, now, None);
+        }
         self.strip(&route.forward, &mut head.headers);
         match (&route.forward, permit.entry()) {
             (Forward::IdentityHeaders(wanted), Some(entry)) => {
                 set(entry, route.forward_slot, wanted, &mut head.headers)
             }
             // A route for everyone has no identity to tell of.
-            (Forward::IdentityHeaders(_), None) | (Forward::None | Forward::Passthrough, _) => {
-                Ok(())
-            }
+            (Forward::IdentityHeaders(_), None)
+            | (Forward::None | Forward::Passthrough | Forward::Combined(_), _) => Ok(()),
         }
+    }
+
+    /// Has made what the upstream needs, then attaches it.
+    ///
+    /// # Errors
+    /// As [`Forwarding::attach`]; [`AttachError::Refused`] when it can't be made.
+    pub async fn exchange(
+        &self,
+        permit: &Permit,
+        head: &mut Head,
+        now: Now,
+    ) -> Result<(), AttachError> {
+        let grant = self.makers.fulfil(permit).await?;
+        match permit.route().forward.combined() {
+            Some(combined) => self.combine(permit, combined, head, now, Some(&grant)),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks into an upstream's 401 to a credential that was made for it: true when that had died early, so that another is
+    /// made when the request is attached again. Asks at most once in a while for each.
+    pub async fn has_died(&self, permit: &Permit, now: Now) -> bool {
+        self.makers.has_died(permit, now).await
+    }
+
+    /// Nothing of the head is touched before everything the upstream gets is at hand.
+    fn combine(
+        &self,
+        permit: &Permit,
+        combined: &Combined,
+        head: &mut Head,
+        now: Now,
+        made: Option<&Grant>,
+    ) -> Result<(), AttachError> {
+        let Some(entry) = permit.entry() else {
+            // A route for everyone has no identity to tell of.
+            self.strip(&permit.route().forward, &mut head.headers);
+            return Ok(());
+        };
+        let making = Making {
+            permit,
+            combined,
+            entry,
+            now,
+        };
+        let conveying = self.makers.conveying(&making, &head.headers, made)?;
+        self.strip(&permit.route().forward, &mut head.headers);
+        conveying.put(combined, &mut head.headers);
+        if combined.headers.is_empty() {
+            return Ok(());
+        }
+        let slot = permit.route().forward_slot;
+        set(entry, slot, &combined.headers, &mut head.headers)
     }
 
     fn strip(&self, forward: &Forward, headers: &mut HeaderMap) {
         self.identity.strip(headers);
         match forward {
             Forward::Passthrough => {}
-            Forward::None | Forward::IdentityHeaders(_) => {
+            Forward::None | Forward::IdentityHeaders(_) | Forward::Combined(_) => {
                 headers.remove(AUTHORIZATION);
             }
         }

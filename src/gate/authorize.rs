@@ -6,10 +6,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{Method, Uri};
 
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
+use super::calls;
 use super::extract::Presented;
 use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
@@ -17,7 +18,7 @@ use super::routes::Route;
 use super::target::{Host, Target};
 use super::trace::{Caller, Steps};
 use crate::model::clock::Now;
-use crate::model::credential::Scheme;
+use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
 
 /// Proof that an identity met a route's requirement for this one request. Consumed by the door that forwards it.
@@ -34,6 +35,8 @@ pub struct Permit {
     target: Uri,
     /// Canonical host the route was matched with.
     host: Host,
+    /// What was presented, on routes that exchange it.
+    credential: Option<Box<Credential>>,
 }
 
 impl Permit {
@@ -67,6 +70,11 @@ impl Permit {
         self.host.as_str()
     }
 
+    /// What the client presented, on routes that exchange it for something else; `None` on all others.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_deref()
+    }
+
     fn new(
         route: &Arc<Route>,
         target: Target,
@@ -82,6 +90,7 @@ impl Permit {
             cache,
             target,
             host,
+            credential: None,
         }
     }
 }
@@ -103,7 +112,7 @@ pub(super) fn permit_everyone(route: &Arc<Route>, target: &Target) -> Option<Per
 pub(super) async fn permit(
     authenticator: &Arc<Authenticator>,
     route: &Arc<Route>,
-    target: Target,
+    (method, target): (&Method, Target),
     presented: &Presented<'_>,
     known: Known,
     now: Now,
@@ -116,6 +125,7 @@ pub(super) async fn permit(
             authenticator,
             known: &known,
             segments: segments_for(need, &target),
+            call: calls_for(need, method, &target),
             now,
         };
         match question.ask(presented, steps).await {
@@ -133,7 +143,20 @@ pub(super) async fn permit(
         }
     }
     let caller = (known.entry, presented.scheme());
-    Ok(Permit::new(route, target, Some(caller), cache))
+    let mut permit = Permit::new(route, target, Some(caller), cache);
+    if route.credential_slot.is_some() {
+        permit.credential = Some(Box::new(presented.credential()?));
+    }
+    Ok(permit)
+}
+
+/// What the request needs as a call of Elasticsearch's API, only where that is asked.
+fn calls_for(need: &Need, method: &Method, target: &Target) -> Vec<Vec<Atom>> {
+    if need.is_of_call() {
+        calls::needed(method, target)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Decoded segments, only where a template may want them.
@@ -160,6 +183,7 @@ struct Question<'a> {
     authenticator: &'a Arc<Authenticator>,
     known: &'a Known,
     segments: Vec<String>,
+    call: Vec<Vec<Atom>>,
     now: Now,
 }
 
@@ -247,6 +271,7 @@ impl Question<'_> {
             identity: &self.known.entry.identity,
             granted: &self.known.entry.granted,
             segments: &self.segments,
+            call: &self.call,
         }
     }
 

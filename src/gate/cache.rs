@@ -20,6 +20,7 @@ use crate::model::credential::Fingerprint;
 use crate::model::identity::Identity;
 use crate::model::privilege::{Atom, AtomBits};
 
+use super::exchanged::Exchanged;
 use super::metrics::{CacheName, GateMetrics};
 use super::purge::{PurgeLog, PurgeScope};
 
@@ -39,6 +40,8 @@ pub struct Entry {
     pub not_after: Option<Duration>,
     /// One slot per distinct forwarding, filled by the first request that needs it.
     pub prebuilt: Box<[OnceLock<PrebuiltHeaders>]>,
+    /// What it was exchanged for; `None` when no route exchanges anything.
+    pub exchanged: Option<Arc<Exchanged>>,
     /// Purge stamp at the start of the ask.
     stamp: u64,
     /// Purge stamp up to which no purge covers this entry.
@@ -196,12 +199,14 @@ type AtomKey = (Fingerprint, Atom);
 
 /// The three caches and the record of purges.
 pub(super) struct Cache {
-    entries: moka::sync::Cache<Fingerprint, Arc<Entry>, ByFingerprint>,
+    pub(super) entries: moka::sync::Cache<Fingerprint, Arc<Entry>, ByFingerprint>,
     negative: moka::sync::Cache<Fingerprint, Negative, ByFingerprint>,
     resolved: moka::sync::Cache<AtomKey, Arc<Resolved>>,
     purges: PurgeLog,
     life: settings::Cache,
     metrics: Arc<GateMetrics>,
+    /// Distinct exchanges of the route table.
+    pub(super) exchanges: usize,
 }
 
 impl Cache {
@@ -221,7 +226,12 @@ impl Cache {
             entries: moka::sync::Cache::builder()
                 .max_capacity(life.max_entries)
                 .time_to_live(hygiene)
-                .eviction_listener(move |_, _, cause| entry(cause))
+                .eviction_listener(move |_, gone: Arc<Entry>, cause| {
+                    if let Some(exchanged) = &gone.exchanged {
+                        exchanged.release();
+                    }
+                    entry(cause);
+                })
                 .build_with_hasher(ByFingerprint),
             negative: moka::sync::Cache::builder()
                 .max_capacity(life.max_negative_entries)
@@ -237,6 +247,7 @@ impl Cache {
             purges: PurgeLog::default(),
             life: life.clone(),
             metrics: Arc::clone(metrics),
+            exchanges: 0,
         }
     }
 
@@ -298,12 +309,14 @@ impl Cache {
         let not_after = learned
             .credential_expires
             .map(|end| end.saturating_sub(self.life.expiry_leeway));
+        let exchanged = self.exchanged(&fingerprint, &learned.identity);
         let entry = Arc::new(Entry {
             identity: learned.identity,
             granted: learned.granted,
             expires: now.mono + jittered(self.life.ttl),
             not_after,
             prebuilt: (0..slots).map(|_| OnceLock::new()).collect(),
+            exchanged,
             stamp,
             vetted: AtomicU64::new(stamp),
             refresh_at: AtomicU64::new(self.refresh_at(now)),
@@ -312,6 +325,10 @@ impl Cache {
         self.negative.invalidate(&fingerprint);
         // A credential about to expire serves this one request and is not worth remembering.
         if entry.is_live(now) {
+            if let Some(exchanged) = &entry.exchanged {
+                // Nobody can have retired it: it is new, or held by the entry that this one replaces.
+                exchanged.hold();
+            }
             self.entries.insert(fingerprint, Arc::clone(&entry));
         }
         self.metrics
@@ -441,7 +458,7 @@ fn jittered(ttl: Duration) -> Duration {
 
 /// Fingerprints are keyed hashes already: eight of their bytes are as good a hash as any.
 #[derive(Clone, Copy, Debug, Default)]
-struct ByFingerprint;
+pub(super) struct ByFingerprint;
 
 impl BuildHasher for ByFingerprint {
     type Hasher = FirstBytes;
@@ -451,7 +468,7 @@ impl BuildHasher for ByFingerprint {
     }
 }
 
-struct FirstBytes(u64);
+pub(super) struct FirstBytes(u64);
 
 impl Hasher for FirstBytes {
     fn write(&mut self, bytes: &[u8]) {

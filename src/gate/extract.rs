@@ -96,6 +96,15 @@ impl<'a> Presented<'a> {
     }
 }
 
+/// What a bearer token is cached under.
+pub(super) fn bearer_fingerprint(token: &[u8], key: &FingerprintKey) -> Fingerprint {
+    Presented {
+        scheme: Scheme::Bearer,
+        token,
+    }
+    .fingerprint(key)
+}
+
 /// The id of an API key credential: what stands before the colon of `base64(id:secret)`.
 pub fn api_key_id(encoded: &[u8]) -> Option<String> {
     let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);

@@ -133,12 +133,13 @@ impl GateFamilies {
 }
 
 /// Reasons that can refuse a request after a route took it.
-const ROUTE_REASONS: [&str; 8] = [
+const ROUTE_REASONS: [&str; 9] = [
     "ambiguous_credentials",
     "no_credential",
     "malformed_credential",
     "unauthenticated",
     "forbidden",
+    "not_exchangeable",
     "too_many_failures",
     "authority_unavailable",
     "internal",

@@ -12,6 +12,8 @@ mod ask;
 mod authenticate;
 pub mod authorize;
 pub mod cache;
+mod calls;
+pub mod exchanged;
 pub mod extract;
 mod flight;
 pub mod limiter;
@@ -77,7 +79,7 @@ impl Gate {
         let metrics = Arc::new(GateMetrics::new(families, names));
         let authenticator = Authenticator {
             client,
-            cache: Cache::new(&settings.cache, &metrics),
+            cache: Cache::new(&settings.cache, &metrics).with_exchanges(routes.exchanges()),
             metrics: Arc::clone(&metrics),
             limiter,
             clock,
@@ -149,7 +151,7 @@ impl Gate {
         authorize::permit(
             &self.authenticator,
             route,
-            target,
+            (&head.method, target),
             &presented,
             known,
             now,
@@ -179,6 +181,25 @@ impl Gate {
         };
         for gone in names(former).difference(&names(self)) {
             self.families.forget_route(gone);
+        }
+    }
+
+    /// Lets go of everything made for upstreams; what is made from now on is kept by nobody. For the end of this gate: the
+    /// program drains, or a reload has put another in its place.
+    pub async fn retire(&self) {
+        let authenticator = Arc::clone(&self.authenticator);
+        // Walks the whole cache. It fails only when the runtime goes down.
+        drop(tokio::task::spawn_blocking(move || authenticator.cache.retire()).await);
+    }
+
+    /// Forgets whoever a bearer token belongs to. One that is not known has nothing to be forgotten, unless it is being
+    /// asked about: then everything is.
+    pub async fn purge_token(&self, token: &[u8]) -> u64 {
+        let fingerprint = extract::bearer_fingerprint(token, &self.authenticator.key);
+        match self.authenticator.cache.username(&fingerprint) {
+            Some(username) => self.purge(PurgeScope::User(username)).await,
+            None if self.authenticator.asks.len() > 0 => self.purge(PurgeScope::All).await,
+            None => 0,
         }
     }
 

@@ -42,6 +42,12 @@ pub enum Refusal {
         /// Missing atoms and roles, in words.
         missing: Vec<String>,
     },
+    /// The route exchanges credentials, and this kind of credential can't be exchanged for what it wants. 403
+    #[error("a {} credential can't be exchanged for what the upstream needs", scheme.label())]
+    NotExchangeable {
+        /// Its scheme.
+        scheme: Scheme,
+    },
     /// An upgrade this route doesn't allow, or not to WebSocket. 403
     #[error("upgrade is not allowed here")]
     UpgradeNotAllowed,
@@ -103,6 +109,7 @@ impl Refusal {
             Self::MalformedCredential { .. } => "malformed_credential",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::Forbidden { .. } => "forbidden",
+            Self::NotExchangeable { .. } => "not_exchangeable",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::AuthorityUnavailable { .. } => "authority_unavailable",
@@ -111,7 +118,7 @@ impl Refusal {
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 17] = [
+    pub const REASONS: [&'static str; 18] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -125,6 +132,7 @@ impl Refusal {
         "malformed_credential",
         "unauthenticated",
         "forbidden",
+        "not_exchangeable",
         "upgrade_not_allowed",
         "too_many_failures",
         "authority_unavailable",
@@ -142,6 +150,7 @@ impl Refusal {
                 "The credential was not accepted."
             }
             Self::Forbidden { .. } => "You are not allowed to do this.",
+            Self::NotExchangeable { .. } => "This kind of credential can't be used here.",
             Self::UpgradeNotAllowed => "This upgrade is not allowed.",
             Self::TooManyFailures { .. } => "Too many failed logins; try again later.",
             Self::AuthorityUnavailable { .. } => {

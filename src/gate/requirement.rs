@@ -36,6 +36,8 @@ pub(super) enum Need {
     Held(AtomId),
     /// An atom that depends on the request or the identity.
     Resolved(AtomTemplate),
+    /// What the request needs as a call of Elasticsearch's API.
+    Call,
 }
 
 /// An atom with holes.
@@ -117,6 +119,7 @@ fn need(
         Requirement::AllOf(list) => Need::All(each(list)?),
         Requirement::AnyOf(list) => Need::Any(each(list)?),
         Requirement::Role(role) => Need::Role(role.clone()),
+        Requirement::ElasticsearchCall => Need::Call,
         Requirement::Cluster(privilege) => Need::Held(table.intern(Atom::Cluster {
             privilege: privilege.clone(),
         })),
@@ -186,6 +189,8 @@ pub(super) struct Facts<'a> {
     pub(super) granted: &'a AtomBits,
     /// Decoded segments of the path, one per segment of the route's pattern at least.
     pub(super) segments: &'a [String],
+    /// What the request needs as a call of Elasticsearch's API: of each list one atom.
+    pub(super) call: &'a [Vec<Atom>],
 }
 
 impl Need {
@@ -193,8 +198,18 @@ impl Need {
     pub(super) fn is_static(&self) -> bool {
         match self {
             Self::All(list) | Self::Any(list) => list.iter().all(Self::is_static),
-            Self::Role(_) | Self::Held(_) => true,
+            // A call's atoms are made from the target, not from the segments.
+            Self::Role(_) | Self::Held(_) | Self::Call => true,
             Self::Resolved(_) => false,
+        }
+    }
+
+    /// True when the request's meaning as a call of Elasticsearch's API takes part.
+    pub(super) fn is_of_call(&self) -> bool {
+        match self {
+            Self::All(list) | Self::Any(list) => list.iter().any(Self::is_of_call),
+            Self::Role(_) | Self::Held(_) | Self::Resolved(_) => false,
+            Self::Call => true,
         }
     }
 
@@ -210,16 +225,16 @@ impl Need {
             Self::Held(id) => Answer::of(facts.granted.contains(*id)),
             Self::Resolved(template) => match template.resolve(facts) {
                 None => Answer::No,
-                Some(atom) => match known(&atom) {
-                    Some(granted) => Answer::of(granted),
-                    None => {
-                        if !missing.contains(&atom) {
-                            missing.push(atom);
-                        }
-                        Answer::Unknown
-                    }
-                },
+                Some(atom) => look_up(&atom, known, missing),
             },
+            Self::Call => facts.call.iter().fold(Answer::Yes, |answer, any| {
+                match one_of(any, known, missing) {
+                    Answer::Yes => answer,
+                    Answer::No => Answer::No,
+                    Answer::Unknown if answer == Answer::No => Answer::No,
+                    Answer::Unknown => Answer::Unknown,
+                }
+            }),
             // A decided list asks for nothing more: what its members miss is dropped again.
             Self::All(list) => fold(list, facts, known, missing, Answer::No, Answer::Yes),
             Self::Any(list) => fold(list, facts, known, missing, Answer::Yes, Answer::No),
@@ -245,6 +260,16 @@ impl Need {
                 Some(atom) => atom.to_string(),
                 None => format!("{template} (can't be resolved)"),
             }),
+            Self::Call => words.extend(
+                facts
+                    .call
+                    .iter()
+                    .filter(|any| one_of(any, known, &mut Vec::new()) != Answer::Yes)
+                    .map(|any| {
+                        let names: Vec<String> = any.iter().map(ToString::to_string).collect();
+                        names.join(" or ")
+                    }),
+            ),
             Self::All(list) | Self::Any(list) => {
                 for need in list {
                     need.unmet(facts, atoms, known, words);
@@ -252,6 +277,35 @@ impl Need {
             }
         }
     }
+}
+
+fn look_up(atom: &Atom, known: &dyn Fn(&Atom) -> Option<bool>, missing: &mut Vec<Atom>) -> Answer {
+    match known(atom) {
+        Some(granted) => Answer::of(granted),
+        None => {
+            if !missing.contains(atom) {
+                missing.push(atom.clone());
+            }
+            Answer::Unknown
+        }
+    }
+}
+
+/// Whether one of the atoms is held. Unknown ones are asked about together.
+fn one_of(any: &[Atom], known: &dyn Fn(&Atom) -> Option<bool>, missing: &mut Vec<Atom>) -> Answer {
+    let before = missing.len();
+    let mut answer = Answer::No;
+    for atom in any {
+        match look_up(atom, known, missing) {
+            Answer::Yes => {
+                missing.truncate(before);
+                return Answer::Yes;
+            }
+            Answer::Unknown => answer = Answer::Unknown,
+            Answer::No => {}
+        }
+    }
+    answer
 }
 
 /// Kleene's "and" (`decisive` no) or "or" (`decisive` yes).
@@ -340,7 +394,7 @@ fn fill(parts: &[Part], facts: Facts<'_>) -> Option<String> {
 
 /// Adds a value so that it stands for itself in Elasticsearch's patterns: `*`, `?` and `\` are escaped, and so is a leading
 /// `/`, which would make a regular expression of it.
-fn push_escaped(text: &mut String, value: &str) -> Option<()> {
+pub(super) fn push_escaped(text: &mut String, value: &str) -> Option<()> {
     if value.is_empty() || value.contains(|c: char| c.is_control()) {
         return None;
     }

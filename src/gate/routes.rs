@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::config::forwards::{ApiKeyGrant, Assertion, Conveyed};
 use crate::config::settings::{self, Forward, Settings};
 use crate::model::privilege::Atom;
 
@@ -28,6 +29,10 @@ pub struct Route {
     pub forward: Forward,
     /// Position of `forward` among the distinct forwardings of the table: the slot of prebuilt headers in a cache entry.
     pub forward_slot: usize,
+    /// Slot of the credential that is exchanged for the upstream, in [`super::exchanged::Exchanged`].
+    pub credential_slot: Option<usize>,
+    /// Slot of the assertion made for the upstream.
+    pub assertion_slot: Option<usize>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
     /// Which requests it takes, as configured.
@@ -53,9 +58,28 @@ impl Route {
 pub struct RouteTable {
     routes: Vec<Arc<Route>>,
     forwardings: Vec<Forward>,
+    exchanges: Vec<Exchange>,
     atoms: AtomTable,
     methods: MethodBits,
     trie: Trie,
+}
+
+/// What is made for an upstream, once per identity however many routes want it.
+#[derive(Clone, Debug, PartialEq)]
+enum Exchange {
+    Token,
+    ApiKey(Arc<ApiKeyGrant>),
+    Assertion(Assertion),
+}
+
+impl Exchange {
+    fn of_credential(conveyed: &Conveyed) -> Option<Self> {
+        match conveyed {
+            Conveyed::Token => Some(Self::Token),
+            Conveyed::ApiKey(grant) => Some(Self::ApiKey(Arc::clone(grant))),
+            Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => None,
+        }
+    }
 }
 
 /// Why a route can't be compiled.
@@ -134,6 +158,7 @@ impl RouteTable {
         let mut table = Self {
             routes: Vec::with_capacity(settings.routes.len()),
             forwardings: Vec::new(),
+            exchanges: Vec::new(),
             atoms: AtomTable::default(),
             methods: MethodBits::default(),
             trie: Trie::default(),
@@ -172,12 +197,21 @@ impl RouteTable {
             self.trie.insert(host, &pattern, methods, index);
         }
         let forward_slot = self.forward_slot(&route.forward);
+        let combined = route.forward.combined();
+        let credential =
+            combined.and_then(|combined| Exchange::of_credential(&combined.credential));
+        let assertion = combined.and_then(|combined| combined.assertion.clone());
+        let credential_slot = credential.map(|exchange| self.exchange_slot(exchange));
+        let assertion_slot =
+            assertion.map(|assertion| self.exchange_slot(Exchange::Assertion(assertion)));
         self.routes.push(Arc::new(Route {
             name: route.name.clone(),
             index,
             upstream,
             forward: route.forward.clone(),
             forward_slot,
+            credential_slot,
+            assertion_slot,
             websocket: route.websocket,
             matches: route.matches.clone(),
             rule,
@@ -192,6 +226,16 @@ impl RouteTable {
             None => {
                 self.forwardings.push(forward.clone());
                 self.forwardings.len() - 1
+            }
+        }
+    }
+
+    fn exchange_slot(&mut self, exchange: Exchange) -> usize {
+        match self.exchanges.iter().position(|known| *known == exchange) {
+            Some(slot) => slot,
+            None => {
+                self.exchanges.push(exchange);
+                self.exchanges.len() - 1
             }
         }
     }
@@ -288,6 +332,11 @@ impl RouteTable {
     /// The distinct forwardings; [`Route::forward_slot`] is a position here.
     pub fn forwardings(&self) -> &[Forward] {
         &self.forwardings
+    }
+
+    /// How many distinct exchanges there are: slots of what an identity was exchanged for.
+    pub fn exchanges(&self) -> usize {
+        self.exchanges.len()
     }
 
     /// The static atoms of all routes, each once; what is asked about a credential on first sight.

@@ -5,6 +5,7 @@
 //! its 401 and 403 included, and only Sidegate's carry `x-sidegate-refusal`.
 //! To add a reason to fail: a variant of [`failure::Failure`], an arm in [`mod@respond`].
 
+pub mod again;
 pub mod connection;
 pub mod exchange;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod pool;
 pub mod reply;
 pub mod request_id;
 pub mod respond;
+pub mod revocation;
 pub mod rewrite;
 pub mod site;
 pub mod turn;
@@ -25,9 +27,12 @@ pub mod upstream;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{StatusCode, Version};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode, Version};
 use tracing::warn;
 
+use self::again::Special;
 use self::exchange::Exchange;
 use self::outgoing::Incoming;
 use self::respond::{Denial, Wants, respond};
@@ -35,9 +40,10 @@ use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
 use self::turn::Turn;
 use self::upgrade::Handshake;
+use crate::forwarding::failure::AttachError;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
-use crate::net::http::{Peer, Request, Response};
+use crate::net::http::{Body, Peer, Request, Response};
 use crate::net::serve::Handler;
 
 /// The door. One per process; its site is exchanged on reload.
@@ -74,6 +80,11 @@ impl Proxy {
         exchange: &mut Exchange,
     ) -> Result<Response, Denial> {
         let site = &*local.site;
+        if let Some((path, keys)) = &site.published_keys
+            && incoming.head.uri.path() == path
+        {
+            return Ok(reply_keys(keys, &exchange.request_id));
+        }
         site.rewrite
             .check_connection(&incoming.head.headers, &site.forwarding)?;
         let verdict = site
@@ -108,13 +119,26 @@ async fn forward(
     };
     site.rewrite
         .prepare(head, peer, &exchange.request_id, upstream.speaks_http2());
-    let attached = site.forwarding.attach(&permit, head, started);
-    head.uri = permit.target().clone();
-    exchange.permit = Some(permit);
-    if let Err(error) = attached {
-        warn!(%error, "identity could not be attached");
-        return Err(Refusal::Internal("identity could not be attached").into());
+    let mut attached = site.forwarding.attach(&permit, head, started);
+    if matches!(attached, Err(AttachError::Unmade)) {
+        // Boxed: what is at hand must not pay for what has to be asked for.
+        attached = Box::pin(site.forwarding.exchange(&permit, head, started)).await;
     }
+    head.uri = permit.target().clone();
+    let permit = exchange.permit.insert(permit);
+    match attached {
+        Ok(()) => {}
+        Err(AttachError::Refused(refusal)) => return Err(refusal.into()),
+        Err(error) => {
+            warn!(%error, "identity could not be attached");
+            return Err(Refusal::Internal("identity could not be attached").into());
+        }
+    }
+    let special = match permit.route().forward.combined() {
+        // Boxed for the same reason.
+        Some(_) => Box::pin(Special::prepare(permit, &mut incoming)).await?,
+        None => None,
+    };
     let clock = &local.shared.clock;
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
@@ -135,6 +159,13 @@ async fn forward(
             upstream.send(pools, incoming, clock, started).await
         }
     };
+    let sent = match special {
+        Some(special) => {
+            let upstream = (upstream, pools);
+            Box::pin(special.conclude(sent, permit, site, upstream, clock)).await
+        }
+        None => sent,
+    };
     match sent {
         Ok(mut response) => {
             let took = clock.now().mono.saturating_sub(started.mono);
@@ -154,6 +185,17 @@ async fn forward(
             Err(failure.into())
         }
     }
+}
+
+/// The keys that verify assertions (RFC 7517), for whoever asks.
+fn reply_keys(keys: &Bytes, id: &HeaderValue) -> Response {
+    let mut response = Response::new(Body::full(keys.clone()));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/jwk-set+json");
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    headers.insert(X_REQUEST_ID, id.clone());
+    response
 }
 
 impl Handler for Proxy {

@@ -142,7 +142,9 @@ const fn status(denial: &Denial) -> StatusCode {
             Refusal::NoCredential
             | Refusal::MalformedCredential { .. }
             | Refusal::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-            Refusal::Forbidden { .. } | Refusal::UpgradeNotAllowed => StatusCode::FORBIDDEN,
+            Refusal::Forbidden { .. }
+            | Refusal::NotExchangeable { .. }
+            | Refusal::UpgradeNotAllowed => StatusCode::FORBIDDEN,
             Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::AuthorityUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

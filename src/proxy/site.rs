@@ -8,11 +8,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::rewrite::Rewrite;
 use super::upstream::{Pools, Upstream};
+use crate::config::forwards::Signing;
 use crate::config::settings::Settings;
+use crate::forwarding::exchange::{Exchanger, Workshop};
+use crate::forwarding::signer::{Signer, SignerError};
 use crate::forwarding::{Forwarding, ForwardingError};
 use crate::gate::Gate;
 use crate::model::clock::Clock;
@@ -49,6 +53,8 @@ pub struct Site {
     pub metrics: SiteMetrics,
     /// Whether a 403 names what is missing.
     pub explain_refusals: bool,
+    /// Path at which the keys that verify assertions are served, and the keys.
+    pub published_keys: Option<(String, Bytes)>,
 }
 
 /// Why a site can't be built.
@@ -57,6 +63,9 @@ pub enum SiteError {
     /// An identity header.
     #[error(transparent)]
     Forwarding(#[from] ForwardingError),
+    /// A key that is to sign assertions.
+    #[error("assertion: {0}")]
+    Signer(#[from] SignerError),
     /// An upstream's TLS.
     #[error("upstream {name}: {source}")]
     Upstream {
@@ -113,7 +122,27 @@ impl Site {
             upstreams,
             metrics: metrics.site(settings),
             explain_refusals: settings.explain_refusals,
+            published_keys: None,
         })
+    }
+
+    /// With what makes credentials and assertions for upstreams.
+    ///
+    /// # Errors
+    /// [`SiteError::Signer`] when a key that is to sign can't be used.
+    pub fn making(
+        mut self,
+        signing: Option<&Signing>,
+        workshop: Workshop,
+    ) -> Result<Self, SiteError> {
+        let signer = signing.map(Signer::load).transpose()?.map(Arc::new);
+        let path = signing.and_then(|signing| signing.jwks_path.clone());
+        self.published_keys = path
+            .zip(signer.as_ref())
+            .map(|(path, signer)| (path, Bytes::from(signer.jwks().to_string())));
+        let exchanger = Exchanger::new(self.gate.client().clone(), workshop);
+        self.forwarding = self.forwarding.making(exchanger, signer);
+        Ok(self)
     }
 }
 

@@ -29,3 +29,4 @@ mod refusals;
 mod routes;
 mod run;
 mod upstreams;
+mod ways_out;

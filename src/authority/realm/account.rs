@@ -23,6 +23,19 @@ pub struct Account {
     pub enabled: bool,
 }
 
+/// The program around the authority, when it exchanges credentials for its upstreams. Nobody can log in as it: it has a token
+/// that lives in memory only.
+pub fn own() -> Principal {
+    Principal {
+        username: "_sidegate".to_owned(),
+        roles: vec!["superuser".to_owned()],
+        full_name: None,
+        email: None,
+        metadata: serde_json::Map::new(),
+        realm: realm("__sidegate", "__sidegate"),
+    }
+}
+
 /// Finds an account by user name, reserved realm first.
 pub fn find(tables: &Tables, username: &str) -> Option<Account> {
     match accounts::reserved_user(username) {

@@ -1,8 +1,10 @@
-//! `forward:` as the header names and fields that it means.
+//! `forward:` as the header names and fields that it means; what is more than that is `conveyed`'s.
 
+use crate::config::check::conveyed::{Around, combined};
 use crate::config::check::report::Report;
 use crate::config::default;
 use crate::config::fault::At;
+use crate::config::file_forwards::{self, ForwardWord};
 use crate::config::file_routes;
 use crate::config::headers::HeaderChoice;
 use crate::config::settings::{Forward, IdentityField};
@@ -11,16 +13,29 @@ use crate::config::values::{Written, shown};
 /// How the identity travels.
 pub(super) fn forward(
     report: &mut Report<'_>,
-    file: Option<&file_routes::Forward>,
+    file: Option<&file_forwards::Forward>,
+    around: &Around<'_>,
     at: &At<'_>,
 ) -> Option<Forward> {
     match file {
         None if report.is_faulty(at) => None,
-        None | Some(file_routes::Forward::None) => Some(Forward::None),
-        Some(file_routes::Forward::Passthrough) => Some(Forward::Passthrough),
-        Some(file_routes::Forward::IdentityHeaders(headers)) => {
-            identity_headers(report, headers, &at.key("identity_headers"))
-                .map(Forward::IdentityHeaders)
+        None | Some(file_forwards::Forward::Word(ForwardWord::None)) => Some(Forward::None),
+        Some(file_forwards::Forward::Word(ForwardWord::Passthrough)) => Some(Forward::Passthrough),
+        Some(file_forwards::Forward::Ways(ways)) => {
+            let headers = ways
+                .identity_headers
+                .as_ref()
+                .map(|headers| identity_headers(report, headers, &at.key("identity_headers")));
+            let alone = ways.passthrough.is_none()
+                && ways.token.is_none()
+                && ways.api_key.is_none()
+                && ways.assertion.is_none()
+                && ways.elasticsearch.is_none();
+            match headers {
+                Some(headers) if alone => headers.map(Forward::IdentityHeaders),
+                Some(headers) => combined(report, ways, headers, around, at),
+                None => combined(report, ways, Some(Vec::new()), around, at),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod authority;
+mod conveyed;
 mod forward;
 mod jwt;
 mod listeners;
@@ -14,6 +15,7 @@ mod report;
 mod requirement;
 mod routes;
 mod shadow;
+mod signing;
 mod upstreams;
 
 use std::path::Path;
@@ -174,7 +176,12 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         authority.as_ref(),
     );
     let upstreams = upstreams::upstreams(report, file);
+    let signing = file
+        .assertion
+        .as_ref()
+        .map(|written| signing::signing(report, written, &root.key("assertion")));
     let routes = routes::routes(report, file, upstreams.as_ref());
+    let instance = report.optional(file.instance.as_ref(), &root.key("instance"));
     let cache = cache(
         report,
         file.cache.as_ref().unwrap_or(&file::Cache::default()),
@@ -209,6 +216,11 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         access_log: access_log?,
         drain_timeout: drain_timeout?,
         workers: file.workers.map(|workers| workers as usize),
+        assertion: match signing {
+            Some(signing) => Some(signing?),
+            None => None,
+        },
+        instance: instance?.map(|name| name.0),
     })
 }
 

@@ -37,7 +37,8 @@ fn count(requirement: &Requirement) -> usize {
         Requirement::Cluster(_)
         | Requirement::Index { .. }
         | Requirement::Application { .. }
-        | Requirement::Role(_) => 1,
+        | Requirement::Role(_)
+        | Requirement::ElasticsearchCall => 1,
     }
 }
 
@@ -75,6 +76,12 @@ impl Asking<'_> {
                     .collect())]
             }));
         }
+        if file
+            .elasticsearch_call
+            .unwrap_or(default::ELASTICSEARCH_CALL)
+        {
+            parts.push(Some(vec![Requirement::ElasticsearchCall]));
+        }
         for (list, key) in [(&file.any_of, "any_of"), (&file.all_of, "all_of")] {
             let list_at = at.key(key);
             let mut inner = Vec::new();
@@ -95,7 +102,7 @@ impl Asking<'_> {
         if parts.is_empty() && !report.is_faulty(at) {
             report
                 .fault(at, "it requires nothing, so it would let everybody in")
-                .allowed("at least one of cluster, index, application, roles, any_of, all_of")
+                .allowed("at least one of cluster, index, application, roles, elasticsearch_call, any_of, all_of")
                 .hint("`allow: authenticated` lets in everybody with a valid credential");
         }
         let parts: Vec<Requirement> = parts

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::check::access::access;
+use crate::config::check::conveyed::Around;
 use crate::config::check::forward::forward;
 use crate::config::check::report::Report;
 use crate::config::check::shadow::{Taken, warn_of_shadows};
@@ -11,6 +12,7 @@ use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file::File;
 use crate::config::file_routes;
+use crate::config::forwards::Conveyed;
 use crate::config::headers::METHODS;
 use crate::config::nearest::did_you_mean;
 use crate::config::patterns::PathPattern;
@@ -81,9 +83,22 @@ fn route(
     let captures: Option<Vec<&str>> = path.as_ref().map(|path| path.captures().collect());
     let access = access(report, written, captures.as_deref(), at);
     let upstream = upstream_name(report, written, file, at);
-    let forward = forward(report, written.forward.as_ref(), &at.key("forward"));
+    let around = Around::of(
+        file,
+        name.as_ref().map(|name| name.0.as_str()),
+        upstream.as_deref(),
+    );
+    let forward = forward(
+        report,
+        written.forward.as_ref(),
+        &around,
+        &at.key("forward"),
+    );
     if matches!(access, Some(Access::Everyone))
-        && matches!(forward, Some(Forward::IdentityHeaders(_)))
+        && matches!(
+            forward,
+            Some(Forward::IdentityHeaders(_) | Forward::Combined(_))
+        )
     {
         report
             .warn(
@@ -104,12 +119,22 @@ fn route(
 }
 
 fn warn_of_exposure(report: &mut Report<'_>, route: &Route, upstream: &Upstream, at: &At<'_>) {
-    if route.forward == Forward::Passthrough && is_in_the_clear(upstream) {
+    let carried = match &route.forward {
+        Forward::Passthrough => "clients' credentials are",
+        Forward::Combined(combined) => match combined.credential {
+            Conveyed::Client => "clients' credentials are",
+            Conveyed::Token | Conveyed::ApiKey(_) => "credentials made for clients are",
+            Conveyed::RunAs => "Sidegate's own credential is",
+            Conveyed::Nothing => return,
+        },
+        Forward::None | Forward::IdentityHeaders(_) => return,
+    };
+    if is_in_the_clear(upstream) {
         report
             .warn(
                 at,
                 format!(
-                    "clients' credentials are passed on in clear text to upstream `{}`",
+                    "{carried} passed on in clear text to upstream `{}`",
                     upstream.name
                 ),
             )

@@ -127,7 +127,7 @@ routes:
   - name: three
     match: { path: /c }
     upstream: shop
-    forward: { token: {} }
+    forward: { token: {}, passthrough: true }
     ttl: 5s
   - name: four
     match: { path: /d }

@@ -51,6 +51,7 @@ fn asked(requirement: Requirement, identity: &Identity, space: &str) -> Vec<Atom
     let (need, table) = compiled(requirement);
     let segments = ["spaces".to_owned(), space.to_owned()];
     let facts = Facts {
+        call: &[],
         identity,
         granted: &AtomBits::with_capacity(table.atoms().len()),
         segments: &segments,
@@ -155,6 +156,7 @@ fn unknown_is_never_taken_for_yes_and_decided_lists_ask_nothing() {
         let (need, _) = compiled(requirement);
         let segments = ["spaces".to_owned(), "x".to_owned()];
         let facts = Facts {
+            call: &[],
             identity: &alice,
             granted: &AtomBits::default(),
             segments: &segments,
@@ -198,6 +200,7 @@ fn what_is_unmet_is_told_in_words() {
     let alice = identity("alice");
     let segments = ["spaces".to_owned(), "one".to_owned()];
     let facts = Facts {
+        call: &[],
         identity: &alice,
         granted: &AtomBits::with_capacity(1),
         segments: &segments,

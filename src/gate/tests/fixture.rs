@@ -73,6 +73,8 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
         },
         drain_timeout: seconds(1),
         workers: None,
+        assertion: None,
+        instance: None,
     }
 }
 

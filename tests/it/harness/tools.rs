@@ -16,30 +16,31 @@ pub(crate) fn find(program: &str, needed_for: &str) -> Option<PathBuf> {
     found.or_else(|| skip(&format!("{program} is missing"), needed_for))
 }
 
-/// A Python that has the official Elasticsearch client: the one `tests/setup` made, else the system's if it has it.
+/// A Python that has the official Elasticsearch client.
 pub(crate) fn python_with_elasticsearch() -> Option<PathBuf> {
+    python_with("elasticsearch")
+}
+
+/// A Python that has this package: the one `tests/setup` made, else the system's if it has it.
+pub(crate) fn python_with(package: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let candidates = [
         env::var_os("SIDEGATE_TEST_PYTHON").map(PathBuf::from),
         Some(root.join("target/test-venv/bin/python")),
         Some(PathBuf::from("python3")),
     ];
-    let has_client = |python: &PathBuf| {
+    let has_it = |python: &PathBuf| {
         Command::new(python)
-            .args(["-c", "import elasticsearch"])
+            .args(["-c", &format!("import {package}")])
             .output()
             .is_ok_and(|output| output.status.success())
     };
-    candidates
-        .into_iter()
-        .flatten()
-        .find(has_client)
-        .or_else(|| {
-            skip(
-                "no Python with the package `elasticsearch`",
-                "the official client",
-            )
-        })
+    candidates.into_iter().flatten().find(has_it).or_else(|| {
+        skip(
+            &format!("no Python with the package `{package}`"),
+            "clients in Python",
+        )
+    })
 }
 
 fn skip(what: &str, needed_for: &str) -> Option<PathBuf> {

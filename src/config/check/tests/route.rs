@@ -1,6 +1,7 @@
 //! Routes: access, requirements, templates, forwarding, shadows.
 
 use super::*;
+use crate::config::forwards::{Claim, Combined, Conveyed};
 use crate::config::settings::{Access, Forward, IdentityField, Requirement};
 
 #[test]
@@ -154,21 +155,101 @@ fn identity_headers_have_defaults_can_be_left_out_and_never_collide() {
     );
 }
 
+/// A route with this `forward`, and a signer of assertions.
+fn forwarding(written: &str) -> String {
+    with_route(&format!(
+        "match: {{ path: / }}\nallow: authenticated\nforward: {written}"
+    )) + "assertion: { keys: [{ key: /etc/sidegate/tls.key }] }\n"
+}
+
 #[test]
-fn forwardings_of_the_future_are_known_by_name() {
+fn ways_to_forward_stand_together() {
+    let combined = |written: &str| {
+        let checked = taken(&forwarding(written));
+        let Forward::Combined(combined) = &checked.settings.routes[0].forward else {
+            panic!("{written}")
+        };
+        Combined::clone(combined)
+    };
+    let token = combined("{ token: {}, identity_headers: {} }");
+    assert!(token.credential == Conveyed::Token && token.headers.len() == 8);
+    let key = combined("{ api_key: { role_descriptors: { r: { cluster: [monitor] } } } }");
+    let Conveyed::ApiKey(grant) = key.credential else {
+        panic!()
+    };
+    assert_eq!(grant.expiration.as_secs(), 3_600);
+    assert_eq!(grant.role_descriptors["r"]["cluster"][0], "monitor");
+    let asserted = combined(
+        "{ passthrough: true, assertion: { claims: { team: '{identity.metadata.team}', plan: gold } } }",
+    );
+    assert_eq!(asserted.credential, Conveyed::Client);
+    let assertion = asserted.assertion.unwrap();
+    assert_eq!(assertion.audience, "shop");
+    assert_eq!(
+        assertion.claims[1].1,
+        Claim::Field(IdentityField::Metadata("team".into()))
+    );
+    let elasticsearch = combined("{ elasticsearch: {} }");
+    assert!(elasticsearch.elasticsearch && elasticsearch.credential == Conveyed::Client);
+    let secondary = combined("{ elasticsearch: { secondary_authorization: true }, token: {} }");
+    assert!(secondary.secondary && secondary.credential == Conveyed::Token);
+}
+
+#[test]
+fn forwardings_that_contradict_themselves_are_faults() {
     for (written, problem) in [
-        ("{ token: {} }", "`token` is not available yet"),
-        ("api_key", "`api_key` is not available yet"),
         (
-            "{ assertion: { ttl: 5s } }",
-            "`assertion` is not available yet",
+            "{ token: {}, passthrough: true }",
+            "more than one credential is chosen for the upstream",
         ),
+        (
+            "{ token: {}, elasticsearch: { run_as: true } }",
+            "more than one credential is chosen for the upstream",
+        ),
+        (
+            "{ elasticsearch: { run_as: true, secondary_authorization: true } }",
+            "there is no credential of the client's to put there",
+        ),
+        ("{ api_key: {} }", "the key `role_descriptors` is missing"),
+        (
+            "{ api_key: { role_descriptors: { r: { clutser: [] } } } }",
+            "unknown key `clutser`",
+        ),
+        (
+            "{ api_key: { role_descriptors: {}, expiration: 5s } }",
+            "the key would be renewed all the time",
+        ),
+        (
+            "{ api_key: { role_descriptors: {}, name: '{space}' } }",
+            "`{space}` has no meaning here",
+        ),
+        (
+            "{ api_key: { role_descriptors: {}, metadata: { sidegate_run: x } } }",
+            "this name is not free",
+        ),
+        (
+            "{ assertion: { expiration: 5s } }",
+            "an assertion is to be short-lived, but of use",
+        ),
+        (
+            "{ assertion: { claims: { sub: x } } }",
+            "Sidegate sets this claim itself",
+        ),
+        (
+            "{ assertion: { header: Authorization }, token: {} }",
+            "the upstream's credential travels in `Authorization` already",
+        ),
+        (
+            "{ assertion: { header: X-Forwarded-User }, identity_headers: {} }",
+            "a field of the identity travels in `X-Forwarded-User` already",
+        ),
+        ("{}", "at least one key is needed"),
     ] {
-        let text = with_route(&format!(
-            "match: {{ path: / }}\nallow: authenticated\nforward: {written}"
-        ));
-        assert_eq!(fault(&text).1, problem);
+        assert_eq!(fault(&forwarding(written)).1, problem, "{written}");
     }
+    let unsigned =
+        with_route("match: { path: / }\nallow: authenticated\nforward: { assertion: {} }");
+    assert_eq!(fault(&unsigned).1, "nobody signs it");
 }
 
 #[test]
