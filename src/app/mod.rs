@@ -162,16 +162,18 @@ impl App {
     }
 }
 
-/// Every file whose change matters: the configuration, certificates and keys.
+/// Every file whose change matters: the configuration, certificates, keys, the CAs of clients and their revocation lists.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref())
         .flat_map(|tls| {
+            let clients = tls.client_certificates.iter();
             tls.certificates
                 .iter()
                 .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+                .chain(clients.flat_map(|files| [files.ca.clone()].into_iter().chain(files.crl.clone())))
         });
     let Some(config) = reloads.config() else {
         return BTreeSet::new();

@@ -24,6 +24,18 @@ pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
 pub const MAX_STREAMS: u32 = 128;
 /// `listeners[].tls.minimum_version`
 pub const TLS_VERSION: &str = "tls1.2";
+/// `credentials.kerberos.cookie_lifetime`
+pub const KERBEROS_COOKIE_LIFETIME: &str = "15m";
+/// `credentials.jwt.clock_skew`
+pub const JWT_CLOCK_SKEW: &str = "30s";
+/// `credentials.jwt.issuers[].algorithms`
+pub const JWT_ALGORITHMS: [&str; 1] = ["RS256"];
+/// `credentials.jwt.issuers[].refresh`
+pub const JWT_REFRESH: &str = "5m";
+/// `routes[].credentials.run_as`
+pub const RUN_AS: bool = false;
+/// `routes[].credentials.secondary_authorization`
+pub const SECONDARY_AUTHORIZATION: bool = false;
 /// `authority.elasticsearch.timeout`
 pub const AUTHORITY_TIMEOUT: &str = "5s";
 /// `authority.elasticsearch.connect_timeout`

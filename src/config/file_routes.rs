@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::addresses::HostPattern;
 use super::default;
+use super::file_ways::RouteCredentials;
 use super::grants;
 use super::headers;
 use super::patterns::PathPattern;
@@ -36,6 +37,8 @@ pub struct Route {
     /// Whether WebSocket upgrades are tunnelled.
     #[schemars(extend("default" = default::WEBSOCKET))]
     pub websocket: Option<bool>,
+    /// Ways in that this route takes beside `Authorization`, client certificates and Kerberos.
+    pub credentials: Option<RouteCredentials>,
 }
 
 /// Which requests a route takes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ways::{Credentials, RouteCredentials};
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Routes in written order; the first match wins.
     pub routes: Vec<Route>,
+    /// Ways in that need settings of their own.
+    pub credentials: Credentials,
     /// Limits on failed logins.
     pub login_limit: LoginLimit,
     /// Names the missing privileges in a 403's body. Off by default: the log always has them.
@@ -48,6 +51,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Peers whose `Forwarded`/`X-Forwarded-*` are believed. Empty: nobody's.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which those peers tell the client's certificate; `None`: none is believed.
+    pub forwarded_client_certificates: Option<CertificateHeader>,
     /// Bounds on what clients may send and hold.
     pub limits: Limits,
 }
@@ -59,6 +64,37 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// The lowest version accepted.
     pub minimum_version: TlsVersion,
+    /// Whether clients are asked for a certificate; `None`: they are not.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Client certificates on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Whether a client may do without.
+    pub mode: ClientCertificateMode,
+    /// PEM file of the CAs believed.
+    pub ca: PathBuf,
+    /// PEM file of revocation lists, one for every CA of a chain; `None`: revocation is not looked at.
+    pub crl: Option<PathBuf>,
+}
+
+/// Whether a client may do without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificateMode {
+    /// Yes; a certificate that is sent must be good all the same.
+    Optional,
+    /// No; the handshake fails.
+    Required,
+}
+
+/// How another TLS terminator tells the client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateHeader {
+    /// RFC 9440: `Client-Cert` and `Client-Cert-Chain`.
+    ClientCert,
+    /// Envoy's `X-Forwarded-Client-Cert` with `Cert` or `Chain`.
+    XForwardedClientCert,
 }
 
 /// TLS protocol versions offered.
@@ -283,6 +319,8 @@ pub struct Route {
     pub forward: Forward,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// Ways in that this route alone takes.
+    pub credentials: RouteCredentials,
 }
 
 /// Which requests a route takes.

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::settings::OwnCredential;
 use crate::model::clock::Clock;
-use crate::model::credential::Credential;
 use crate::model::identity::{ApiKeyRef, Identity, Realm};
 use crate::model::privilege::Atom;
 use crate::net::http::Body;
@@ -19,7 +18,7 @@ use crate::wire::error::ErrorEnvelope;
 use crate::wire::principals::{AuthenticateResponse, RealmRef};
 use crate::wire::privileges::HasPrivilegesResponse;
 
-use super::authorization::{authorization, own_authorization};
+use super::authorization::Asker;
 use super::error::AskError;
 use super::metrics::{Api, ElasticMetrics, code_of};
 use super::nodes::MAX_RESPONSE;
@@ -78,16 +77,16 @@ struct ApiKeyLife {
 }
 
 /// A whole response.
-struct Answer {
-    node: Arc<str>,
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) node: Arc<str>,
+    pub(super) status: StatusCode,
     headers: HeaderMap,
     bytes: Bytes,
 }
 
 impl Client {
-    /// `timeout` bounds one ask, fail-over included. `own` is only used by [`Client::info`], [`Client::probe`] and
-    /// [`Client::own_privileges`]: questions about a client's credential are asked with that credential.
+    /// `timeout` bounds one ask, fail-over included. `own` is only used by [`Client::info`], [`Client::probe`],
+    /// [`Client::own_privileges`] and the exchanges: questions about a client's credential are asked with that credential.
     pub fn new(
         transport: Transport,
         timeout: Duration,
@@ -114,13 +113,13 @@ impl Client {
     ///
     /// # Errors
     /// [`AskError::Refused`] when the credential is not accepted or its user is disabled; every other variant is trouble.
-    pub async fn authenticate(&self, credential: &Credential) -> Result<Identity, AskError> {
+    pub async fn authenticate(&self, asker: &Asker) -> Result<Identity, AskError> {
         let answer = self
             .ask(
                 Api::Authenticate,
                 Method::GET,
                 "/_security/_authenticate",
-                Some(authorization(credential)),
+                Some(asker),
                 None,
             )
             .await?;
@@ -129,7 +128,8 @@ impl Client {
             return Err(AskError::Refused { node: answer.node });
         }
         // Nobody presented nothing: an authority that ignored the credential has not answered about it.
-        if identity.authentication_type == "anonymous" || identity.username.is_empty() {
+        let anonymous = identity.authentication_type == "anonymous";
+        if anonymous != asker.is_anonymous() || identity.username.is_empty() {
             return Err(answer.garbage("it is not about the credential that was asked about"));
         }
         Ok(identity_of(identity))
@@ -141,10 +141,10 @@ impl Client {
     /// [`AskError`]; [`AskError::Garbage`] also when the answer leaves out any atom.
     pub async fn has_privileges(
         &self,
-        credential: &Credential,
+        asker: &Asker,
         atoms: &[Atom],
     ) -> Result<Vec<bool>, AskError> {
-        self.ask_privileges(authorization(credential), atoms).await
+        self.ask_privileges(asker, atoms).await
     }
 
     /// When an API key expires, in time since the Unix epoch (`GET /_security/api_key?id=…`, asked with the key itself, which
@@ -154,7 +154,7 @@ impl Client {
     /// [`AskError`]; the caller goes on without knowing.
     pub async fn api_key_expiration(
         &self,
-        credential: &Credential,
+        asker: &Asker,
         id: &str,
     ) -> Result<Option<Duration>, AskError> {
         let id_encoded: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
@@ -164,7 +164,7 @@ impl Client {
                 Api::ApiKey,
                 Method::GET,
                 &path,
-                Some(authorization(credential)),
+                Some(asker),
                 None,
             )
             .await?;
@@ -180,8 +180,9 @@ impl Client {
     /// # Errors
     /// [`AskError::OwnCredential`] when that credential is not accepted or there is none and one is needed.
     pub async fn info(&self) -> Result<Info, AskError> {
-        let own = self.0.own.as_ref().map(own_authorization);
-        match self.ask(Api::Info, Method::GET, "/", own, None).await {
+        let own = self.0.own.as_ref().map(Asker::own);
+        let asked = self.ask(Api::Info, Method::GET, "/", own.as_ref(), None);
+        match asked.await {
             Ok(answer) => answer.parse(),
             Err(error) => Err(own_fault(error)),
         }
@@ -192,24 +193,20 @@ impl Client {
     /// # Errors
     /// [`AskError::OwnCredential`] when there is no credential or it is not accepted.
     pub async fn own_privileges(&self, atoms: &[Atom]) -> Result<(String, Vec<bool>), AskError> {
-        let Some(own) = &self.0.own else {
-            return Err(AskError::OwnCredential {
-                node: Arc::from("configuration"),
-            });
-        };
+        let own = self.own()?;
         let answer = self
             .ask(
                 Api::Authenticate,
                 Method::GET,
                 "/_security/_authenticate",
-                Some(own_authorization(own)),
+                Some(&own),
                 None,
             )
             .await
             .map_err(own_fault)?;
         let identity: AuthenticateResponse = answer.parse()?;
         let granted = self
-            .ask_privileges(own_authorization(own), atoms)
+            .ask_privileges(&own, atoms)
             .await
             .map_err(own_fault)?;
         Ok((identity.username, granted))
@@ -231,9 +228,22 @@ impl Client {
         }
     }
 
+    /// Sidegate itself as asker.
+    ///
+    /// # Errors
+    /// [`AskError::OwnCredential`] when none is configured.
+    pub(super) fn own(&self) -> Result<Asker, AskError> {
+        match &self.0.own {
+            Some(own) => Ok(Asker::own(own)),
+            None => Err(AskError::OwnCredential {
+                node: Arc::from("configuration"),
+            }),
+        }
+    }
+
     async fn ask_privileges(
         &self,
-        authorization: HeaderValue,
+        asker: &Asker,
         atoms: &[Atom],
     ) -> Result<Vec<bool>, AskError> {
         let mut granted = vec![false; atoms.len()];
@@ -245,7 +255,7 @@ impl Client {
                     Api::HasPrivileges,
                     Method::POST,
                     "/_security/user/_has_privileges",
-                    Some(authorization.clone()),
+                    Some(asker),
                     Some(body.into()),
                 )
                 .await?;
@@ -267,12 +277,25 @@ impl Client {
         api: Api,
         method: Method,
         path: &str,
-        authorization: Option<HeaderValue>,
+        asker: Option<&Asker>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
+        self.ask_judging(api, (method, path), asker, body, Answer::judged)
+            .await
+    }
+
+    /// The same with a judge of the caller's own, for answers whose errors mean something.
+    pub(super) async fn ask_judging(
+        &self,
+        api: Api,
+        (method, path): (Method, &str),
+        asker: Option<&Asker>,
+        body: Option<Bytes>,
+        judge: impl FnOnce(Answer) -> Result<Answer, AskError>,
+    ) -> Result<Answer, AskError> {
         let start = self.0.clock.now().mono;
-        let outcome = match self.exchange(method, path, authorization, body).await {
-            Ok(answer) => answer.judged(),
+        let outcome = match self.exchange(method, path, asker, body).await {
+            Ok(answer) => judge(answer),
             Err(error) => Err(error),
         };
         let code = match &outcome {
@@ -302,11 +325,11 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        authorization: Option<HeaderValue>,
+        asker: Option<&Asker>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
         let request =
-            question(method, path, authorization, body).map_err(|_| AskError::Garbage {
+            question(method, path, asker, body).map_err(|_| AskError::Garbage {
                 node: Arc::from("sidegate"),
                 what: "the question can't be written as a request",
             })?;
@@ -340,7 +363,7 @@ impl Client {
 impl Answer {
     /// Sorts out every answer but a good one. Only a 401 that is certainly Elasticsearch's refuses a credential: one made by
     /// something in between must not log anybody out.
-    fn judged(self) -> Result<Self, AskError> {
+    pub(super) fn judged(self) -> Result<Self, AskError> {
         match self.status {
             StatusCode::OK if self.names_product() => Ok(self),
             StatusCode::OK => Err(AskError::NotElasticsearch { node: self.node }),
@@ -363,7 +386,7 @@ impl Answer {
         }
     }
 
-    fn names_product(&self) -> bool {
+    pub(super) fn names_product(&self) -> bool {
         self.headers
             .get("x-elastic-product")
             .is_some_and(|value| value == "Elasticsearch")
@@ -375,11 +398,11 @@ impl Answer {
             .is_ok_and(|envelope| envelope.error.cause.kind == "security_exception")
     }
 
-    fn parse<T: DeserializeOwned>(&self) -> Result<T, AskError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, AskError> {
         serde_json::from_slice(&self.bytes).map_err(|_| self.garbage("it is not the JSON expected"))
     }
 
-    fn garbage(&self, what: &'static str) -> AskError {
+    pub(super) fn garbage(&self, what: &'static str) -> AskError {
         AskError::Garbage {
             node: Arc::clone(&self.node),
             what,
@@ -390,15 +413,15 @@ impl Answer {
 fn question(
     method: Method,
     path: &str,
-    authorization: Option<HeaderValue>,
+    asker: Option<&Asker>,
     body: Option<Bytes>,
 ) -> Result<Request<Body>, http::Error> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header(header::ACCEPT, "application/json");
-    if let Some(authorization) = authorization {
-        request = request.header(header::AUTHORIZATION, authorization);
+    for (name, value) in asker.map(Asker::lines).unwrap_or_default() {
+        request = request.header(name, value);
     }
     match body {
         Some(bytes) => request
@@ -423,7 +446,7 @@ fn ask_error(error: SendError) -> AskError {
 }
 
 /// With Sidegate's own credential, a 401 or 403 is our fault and nobody else's.
-fn own_fault(error: AskError) -> AskError {
+pub(super) fn own_fault(error: AskError) -> AskError {
     match error {
         AskError::Refused { node } | AskError::Status { node, status: 403 } => {
             AskError::OwnCredential { node }

@@ -17,15 +17,21 @@ pub enum Api {
     ApiKey,
     /// `GET /`
     Info,
+    /// `POST /_security/delegate_pki`
+    DelegatePki,
+    /// `POST /_security/oauth2/token`
+    Token,
 }
 
 impl Api {
     /// Every endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Authenticate,
         Self::HasPrivileges,
         Self::ApiKey,
         Self::Info,
+        Self::DelegatePki,
+        Self::Token,
     ];
 
     /// The label.
@@ -35,6 +41,8 @@ impl Api {
             Self::HasPrivileges => "has_privileges",
             Self::ApiKey => "api_key",
             Self::Info => "info",
+            Self::DelegatePki => "delegate_pki",
+            Self::Token => "token",
         }
     }
 }

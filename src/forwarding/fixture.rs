@@ -32,6 +32,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         upstream: "app".into(),
         forward,
         websocket: false,
+        credentials: RouteCredentials::default(),
     }
 }
 
@@ -80,6 +81,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
             expiry_leeway: seconds(2),
         },
         routes,
+        credentials: Credentials::default(),
         login_limit: settings::LoginLimit {
             per_address: 0,
             per_username: 0,

@@ -276,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::net::http::PeerCertificate;
 
     fn forwarding() -> Forwarding {
         Forwarding::new(&[]).unwrap()
@@ -290,6 +291,7 @@ mod tests {
             trusted,
             tls: true,
             listener: Arc::from("l"),
+            certificate: PeerCertificate::Absent,
         }
     }
 

@@ -99,9 +99,22 @@ pub struct TokenResponse {
     /// Absent for client credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// base64 of the acceptor's last SPNEGO token, for the client to know whom it spoke to. Only for Kerberos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kerberos_authentication_response_token: Option<String>,
     /// Whom the token stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<AuthenticateResponse>,
+}
+
+/// A refusal of `POST /_security/oauth2/token` (RFC 6749 §5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenError {
+    /// Such as `invalid_grant`; `_unauthorized` when a Kerberos negotiation is not finished.
+    pub error: String,
+    /// For people; for `_unauthorized`, base64 of the token the client is to answer.
+    #[serde(default)]
+    pub error_description: Option<String>,
 }
 
 /// The answer of `DELETE /_security/oauth2/token`.

@@ -62,6 +62,7 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         expires_in: state.token_timeout.as_secs(),
         scope: scoped.then(|| "full".to_owned()),
         refresh_token: issued.pair.refresh,
+        kerberos_authentication_response_token: None,
         authentication: Some(issued.subject.describe()),
     })
 }

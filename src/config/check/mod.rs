@@ -13,6 +13,7 @@ mod requirement;
 mod routes;
 mod shadow;
 mod upstreams;
+mod ways;
 
 use std::path::Path;
 
@@ -102,6 +103,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
     );
     let upstreams = upstreams::upstreams(report, file);
     let routes = routes::routes(report, file, upstreams.as_ref());
+    let credentials = ways::credentials(report, file.credentials.as_ref());
     let cache = cache(
         report,
         file.cache.as_ref().unwrap_or(&file::Cache::default()),
@@ -131,6 +133,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         upstreams: upstreams?,
         cache: cache?,
         routes: routes?,
+        credentials: credentials?,
         login_limit: login_limit?,
         explain_refusals: file.explain_refusals.unwrap_or(default::EXPLAIN_REFUSALS),
         access_log: access_log?,
