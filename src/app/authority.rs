@@ -151,6 +151,7 @@ pub(super) const fn hint(error: &AskError) -> &'static str {
         AskError::OwnCredential { .. } | AskError::Refused { .. } => {
             "check authority.elasticsearch.credential"
         }
+        AskError::Keys { .. } => "check credentials.jwt.issuers and the way to their keys",
         AskError::Overloaded { .. } => "the cluster sheds load; it may recover by itself",
         AskError::Status { .. } => {
             "is security enabled on the cluster, and is the URL's path right?"

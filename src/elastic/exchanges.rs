@@ -36,6 +36,8 @@ pub enum Negotiation {
         grant: TokenGrant,
         /// base64, for `WWW-Authenticate: Negotiate`.
         reply: Option<String>,
+        /// Whose ticket it was: user name and realm.
+        owner: (String, String),
     },
     /// The client must answer `reply` (base64) first.
     Unfinished {
@@ -89,7 +91,13 @@ impl Client {
             return Ok(Negotiation::Unfinished { reply });
         }
         let told: TokenResponse = answer.parse()?;
+        let Some(whose) = &told.authentication else {
+            return Err(answer.garbage("it does not tell whose token it is"));
+        };
+        let realm = whose.authentication_realm.name.clone();
+        let owner = (whose.username.clone(), realm);
         Ok(Negotiation::Granted {
+            owner,
             grant: grant(&answer, &told)?,
             reply: told
                 .kerberos_authentication_response_token

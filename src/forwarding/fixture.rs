@@ -10,6 +10,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::config::settings::{self, Access, Forward, Settings, UpstreamUrl};
+use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::elastic::transport::Transport;

@@ -6,11 +6,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
-use super::extract::Presented;
+use super::extract::presented::Presented;
+use super::kerberos::Negotiated;
 use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::Route;
@@ -34,6 +35,8 @@ pub struct Permit {
     target: Uri,
     /// Canonical host the route was matched with.
     host: Host,
+    /// What the response is to tell the client about its ticket.
+    negotiated: Option<Box<Negotiated>>,
 }
 
 impl Permit {
@@ -67,6 +70,14 @@ impl Permit {
         self.host.as_str()
     }
 
+    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for.
+    pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
+        self.negotiated
+            .take()
+            .map(|negotiated| negotiated.lines)
+            .unwrap_or_default()
+    }
+
     fn new(
         route: &Arc<Route>,
         target: Target,
@@ -82,6 +93,7 @@ impl Permit {
             cache,
             target,
             host,
+            negotiated: None,
         }
     }
 }
@@ -133,7 +145,9 @@ pub(super) async fn permit(
         }
     }
     let caller = (known.entry, presented.scheme());
-    Ok(Permit::new(route, target, Some(caller), cache))
+    let mut permit = Permit::new(route, target, Some(caller), cache);
+    permit.negotiated = known.negotiated;
+    Ok(permit)
 }
 
 /// Decoded segments, only where a template may want them.

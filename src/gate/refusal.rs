@@ -34,6 +34,12 @@ pub enum Refusal {
         /// Its scheme.
         scheme: Scheme,
     },
+    /// The client must answer the authority's token before it is known who it is (RFC 4559 §5). 401
+    #[error("the negotiation is not finished")]
+    NegotiationUnfinished {
+        /// base64, for `WWW-Authenticate: Negotiate`.
+        reply: String,
+    },
     /// The identity lacks what the route requires. 403
     #[error("missing {}", missing.join(", "))]
     Forbidden {
@@ -102,6 +108,7 @@ impl Refusal {
             Self::NoCredential => "no_credential",
             Self::MalformedCredential { .. } => "malformed_credential",
             Self::Unauthenticated { .. } => "unauthenticated",
+            Self::NegotiationUnfinished { .. } => "negotiation_unfinished",
             Self::Forbidden { .. } => "forbidden",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::TooManyFailures { .. } => "too_many_failures",
@@ -111,7 +118,7 @@ impl Refusal {
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 17] = [
+    pub const REASONS: [&'static str; 18] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -124,6 +131,7 @@ impl Refusal {
         "no_credential",
         "malformed_credential",
         "unauthenticated",
+        "negotiation_unfinished",
         "forbidden",
         "upgrade_not_allowed",
         "too_many_failures",
@@ -138,6 +146,7 @@ impl Refusal {
             Self::MethodNotAllowed => "This method is not allowed.",
             Self::NoRoute => "There is nothing here.",
             Self::NoCredential => "A credential is required.",
+            Self::NegotiationUnfinished { .. } => "The negotiation goes on.",
             Self::MalformedCredential { .. } | Self::Unauthenticated { .. } => {
                 "The credential was not accepted."
             }

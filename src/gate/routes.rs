@@ -10,6 +10,7 @@ use http::Method;
 use crate::config::settings::{self, Forward, Settings};
 use crate::model::privilege::Atom;
 
+use super::extract::ways::Ways;
 use super::pattern::{PathPattern, PatternError, Segment};
 use super::requirement::{self, AtomTable, Rule};
 use super::target::Target;
@@ -30,6 +31,8 @@ pub struct Route {
     pub forward_slot: usize,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// What it takes for a credential beside `Authorization`.
+    pub ways: Ways,
     /// Which requests it takes, as configured.
     pub matches: settings::Match,
     /// What it asks, compiled.
@@ -179,6 +182,7 @@ impl RouteTable {
             forward: route.forward.clone(),
             forward_slot,
             websocket: route.websocket,
+            ways: Ways::new(&route.credentials),
             matches: route.matches.clone(),
             rule,
             pattern,

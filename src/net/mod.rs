@@ -11,6 +11,7 @@ pub mod client_certificate;
 pub mod connect;
 pub mod conversation;
 pub mod drain;
+pub mod fetch;
 pub mod http;
 pub mod listen;
 pub mod metrics;

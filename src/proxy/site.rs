@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::metrics::{ProxyMetrics, SiteMetrics};
+use super::respond::Manner;
 use super::rewrite::Rewrite;
 use super::upstream::{Pools, Upstream};
 use crate::config::settings::Settings;
@@ -47,8 +48,8 @@ pub struct Site {
     pub upstreams: Box<[Upstream]>,
     /// Metric handles.
     pub metrics: SiteMetrics,
-    /// Whether a 403 names what is missing.
-    pub explain_refusals: bool,
+    /// How much refusals tell.
+    pub manner: Manner,
 }
 
 /// Why a site can't be built.
@@ -106,13 +107,17 @@ impl Site {
                 })
             })
             .collect::<Result<_, _>>()?;
+        let manner = Manner {
+            explain: settings.explain_refusals,
+            negotiate: gate.offers_negotiate(),
+        };
         Ok(Self {
             gate,
             forwarding: Forwarding::new(&settings.routes)?,
             rewrite: Rewrite::default(),
             upstreams,
             metrics: metrics.site(settings),
-            explain_refusals: settings.explain_refusals,
+            manner,
         })
     }
 }
