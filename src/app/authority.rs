@@ -84,6 +84,9 @@ async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Aut
     let options = Options {
         data: settings.data.clone(),
         superuser_password: settings.superuser_password.clone(),
+        realms: settings.realms.clone(),
+        anonymous: settings.anonymous.clone(),
+        failed_logins: settings.failed_logins,
         ..Options::default()
     };
     let authority = Authority::open(options, clock)

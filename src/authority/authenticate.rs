@@ -1,26 +1,36 @@
-//! The chain that turns a request's credential into a [`Subject`], in Elasticsearch's order: access token, API key, then the
-//! realms (reserved, native); run-as last.
+//! The chain that turns what a request shows into a [`Subject`], in Elasticsearch's order: access token, API key, then the realms;
+//! the anonymous user when nothing is shown; run-as last.
 //!
-//! Always true: exactly one credential is looked at; a failure never says whether the user exists. The next authenticator
-//! (service tokens, JWT) is an arm in `check`.
+//! Always true: the first that says yes counts; a failure never says whether the user exists. The next authenticator that is no
+//! realm is an arm in `identify`, a realm is [`super::realm`]'s matter.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::mapping::model::MappedUser;
 use super::realm::account;
+use super::realm::chain::ChainError;
+use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
-use super::realm::login::LoginError;
+use super::realm::pki::certificate::Chain;
+use super::record::Principal;
 use super::state::State;
 use super::subject::Subject;
+use crate::config::realms::Anonymous;
 use crate::model::clock::Now;
 use crate::model::credential::Credential;
 use crate::model::secret::Secret;
+use crate::wire::principals::RealmRef;
 
 /// Names the user to act as.
 const RUN_AS: &str = "es-security-runas-user";
+/// Carries what a client of the JWT realm proves itself with.
+const CLIENT_AUTHENTICATION: &str = "es-client-authentication";
+/// Name and type of the realm of the anonymous user.
+const ANONYMOUS_REALM: &str = "__anonymous";
 
 /// What a request wants, for the sentence of a refusal.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +41,25 @@ pub enum Purpose<'a> {
     Action(&'a str),
 }
 
-/// Authenticates a request by its headers.
+/// Everything somebody shows to be let in.
+#[derive(Debug, Default)]
+pub struct Shown<'a> {
+    /// The credential of `Authorization`, or of a body.
+    pub credential: Option<Credential>,
+    /// What the client of a JSON Web Token proves itself with.
+    pub client_secret: Option<Secret>,
+    /// The client certificate of the connection, verified by the TLS listener.
+    pub certificates: Option<&'a Chain>,
+}
+
+/// Authenticates a request by its headers and the certificate of its connection.
 ///
 /// # Errors
 /// 401 with challenges, or 400 for a doubled header.
 pub async fn request(
     state: &State,
     headers: &HeaderMap,
+    certificates: Option<&Chain>,
     uri: &str,
     now: Now,
 ) -> Result<Subject, Failure> {
@@ -45,57 +67,168 @@ pub async fn request(
         Some(value) => parse_credential(value)?,
         None => None,
     };
-    let Some(credential) = credential else {
-        return Err(Failure::unauthenticated(format!(
-            "missing authentication credentials for REST request [{uri}]"
-        )));
+    let client_secret = single(headers, CLIENT_AUTHENTICATION)?.and_then(parse_shared_secret);
+    let shown = Shown {
+        credential,
+        client_secret,
+        certificates,
     };
-    let subject = check(state, credential, Purpose::Request(uri), now).await?;
-    match single(headers, RUN_AS)? {
-        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri),
-        None => Ok(subject),
-    }
+    let purpose = Purpose::Request(uri);
+    let Some(subject) = identify(state, shown, purpose, now).await? else {
+        return anonymous(state).ok_or_else(|| {
+            Failure::unauthenticated(format!(
+                "missing authentication credentials for REST request [{uri}]"
+            ))
+        });
+    };
+    let subject = match single(headers, RUN_AS)? {
+        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri)?,
+        None => subject,
+    };
+    Ok(match &state.anonymous {
+        Some(anonymous) => subject.with_roles(&anonymous.roles),
+        None => subject,
+    })
 }
 
 /// Checks one credential.
 ///
 /// # Errors
-/// 401 with challenges; 429 when too many passwords wait.
+/// 401 with challenges; 429 when too many passwords wait or failed.
 pub async fn check(
     state: &State,
     credential: Credential,
     purpose: Purpose<'_>,
     now: Now,
 ) -> Result<Subject, Failure> {
-    match credential {
-        Credential::Basic { username, password } => {
-            password_login(state, &username, &password, purpose).await
+    check_shown(state, credential, None, purpose, now).await
+}
+
+/// Checks one credential, which may be a JSON Web Token whose client proves itself.
+///
+/// # Errors
+/// 401 with challenges; 429 when too many passwords wait or failed.
+pub async fn check_shown(
+    state: &State,
+    credential: Credential,
+    client_secret: Option<Secret>,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Subject, Failure> {
+    let shown = Shown {
+        credential: Some(credential),
+        client_secret,
+        certificates: None,
+    };
+    let subject = identify(state, shown, purpose, now).await?;
+    subject.ok_or_else(|| Failure::unauthenticated(NOBODY))
+}
+
+const NOBODY: &str = "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
+
+/// Who shows this; `None`: nothing was shown.
+async fn identify(
+    state: &State,
+    shown: Shown<'_>,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Option<Subject>, Failure> {
+    let mut presented = Presented {
+        client_secret: shown.client_secret.as_ref(),
+        certificates: shown.certificates,
+        ..Presented::default()
+    };
+    let granted = match &shown.credential {
+        None => None,
+        Some(Credential::Basic { username, password }) => {
+            presented.basic = Some((username, password));
+            None
         }
-        Credential::ApiKey(value) => {
-            grants::check_api_key(state.tables(), &value, now).map_err(refused_grant)
+        Some(Credential::ApiKey(value)) => Some(grants::check_api_key(state.tables(), value, now)),
+        Some(Credential::Bearer(token)) => {
+            presented.bearer = Some(token);
+            Some(grants::check_access_token(state.tables(), token, now))
         }
-        Credential::Bearer(token) => {
-            grants::check_access_token(state.tables(), &token, now).map_err(refused_grant)
+    };
+    let unsuccessful = match granted {
+        None => None,
+        Some(Ok(subject)) => return Ok(Some(subject)),
+        Some(Err(GrantError::Refused(why))) => Some(why),
+        Some(Err(error)) => return Err(refused_grant(error)),
+    };
+    // A realm may still take it, or the connection's certificate.
+    match (state.realms.token(&presented), unsuccessful) {
+        (Some(token), unsuccessful) => {
+            let subject = by_realms(state, &token, purpose, now).await;
+            subject.map(Some).map_err(|failure| match unsuccessful {
+                Some(why) => failure.with_metadata(UNSUCCESSFUL, json!(why)),
+                None => failure,
+            })
         }
+        (None, Some(why)) => Err(refused_grant(GrantError::Refused(why))),
+        (None, None) => Ok(None),
     }
 }
 
-async fn password_login(
+const UNSUCCESSFUL: &str = "additional_unsuccessful_credentials";
+
+/// Asks the realms about a token.
+///
+/// # Errors
+/// 401 with challenges; 429 when too many passwords wait or failed.
+pub async fn by_realms(
     state: &State,
-    username: &str,
-    password: &Secret,
+    token: &Token,
     purpose: Purpose<'_>,
+    now: Now,
 ) -> Result<Subject, Failure> {
-    let checked = state.logins.check(state.tables(), username, password).await;
-    match checked {
+    let mapping = |proven: &Proven, realm: &RealmRef| {
+        let user = MappedUser {
+            username: &proven.username,
+            dn: proven.dn.as_deref(),
+            groups: &proven.groups,
+            metadata: &proven.metadata,
+            realm: &realm.name,
+        };
+        state.mappings.roles(&state.tables().role_mappings, &user)
+    };
+    let asking = Asking {
+        tables: state.tables(),
+        logins: &state.logins,
+        mapping: &mapping,
+        now,
+    };
+    let too_many = |text: String, seconds: u64| {
+        Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
+            .with_header("Retry-After", seconds.to_string())
+    };
+    match state.realms.authenticate(token, asking).await {
         Ok(principal) => Ok(Subject::user(principal)),
-        Err(LoginError::Refused) => Err(Failure::unauthenticated(refusal(username, purpose))),
-        Err(LoginError::Unchecked(error)) => Err(Failure::dispatch(
-            StatusCode::TOO_MANY_REQUESTS,
-            error.to_string(),
-        )
-        .with_header("Retry-After", "1")),
+        Err(ChainError::Refused) => Err(Failure::unauthenticated(refusal(
+            token.principal(),
+            purpose,
+        ))),
+        Err(ChainError::Unchecked(error)) => Err(too_many(error.to_string(), 1)),
+        Err(ChainError::Throttled { retry_after }) => Err(too_many(
+            "too many failed logins".to_owned(),
+            retry_after.as_secs().saturating_add(1),
+        )),
     }
+}
+
+/// The anonymous user, if there is one.
+fn anonymous(state: &State) -> Option<Subject> {
+    let Anonymous {
+        username, roles, ..
+    } = state.anonymous.as_ref()?;
+    Some(Subject::anonymous(Principal {
+        username: username.clone(),
+        roles: roles.clone(),
+        full_name: None,
+        email: None,
+        metadata: serde_json::Map::new(),
+        realm: account::realm(ANONYMOUS_REALM, ANONYMOUS_REALM),
+    }))
 }
 
 fn refusal(username: &str, purpose: Purpose<'_>) -> String {
@@ -111,10 +244,9 @@ fn refusal(username: &str, purpose: Purpose<'_>) -> String {
 
 fn refused_grant(error: GrantError) -> Failure {
     match error {
-        GrantError::Refused(why) => Failure::unauthenticated(
-            "unable to authenticate with provided credentials and anonymous access is not allowed for this request",
-        )
-        .with_metadata("additional_unsuccessful_credentials", json!(why)),
+        GrantError::Refused(why) => {
+            Failure::unauthenticated(NOBODY).with_metadata(UNSUCCESSFUL, Value::String(why))
+        }
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
     }
@@ -126,7 +258,7 @@ fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subj
     if subject.authenticating.is_some() {
         return Ok(subject);
     }
-    let account = account::find(state.tables(), name);
+    let account = state.realms.look_up(state.tables(), name);
     if account.as_ref().is_some_and(|account| !account.enabled) {
         let real = &subject.effective.username;
         return Err(Failure::unauthenticated(refusal(
@@ -148,6 +280,15 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Fa
         ));
     }
     Ok(first.map(http::HeaderValue::as_bytes))
+}
+
+/// Reads `ES-Client-Authentication: SharedSecret ...`; anything else proves nothing.
+fn parse_shared_secret(value: &[u8]) -> Option<Secret> {
+    const SCHEME: &[u8] = b"SharedSecret ";
+    let value = value.trim_ascii();
+    let (scheme, secret) = value.split_at_checked(SCHEME.len())?;
+    let secret = secret.trim_ascii();
+    (scheme.eq_ignore_ascii_case(SCHEME) && !secret.is_empty()).then(|| Secret::new(secret))
 }
 
 /// Reads `Authorization`; a scheme nobody knows is no credential.

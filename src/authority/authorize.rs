@@ -12,7 +12,8 @@ use super::call::{Call, Reply};
 use super::failure::Failure;
 use super::permissions::{self, CompileError};
 use super::state::State;
-use super::subject::Subject;
+use super::subject::{Means, Subject};
+use crate::config::realms::Anonymous;
 
 /// Proof that the caller may do what the call asks.
 #[derive(Debug)]
@@ -124,6 +125,13 @@ async fn decide(
         .map_err(|error| uncompiled(&error))?;
     if may(&permissions) {
         return Ok(Granted { permissions });
+    }
+    let asks_for_login = |anonymous: &Anonymous| !anonymous.authz_exception;
+    if subject.means == Means::Anonymous && state.anonymous.as_ref().is_some_and(asks_for_login) {
+        return Err(Failure::unauthenticated(format!(
+            "action [{}] requires authentication",
+            call.action
+        )));
     }
     let who = describe(state, subject);
     tracing::debug!(action = call.action, user = %subject.effective.username, "denied");

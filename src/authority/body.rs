@@ -132,6 +132,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Line and column of its value, both counted from one.
+    pub fn place(&self) -> (usize, usize) {
+        place(self.whole, offset(self.whole, self.raw.get()))
+    }
+
     /// Its token.
     pub fn token(&self) -> &'static str {
         token(self.raw)
@@ -287,7 +292,13 @@ fn offset(whole: &[u8], part: &str) -> usize {
 }
 
 fn at_offset(whole: &[u8], at: usize) -> String {
-    let before = &whole[..at];
+    let (line, column) = place(whole, at);
+    format!("[{line}:{column}]")
+}
+
+/// Line and column of an offset, both counted from one.
+pub fn place(whole: &[u8], at: usize) -> (usize, usize) {
+    let before = &whole[..at.min(whole.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before
         .iter()
@@ -295,7 +306,7 @@ fn at_offset(whole: &[u8], at: usize) -> String {
         .take_while(|byte| **byte != b'\n')
         .count()
         + 1;
-    format!("[{line}:{column}]")
+    (line, column)
 }
 
 struct Fields<'a>(Vec<(String, &'a RawValue)>);

@@ -30,7 +30,8 @@ enum Shape {
         kind: &'static str,
         reason: String,
         metadata: Map<String, Value>,
-        caused_by: Option<(&'static str, String)>,
+        /// Outermost first.
+        causes: Vec<(&'static str, String)>,
     },
     /// `{"error":"text"}` with or without `"status":n`.
     Plain { text: String, with_status: bool },
@@ -49,7 +50,7 @@ impl Failure {
                 kind,
                 reason: reason.into(),
                 metadata: Map::new(),
-                caused_by: None,
+                causes: Vec::new(),
             }),
             headers: Vec::new(),
         }
@@ -72,6 +73,14 @@ impl Failure {
     /// 400 `x_content_parse_exception`, thrown by strict parsers and by broken JSON.
     pub fn x_content(reason: impl Into<String>) -> Self {
         Self::envelope(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
+    }
+
+    /// 400 `parsing_exception`, which says where: line and column, counted from one.
+    pub fn parsing(at: (usize, usize), reason: impl Into<String>) -> Self {
+        let kind = "parsing_exception";
+        Self::envelope(StatusCode::BAD_REQUEST, kind, reason)
+            .with_metadata("line", json!(at.0))
+            .with_metadata("col", json!(at.1))
     }
 
     /// 400 `action_request_validation_exception` listing every fault.
@@ -200,11 +209,11 @@ impl Failure {
         self
     }
 
-    /// Adds the inner cause to the envelope; other shapes have none.
+    /// Adds a cause to the envelope, inside those added before; other shapes have none.
     #[must_use]
     pub fn caused_by(mut self, kind: &'static str, reason: impl Into<String>) -> Self {
-        if let Shape::Envelope { caused_by, .. } = &mut *self.shape {
-            *caused_by = Some((kind, reason.into()));
+        if let Shape::Envelope { causes, .. } = &mut *self.shape {
+            causes.push((kind, reason.into()));
         }
         self
     }
@@ -218,6 +227,14 @@ impl Failure {
         }
     }
 
+    /// The causes inside, outermost first.
+    pub fn inner_causes(&self) -> &[(&'static str, String)] {
+        match &*self.shape {
+            Shape::Envelope { causes, .. } => causes,
+            Shape::Plain { .. } | Shape::OAuth { .. } => &[],
+        }
+    }
+
     /// The JSON body. The only place the envelope is written.
     pub fn body(&self) -> Value {
         let status = self.status.as_u16();
@@ -226,17 +243,14 @@ impl Failure {
                 kind,
                 reason,
                 metadata,
-                caused_by,
+                causes,
             } => {
                 let mut cause = Map::new();
                 cause.insert("type".to_owned(), json!(kind));
                 cause.insert("reason".to_owned(), json!(reason));
                 cause.extend(metadata.clone());
-                if let Some((kind, reason)) = caused_by {
-                    cause.insert(
-                        "caused_by".to_owned(),
-                        json!({"type": kind, "reason": reason}),
-                    );
+                if let Some(inner) = nested(causes) {
+                    cause.insert("caused_by".to_owned(), inner);
                 }
                 if let Some(header) = self.header_object() {
                     cause.insert("header".to_owned(), header);
@@ -279,6 +293,17 @@ impl Failure {
         }
         (!object.is_empty()).then_some(Value::Object(object))
     }
+}
+
+/// `{"type":..,"reason":..,"caused_by":{..}}`
+fn nested(causes: &[(&'static str, String)]) -> Option<Value> {
+    causes.iter().rev().fold(None, |inner, (kind, reason)| {
+        let mut cause = json!({"type": kind, "reason": reason});
+        if let Some(inner) = inner {
+            cause["caused_by"] = inner;
+        }
+        Some(cause)
+    })
 }
 
 /// `Validation Failed: 1: first;2: second;`

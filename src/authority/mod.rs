@@ -17,7 +17,9 @@ pub mod builtin;
 pub mod call;
 pub mod endpoint;
 pub mod failure;
+pub mod mapping;
 pub mod media;
+pub mod mustache;
 pub mod names;
 pub mod password;
 pub mod permissions;
@@ -46,15 +48,19 @@ use http_body::Body as _;
 use call::{Call, Query, Reply};
 use endpoint::Found;
 use failure::Failure;
+use mapping::Mappings;
 use password::Passwords;
 use permissions::Compiled;
+use realm::chain::{RealmError, Realms};
 use realm::grants::random_text;
 use realm::login::Logins;
+use realm::pki::certificate::Chain;
 use record::Reserved;
 use render::Style;
 use state::State;
 use store::{Identity, Store};
 
+use crate::config::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use crate::model::clock::{Clock, Now};
 use crate::model::secret::Secret;
 use crate::net::http::{Body, CollectError, Request, Response};
@@ -80,6 +86,12 @@ pub struct Options {
     pub max_body: usize,
     /// Life of access tokens, one second to one hour.
     pub token_timeout: Duration,
+    /// The realms after the reserved one, in the order they are asked.
+    pub realms: Vec<Realm>,
+    /// Who a request without a credential is; `None`: nobody.
+    pub anonymous: Option<Anonymous>,
+    /// Limit on failed logins per user name.
+    pub failed_logins: FailedLogins,
 }
 
 impl Default for Options {
@@ -91,6 +103,9 @@ impl Default for Options {
             bcrypt_cost: 10,
             max_body: 8 * 1024 * 1024,
             token_timeout: Duration::from_secs(20 * 60),
+            realms: default_chain(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
         }
     }
 }
@@ -101,6 +116,9 @@ pub enum OpenError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// A realm can't be opened.
+    #[error(transparent)]
+    Realm(#[from] RealmError),
     /// The superuser's first password can't be written.
     #[error("the superuser's password could not be stored")]
     Superuser,
@@ -130,8 +148,11 @@ impl Authority {
         let hour = Duration::from_secs(3_600);
         let state = State {
             store,
-            logins: Logins::new(passwords),
+            logins: Logins::new(passwords, options.failed_logins),
+            realms: Realms::open(&options.realms).await?,
+            anonymous: options.anonymous,
             compiled: Compiled::default(),
+            mappings: Mappings::default(),
             clock,
             cluster_name: options.cluster_name,
             max_body: options.max_body,
@@ -233,7 +254,14 @@ async fn dispatch(
         .to_owned();
     let query = Query::parse(head.uri.query().unwrap_or_default());
     *style = Style::of(&query, style.media);
-    let subject = authenticate::request(state, &head.headers, &uri, now).await?;
+    let subject = authenticate::request(
+        state,
+        &head.headers,
+        head.extensions.get::<Chain>(),
+        &uri,
+        now,
+    )
+    .await?;
     let (endpoint, path) = find(&head, &uri)?;
     let body = read_body(body, state.max_body).await?;
     style.media = media::negotiate(&head.headers, !body.is_empty())?;

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
+use crate::authority::realm::chain::Realms;
 use crate::authority::realm::login::Logins;
 use crate::authority::store::{Store, Tables};
+use crate::config::realms::Anonymous;
 use crate::model::clock::{Clock, Now};
 
 /// How often outdated keys and tokens are looked for.
@@ -17,8 +20,14 @@ pub struct State {
     pub store: Store,
     /// The password check.
     pub logins: Logins,
+    /// The realms, in the order they are asked.
+    pub realms: Realms,
+    /// Who a request without a credential is; `None`: nobody.
+    pub anonymous: Option<Anonymous>,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
+    /// Enabled role mappings, compiled.
+    pub mappings: Mappings,
     /// Time.
     pub clock: Clock,
     /// `cluster_name` and node name in answers.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::record::{AccessToken, ApiKey, RefreshToken, Reserved, User};
 use super::table::{Changes, Draft, Table};
 use crate::model::clock::Now;
-use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor};
+use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor, RoleMapping};
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "authority.redb";
@@ -142,6 +142,8 @@ tables! {
     reserved: Reserved,
     /// Roles by name.
     roles: RoleDescriptor,
+    /// Role mappings by name.
+    role_mappings: RoleMapping,
     /// Application privileges by `application/name`.
     privileges: ApplicationPrivilege,
     /// API keys by id.

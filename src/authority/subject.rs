@@ -20,6 +20,8 @@ pub enum Means {
     ApiKey,
     /// An access token.
     Token,
+    /// Nothing at all: the anonymous user.
+    Anonymous,
 }
 
 /// An authenticated caller.
@@ -47,6 +49,32 @@ impl Subject {
             means: Means::Realm,
             target_exists: true,
         }
+    }
+
+    /// Whoever shows no credential.
+    pub fn anonymous(principal: Principal) -> Self {
+        Self {
+            means: Means::Anonymous,
+            ..Self::user(principal)
+        }
+    }
+
+    /// The same caller with roles that every user has; API keys and service accounts have none but their own.
+    #[must_use]
+    pub fn with_roles(mut self, roles: &[String]) -> Self {
+        let add = |user: &mut Arc<Principal>| {
+            let is_user = ![API_KEY_REALM, "_service_account"].contains(&user.realm.kind.as_str());
+            let missing = |role: &&String| !user.roles.contains(role);
+            if is_user && roles.iter().any(|role| missing(&role)) {
+                let more: Vec<String> = roles.iter().filter(missing).cloned().collect();
+                Arc::make_mut(user).roles.extend(more);
+            }
+        };
+        if self.target_exists {
+            add(&mut self.effective);
+        }
+        self.authenticating.as_mut().map(add);
+        self
     }
 
     /// The same caller acting as `target`; `None`: as somebody called `name` whom no realm knows.
@@ -110,6 +138,7 @@ impl Subject {
             Means::Realm => "realm",
             Means::ApiKey => "api_key",
             Means::Token => "token",
+            Means::Anonymous => "anonymous",
         }
     }
 

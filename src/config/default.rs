@@ -27,11 +27,11 @@ pub const TLS_VERSION: &str = "tls1.2";
 /// `credentials.kerberos.cookie_lifetime`
 pub const KERBEROS_COOKIE_LIFETIME: &str = "15m";
 /// `credentials.jwt.clock_skew`
-pub const JWT_CLOCK_SKEW: &str = "30s";
+pub const ISSUER_CLOCK_SKEW: &str = "30s";
 /// `credentials.jwt.issuers[].algorithms`
-pub const JWT_ALGORITHMS: [&str; 1] = ["RS256"];
+pub const ISSUER_ALGORITHMS: [&str; 1] = ["RS256"];
 /// `credentials.jwt.issuers[].refresh`
-pub const JWT_REFRESH: &str = "5m";
+pub const ISSUER_REFRESH: &str = "5m";
 /// `routes[].credentials.run_as`
 pub const RUN_AS: bool = false;
 /// `routes[].credentials.secondary_authorization`
@@ -108,3 +108,33 @@ pub const AUTHENTICATION_TYPE_HEADER: &str = "X-Forwarded-Authentication-Type";
 pub const API_KEY_ID_HEADER: &str = "X-Forwarded-Api-Key-Id";
 /// `forward.identity_headers.api_key_name`
 pub const API_KEY_NAME_HEADER: &str = "X-Forwarded-Api-Key-Name";
+/// `authority.embedded.realms.*.NAME.enabled`
+pub const REALM_ENABLED: bool = true;
+/// `authority.embedded.realms.*.NAME.cache.ttl`
+pub const REALM_CACHE_TTL: &str = "20m";
+/// `authority.embedded.realms.*.NAME.cache.max_users`
+pub const REALM_CACHE_MAX_USERS: u64 = 100_000;
+/// `authority.embedded.realms.jwt.NAME.token_type`
+pub const JWT_TOKEN_TYPE: &str = "id_token";
+/// `authority.embedded.realms.jwt.NAME.allowed_clock_skew`
+pub const JWT_CLOCK_SKEW: &str = "60s";
+/// `authority.embedded.realms.jwt.NAME.pkc_jwkset_reload.interval`
+pub const JWKS_INTERVAL: &str = "5m";
+/// `authority.embedded.realms.jwt.NAME.http.*`
+pub const JWKS_TIMEOUT: &str = "5s";
+/// `authority.embedded.realms.jwt.NAME.client_authentication.type`
+pub const JWT_CLIENT_AUTHENTICATION: &str = "shared_secret";
+/// `authority.embedded.realms.jwt.NAME.populate_user_metadata`
+pub const JWT_POPULATE_USER_METADATA: bool = true;
+/// `authority.embedded.realms.pki.NAME.username_pattern`
+pub const PKI_USERNAME_PATTERN: &str = "CN=(.*?)(?:,|$)";
+/// `authority.embedded.realms.pki.NAME.delegation.enabled`
+pub const PKI_DELEGATION: bool = false;
+/// `authority.embedded.anonymous.username`
+pub const ANONYMOUS_USERNAME: &str = "_anonymous";
+/// `authority.embedded.anonymous.authz_exception`
+pub const ANONYMOUS_AUTHZ_EXCEPTION: bool = true;
+/// `authority.embedded.failed_logins.per_username`
+pub const FAILED_LOGINS_PER_USERNAME: u32 = 30;
+/// `authority.embedded.failed_logins.window`
+pub const FAILED_LOGINS_WINDOW: &str = "5m";

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::addresses::ServerName;
 use super::default;
+use super::file_realms::{Anonymous, FailedLogins, Realms};
 use super::file_routes::Route;
 use super::file_ways::{CertificateHeader, ClientCertificates, Credentials};
 use super::references::SecretRef;
@@ -220,6 +221,12 @@ pub struct Embedded {
     pub address: Option<Written<SocketAddr>>,
     /// The first password of the superuser `elastic`. Without it, a random one is printed once.
     pub superuser_password: Option<Written<SecretRef>>,
+    /// Realms: who may log in, and how it is checked. Without it, users from files in `data` and users that the API makes.
+    pub realms: Option<Realms>,
+    /// Who a request without a credential is. Without it, such a request is refused.
+    pub anonymous: Option<Anonymous>,
+    /// Limit on failed logins per user name, beside the gate's own `login_limit`.
+    pub failed_logins: Option<FailedLogins>,
 }
 
 /// An application behind Sidegate. It has either `url` or `urls`.

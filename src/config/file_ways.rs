@@ -77,7 +77,7 @@ pub struct Jwt {
     #[schemars(length(min = 1))]
     pub issuers: Option<Vec<JwtIssuer>>,
     /// How far the clocks of issuer and Sidegate may be apart.
-    #[schemars(extend("default" = default::JWT_CLOCK_SKEW))]
+    #[schemars(extend("default" = default::ISSUER_CLOCK_SKEW))]
     pub clock_skew: Option<Written<Duration>>,
 }
 
@@ -92,8 +92,8 @@ pub struct JwtIssuer {
     #[schemars(required, length(min = 1))]
     pub audiences: Option<Vec<Written<ClaimText>>>,
     /// Signature algorithms accepted.
-    #[schemars(extend("default" = default::JWT_ALGORITHMS), length(min = 1))]
-    pub algorithms: Option<Vec<JwtAlgorithm>>,
+    #[schemars(extend("default" = default::ISSUER_ALGORITHMS), length(min = 1))]
+    pub algorithms: Option<Vec<IssuerAlgorithm>>,
     /// File with its keys (a JWKS), read again every `refresh`.
     pub jwks_file: Option<Written<PathBuf>>,
     /// URL of its keys (a JWKS), read again every `refresh` and, seldom, when a token names a key that is not known.
@@ -101,13 +101,13 @@ pub struct JwtIssuer {
     /// PEM file of the CA behind `jwks_url`. Without it, the system's roots.
     pub jwks_ca: Option<Written<PathBuf>>,
     /// How often the keys are read again.
-    #[schemars(extend("default" = default::JWT_REFRESH))]
+    #[schemars(extend("default" = default::ISSUER_REFRESH))]
     pub refresh: Option<Written<Duration>>,
 }
 
 /// Signature algorithms; the symmetric ones are never accepted.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub enum JwtAlgorithm {
+pub enum IssuerAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[serde(rename = "RS256")]
     Rs256,
@@ -150,7 +150,7 @@ pub struct RouteCredentials {
     #[schemars(extend("default" = default::SECONDARY_AUTHORIZATION))]
     pub secondary_authorization: Option<bool>,
     /// What a request without any credential counts as. Without it, it is refused.
-    pub anonymous: Option<Anonymous>,
+    pub anonymous: Option<RouteAnonymous>,
 }
 
 /// Places of an API key; at least one.
@@ -166,7 +166,7 @@ pub struct ApiKeyPlaces {
 /// Whom a request without a credential stands for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Anonymous {
+pub enum RouteAnonymous {
     /// The authority's own anonymous user; refused where it has none.
     Authority,
     /// Whoever this API key belongs to: base64 of `id:secret`.

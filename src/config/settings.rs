@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::realms::{Anonymous, FailedLogins, Realm};
 use super::ways::{Credentials, RouteCredentials};
 use crate::model::secret::Secret;
 
@@ -205,6 +206,12 @@ pub struct Embedded {
     pub address: Option<SocketAddr>,
     /// The superuser's first password; `None`: random, printed once.
     pub superuser_password: Option<Secret>,
+    /// The realms that take part, in the order they are asked.
+    pub realms: Vec<Realm>,
+    /// Who a request without a credential is; `None`: nobody.
+    pub anonymous: Option<Anonymous>,
+    /// Limit on failed logins.
+    pub failed_logins: FailedLogins,
 }
 
 /// An application behind Sidegate.

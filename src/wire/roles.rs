@@ -1,4 +1,5 @@
-//! Role descriptors (`PUT /_security/role/{name}`) and application privileges (`PUT /_security/privilege`).
+//! Role descriptors (`PUT /_security/role/{name}`), application privileges (`PUT /_security/privilege`) and role mappings
+//! (`PUT /_security/role_mapping/{name}`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -112,4 +113,42 @@ pub struct ApplicationPrivilege {
     /// Free metadata.
     #[serde(default)]
     pub metadata: Map<String, Value>,
+}
+
+/// A role mapping. Fields are in the order Elasticsearch renders them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoleMapping {
+    /// Whether it applies.
+    pub enabled: bool,
+    /// Names of roles it gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Templates of names of roles it gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role_templates: Vec<RoleTemplate>,
+    /// The rule, in the expression language of role mappings.
+    pub rules: Value,
+    /// Free metadata.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+/// A template of role names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleTemplate {
+    /// The mustache script, as JSON text.
+    pub template: String,
+    /// How its output is read.
+    pub format: TemplateFormat,
+}
+
+/// How the output of a [`RoleTemplate`] is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TemplateFormat {
+    /// A JSON string, or an array of them.
+    Json,
+    /// One role name.
+    #[default]
+    String,
 }

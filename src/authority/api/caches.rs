@@ -1,6 +1,7 @@
 //! `_clear_cache` of realms, roles, application privileges and API keys.
 //!
-//! Our caches can't serve anything outdated, so clearing drops all of a kind: correct for any list of names.
+//! Realms forget the users named, or all. The other caches can't serve anything outdated, so clearing drops all of a kind: correct
+//! for any list of names.
 
 use serde_json::{Value, json};
 
@@ -8,27 +9,17 @@ use crate::authority::authorize;
 use crate::authority::body::split_commas;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
-use crate::authority::realm::account;
 use crate::authority::state::State;
 
 /// `POST /_security/realm/{realms}/_clear_cache`
 pub async fn realms(state: &State, call: Call) -> Result<Reply, Failure> {
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let known = [
-        "*",
-        "_all",
-        account::NATIVE,
-        account::FILE,
-        account::RESERVED,
-    ];
-    for realm in call.path("realms").map(split_commas).unwrap_or_default() {
-        if !known.contains(&realm.as_str()) {
-            return Err(Failure::illegal_argument(format!(
-                "could not find active realm [{realm}]"
-            )));
-        }
-    }
-    state.logins.clear();
+    let names = call.path("realms").map(split_commas).unwrap_or_default();
+    let usernames = call.query.text("usernames").map(split_commas);
+    let forgotten = state.realms.forget(&names, &usernames.unwrap_or_default());
+    forgotten.map_err(|realm| {
+        Failure::illegal_argument(format!("could not find active realm [{realm}]"))
+    })?;
     granted.reply(&nodes(state))
 }
 

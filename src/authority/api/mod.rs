@@ -9,6 +9,7 @@ pub mod caches;
 pub mod info;
 pub mod privileges;
 pub mod role_body;
+pub mod role_mappings;
 pub mod roles;
 pub mod token_body;
 pub mod tokens;
@@ -65,6 +66,11 @@ pub static TABLE: &[Endpoint] = &[
     line!([GET], "/_security/role/{name}", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
     line!([PUT | POST], "/_security/role/{name}", "admin/xpack/security/role/put", ["refresh"], body, roles::put),
     line!([DELETE], "/_security/role/{name}", "admin/xpack/security/role/delete", ["refresh"], none, roles::delete),
+
+    line!([GET], "/_security/role_mapping", "admin/xpack/security/role_mapping/get", [], none, role_mappings::find),
+    line!([GET], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/get", [], none, role_mappings::find),
+    line!([PUT | POST], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/put", ["refresh"], body, role_mappings::put),
+    line!([DELETE], "/_security/role_mapping/{name}", "admin/xpack/security/role_mapping/delete", ["refresh"], none, role_mappings::delete),
 
     line!([GET], "/_security/privilege/_builtin", "admin/xpack/security/privilege/builtin/get", [], none, privileges::builtin),
     line!([GET], "/_security/privilege", "admin/xpack/security/privilege/get", [], none, privileges::find),

@@ -9,8 +9,6 @@ use crate::wire::principals::RealmRef;
 
 /// Name of the native realm.
 pub const NATIVE: &str = "default_native";
-/// Name of the file realm; known to `_clear_cache`, empty here.
-pub const FILE: &str = "default_file";
 /// Name of the reserved realm.
 pub const RESERVED: &str = "reserved";
 

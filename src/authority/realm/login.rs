@@ -1,50 +1,33 @@
 //! Checking a user name and password.
 //!
-//! Proven pairs are remembered under a keyed fingerprint together with the hash they were proven against, and count only while
-//! the account still has that very hash: a changed password or a deleted user needs no invalidation. Failures are not cached.
+//! Proven pairs are remembered per realm, under a keyed fingerprint together with the hash they were proven against, and count
+//! only while the account still has that very hash: a changed password or a deleted user needs no invalidation. Failures are not
+//! cached; they are limited per user name.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::account::{self, Account};
+use super::throttle::Throttle;
 use crate::authority::password::{HashingError, Passwords};
-use crate::authority::record::Principal;
-use crate::authority::store::Tables;
+use crate::config::realms::{FailedLogins, RealmCache};
 use crate::model::credential::{Fingerprint, FingerprintKey};
 use crate::model::secret::Secret;
 
-/// Elasticsearch's `cache.ttl` and `cache.max_users`.
-const CACHE_TTL: Duration = Duration::from_secs(20 * 60);
-const CACHE_ENTRIES: u64 = 100_000;
-
-/// Why a login failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginError {
-    /// Unknown user, wrong password, disabled: nobody is told which.
-    Refused,
-    /// The password could not be checked now.
-    Unchecked(HashingError),
-}
-
-/// The password check with its memory.
+/// The password check, shared by all realms.
 pub struct Logins {
     key: FingerprintKey,
-    proven: Cache<Fingerprint, Arc<str>>,
     passwords: Passwords,
+    throttle: Throttle,
 }
 
 impl Logins {
     /// Uses `passwords` to hash.
-    pub fn new(passwords: Passwords) -> Self {
+    pub fn new(passwords: Passwords, limit: FailedLogins) -> Self {
         Self {
             key: FingerprintKey::random(),
-            proven: Cache::builder()
-                .max_capacity(CACHE_ENTRIES)
-                .time_to_live(CACHE_TTL)
-                .build(),
             passwords,
+            throttle: Throttle::new(limit),
         }
     }
 
@@ -53,49 +36,80 @@ impl Logins {
         &self.passwords
     }
 
-    /// Logs a user in.
-    ///
-    /// # Errors
-    /// See [`LoginError`].
-    pub async fn check(
-        &self,
-        tables: &Tables,
-        username: &str,
-        password: &Secret,
-    ) -> Result<Principal, LoginError> {
-        let account = account::find(tables, username);
-        let hash = account
-            .as_ref()
-            .and_then(|account| account.password.as_deref());
-        let fingerprint = self
-            .key
-            .fingerprint(&[username.as_bytes(), password.expose()]);
-        let proven = self.proven.get(&fingerprint);
-        let known = proven.is_some() && proven.as_deref() == hash;
-        if !known {
-            let hash: Option<Arc<str>> = hash.map(Arc::from);
-            let right = self
-                .passwords
-                .verify(password.clone(), hash.clone())
-                .await
-                .map_err(LoginError::Unchecked)?;
-            let (true, Some(hash)) = (right, hash) else {
-                return Err(LoginError::Refused);
-            };
-            self.proven.insert(fingerprint, hash);
-        }
-        match account {
-            Some(Account {
-                principal,
-                enabled: true,
-                ..
-            }) => Ok(principal),
-            Some(_) | None => Err(LoginError::Refused),
-        }
+    /// The limit on failures.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
-    /// Forgets every proven pair (`_clear_cache` of a realm).
-    pub fn clear(&self) {
-        self.proven.invalidate_all();
+    /// What a name is counted under.
+    pub fn fingerprint_of_name(&self, username: &str) -> Fingerprint {
+        self.key.fingerprint(&[username.as_bytes()])
+    }
+
+    /// What a pair is remembered under.
+    pub fn fingerprint(&self, username: &str, password: &Secret) -> Fingerprint {
+        self.key
+            .fingerprint(&[username.as_bytes(), password.expose()])
+    }
+
+    /// Whether the password has this hash; without a hash no, after the same time. The slow way.
+    ///
+    /// # Errors
+    /// See [`HashingError`].
+    pub async fn verify(
+        &self,
+        password: &Secret,
+        hash: Option<Arc<str>>,
+    ) -> Result<bool, HashingError> {
+        self.passwords.verify(password.clone(), hash).await
+    }
+}
+
+/// A pair that was proven.
+#[derive(Clone)]
+struct Proof {
+    hash: Arc<str>,
+    username: Arc<str>,
+}
+
+/// Pairs of user name and password that one realm proved.
+pub struct Memory(Cache<Fingerprint, Proof>);
+
+impl Memory {
+    /// An empty memory of this size and endurance.
+    pub fn new(cache: RealmCache) -> Self {
+        let entries = if cache.ttl.is_zero() {
+            0
+        } else {
+            cache.entries
+        };
+        Self(
+            Cache::builder()
+                .max_capacity(entries)
+                .time_to_live(cache.ttl)
+                .build(),
+        )
+    }
+
+    /// Whether the pair was proven against this very hash.
+    pub fn knows(&self, pair: &Fingerprint, hash: &str) -> bool {
+        self.0.get(pair).is_some_and(|proof| &*proof.hash == hash)
+    }
+
+    /// Remembers a proven pair.
+    pub fn remember(&self, pair: Fingerprint, username: &str, hash: Arc<str>) {
+        let username = Arc::from(username);
+        self.0.insert(pair, Proof { hash, username });
+    }
+
+    /// Forgets these users; without any, all.
+    pub fn forget(&self, usernames: &[String]) {
+        if usernames.is_empty() {
+            return self.0.invalidate_all();
+        }
+        let named = |proof: &Proof| usernames.iter().any(|name| **name == *proof.username);
+        for (pair, _) in self.0.iter().filter(|(_, proof)| named(proof)) {
+            self.0.invalidate(&*pair);
+        }
     }
 }

@@ -1,8 +1,19 @@
 //! Realms: where users come from and how a credential is checked.
 //!
-//! Asked in a fixed order: reserved, then native. A new realm is a file here and an arm in `account::find` or in
-//! [`super::authenticate`].
+//! [`chain`] asks them in their order: reserved, then as configured. What a realm is, stands in [`contract`]. A new type of realm
+//! is a file here that implements it, an arm in `chain::open_realm`, and its settings in `config`. API keys and tokens are no
+//! realms and come before them: [`grants`].
 
 pub mod account;
+pub mod chain;
+pub mod contract;
+pub mod fetch;
+pub mod file;
 pub mod grants;
+pub mod jwt;
 pub mod login;
+pub mod native;
+pub mod pattern;
+pub mod pki;
+pub mod throttle;
+pub mod watch;

@@ -4,6 +4,7 @@ mod api_keys;
 mod durability;
 mod every_endpoint;
 mod privileges;
+mod role_mappings;
 mod roles;
 mod tokens;
 mod users;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 
+use crate::config::check::realms;
 use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
 use crate::config::fault::At;
@@ -244,9 +245,20 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
             .map(Some),
         None => Some(None),
     };
+    let directory = data.as_ref().and_then(Option::as_deref);
+    let chain = realms::realms(report, file.realms.as_ref(), directory, &at.key("realms"));
+    let anonymous = match &file.anonymous {
+        Some(file) => realms::anonymous(report, file, &at.key("anonymous")).map(Some),
+        None => Some(None),
+    };
+    let failures_at = at.key("failed_logins");
+    let failed_logins = realms::failed_logins(report, file.failed_logins.as_ref(), &failures_at);
     Some(Embedded {
         data: data?,
         address: address?,
         superuser_password: superuser_password?,
+        realms: chain?,
+        anonymous: anonymous?,
+        failed_logins: failed_logins?,
     })
 }

@@ -7,7 +7,9 @@
 mod access;
 mod authority;
 mod forward;
+mod jwt;
 mod listeners;
+mod realms;
 mod report;
 mod requirement;
 mod routes;

@@ -4,7 +4,7 @@ use crate::config::check::authority;
 use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file_ways::{self, JwtAlgorithm as Written};
+use crate::config::file_ways::{self, IssuerAlgorithm as Written};
 use crate::config::settings::{
     Access, CertificateHeader, ClientCertificateMode, ClientCertificates, OwnCredential,
 };
@@ -128,7 +128,7 @@ fn jwt(report: &mut Report<'_>, file: &file_ways::Jwt, at: &At<'_>) -> Option<Jw
     }
     let clock_skew = report.duration(
         file.clock_skew.as_ref(),
-        default::JWT_CLOCK_SKEW,
+        default::ISSUER_CLOCK_SKEW,
         Zero::Allowed,
         &at.key("clock_skew"),
     );
@@ -166,7 +166,7 @@ fn jwt_issuer(
     let keys = jwt_keys(report, file, at);
     let refresh = report.duration(
         file.refresh.as_ref(),
-        default::JWT_REFRESH,
+        default::ISSUER_REFRESH,
         Zero::Refused,
         &at.key("refresh"),
     );
@@ -297,14 +297,14 @@ pub(super) fn route_credentials(
 
 fn anonymous(
     report: &mut Report<'_>,
-    file: &file_ways::Anonymous,
+    file: &file_ways::RouteAnonymous,
     at: &At<'_>,
 ) -> Option<Anonymous> {
     let credential: Option<OwnCredential> = match file {
-        file_ways::Anonymous::Authority => return Some(Anonymous::Authority),
-        file_ways::Anonymous::ApiKey(written) => authority::api_key(report, written, at),
-        file_ways::Anonymous::Basic(file) => authority::basic(report, file, at),
-        file_ways::Anonymous::Bearer(written) => authority::bearer(report, written, at),
+        file_ways::RouteAnonymous::Authority => return Some(Anonymous::Authority),
+        file_ways::RouteAnonymous::ApiKey(written) => authority::api_key(report, written, at),
+        file_ways::RouteAnonymous::Basic(file) => authority::basic(report, file, at),
+        file_ways::RouteAnonymous::Bearer(written) => authority::bearer(report, written, at),
     };
     credential.map(Anonymous::Credential)
 }

@@ -1,0 +1,297 @@
+//! The realms in the order they are asked, and how one token goes through them.
+//!
+//! Always true: the reserved realm comes first and ends the search for its names; the first realm that says yes counts; a
+//! realm's reasons go to the log, the client learns only that nobody said yes; a user nobody knows costs as many password
+//! hashes as one whose password is wrong. A new type of realm is an arm in `open_realm`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::{Account, RESERVED};
+use super::contract::{Asking, Presented, Proven, Realm, Token, Verdict};
+use super::file::FileRealm;
+use super::jwt::{JwtError, JwtRealm};
+use super::native::{NativeRealm, ReservedRealm};
+use super::pki::{PkiError, PkiRealm};
+use crate::authority::password::HashingError;
+use crate::authority::record::Principal;
+use crate::authority::store::Tables;
+use crate::config::realms::{Realm as Settings, RealmKind};
+use crate::model::secret::Secret;
+
+/// Why a realm can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RealmError {
+    /// A JWT realm.
+    #[error("realm {name}: {source}")]
+    Jwt {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: JwtError,
+    },
+    /// A PKI realm.
+    #[error("realm {name}: {source}")]
+    Pki {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: PkiError,
+    },
+}
+
+/// Why a token gets nobody in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainError {
+    /// No realm said yes: unknown, wrong, disabled. Nobody is told which.
+    Refused,
+    /// The password could not be checked now.
+    Unchecked(HashingError),
+    /// Too many failed logins under this name.
+    Throttled {
+        /// When the next attempt is looked at.
+        retry_after: Duration,
+    },
+}
+
+/// The realms that take part.
+pub struct Realms(Vec<Box<dyn Realm>>);
+
+impl Realms {
+    /// Opens the reserved realm and then these, in their order.
+    ///
+    /// # Errors
+    /// See [`RealmError`].
+    pub async fn open(settings: &[Settings]) -> Result<Self, RealmError> {
+        let mut realms: Vec<Box<dyn Realm>> = vec![Box::new(ReservedRealm::default())];
+        for realm in settings {
+            realms.push(open_realm(realm).await?);
+        }
+        Ok(Self(realms))
+    }
+
+    /// The token made of what a request shows: that of the first realm that could take it.
+    pub fn token(&self, presented: &Presented<'_>) -> Option<Token> {
+        let mut realms = self.0.iter();
+        let mut token = realms.find_map(|realm| realm.token(presented))?;
+        if let Token::Jwt { jwt, principal, .. } = &mut token {
+            *principal = match jwt.string("iss").filter(|issuer| !issuer.trim().is_empty()) {
+                None => "<unrecognized-jwt>".to_owned(),
+                Some(issuer) => {
+                    let name = self.0.iter().find_map(|realm| realm.name_of(jwt));
+                    name.unwrap_or_else(|| format!("<unrecognized-jwt> by {issuer}"))
+                }
+            };
+        }
+        Some(token)
+    }
+
+    /// Asks the realms.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub async fn authenticate(
+        &self,
+        token: &Token,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        if let Token::Password { username, password } = token {
+            return self.check_password(username, password, asking).await;
+        }
+        for realm in &self.0 {
+            match realm.check(token, asking.now).await {
+                Verdict::NotMine => {}
+                Verdict::Refused(reason) => {
+                    refused(realm.as_ref(), token.principal(), &reason);
+                }
+                Verdict::Proven(proven) => {
+                    if let Some(principal) = self.authorise(realm.as_ref(), proven, asking) {
+                        return Ok(principal);
+                    }
+                }
+            }
+        }
+        Err(ChainError::Refused)
+    }
+
+    /// Gives a proven user their roles: from the realms they are to be looked up in, or from role mappings.
+    fn authorise(
+        &self,
+        realm: &dyn Realm,
+        proven: Proven,
+        asking: Asking<'_>,
+    ) -> Option<Principal> {
+        let links = realm.authorization_realms();
+        if links.is_empty() {
+            return Some(Principal {
+                roles: (asking.mapping)(&proven, realm.reference()),
+                username: proven.username,
+                full_name: proven.full_name,
+                email: proven.email,
+                metadata: proven.metadata,
+                realm: realm.reference().clone(),
+            });
+        }
+        let linked = links.iter().find_map(|link| {
+            let mut realms = self.0.iter();
+            let realm = realms.find(|realm| realm.reference().name == *link)?;
+            realm.look_up(asking.tables, &proven.username)
+        });
+        match linked {
+            Some(account) if account.enabled => Some(Principal {
+                realm: realm.reference().clone(),
+                ..account.principal
+            }),
+            Some(_) | None => {
+                let reason = "the principal was authenticated, but no user could be found in the authorization realms";
+                refused(realm, &proven.username, reason);
+                None
+            }
+        }
+    }
+
+    /// Passwords proven lately first, without any hashing; then by hash, within the limit on failures.
+    async fn check_password(
+        &self,
+        username: &str,
+        password: &Secret,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        let pair = asking.logins.fingerprint(username, password);
+        for (realm, account) in self.accounts(username, asking.tables) {
+            let hash = account.password.as_deref();
+            let memory = realm.passwords();
+            if memory.zip(hash).is_some_and(|(memory, hash)| memory.knows(&pair, hash)) {
+                return if_enabled(account);
+            }
+        }
+        let name = asking.logins.fingerprint_of_name(username);
+        let throttle = asking.logins.throttle();
+        throttle
+            .pay(name, asking.now)
+            .map_err(|retry_after| ChainError::Throttled { retry_after })?;
+        let checked = self.check_hashes(username, password, asking).await;
+        if !matches!(checked, Err(ChainError::Refused)) {
+            throttle.pay_back(&name);
+        }
+        checked
+    }
+
+    async fn check_hashes(
+        &self,
+        username: &str,
+        password: &Secret,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        let logins = asking.logins;
+        // Hashes that realms without such a user still have to cost, or their names could be told apart by the clock.
+        let mut owed = 0_u32;
+        for realm in &self.0 {
+            let Some(memory) = realm.passwords() else {
+                continue;
+            };
+            let Some(account) = realm.look_up(asking.tables, username) else {
+                owed += u32::from(realm.holds_users());
+                continue;
+            };
+            let hash: Option<Arc<str>> = account.password.as_deref().map(Arc::from);
+            let right = logins.verify(password, hash.clone()).await;
+            if let (true, Some(hash)) = (right.map_err(ChainError::Unchecked)?, hash) {
+                memory.remember(logins.fingerprint(username, password), username, hash);
+                return if_enabled(account);
+            }
+            if realm.is_final() {
+                return Err(ChainError::Refused);
+            }
+        }
+        for _ in 0..owed {
+            let wrong = logins.verify(password, None).await;
+            wrong.map_err(ChainError::Unchecked)?;
+        }
+        Err(ChainError::Refused)
+    }
+
+    /// The accounts of this name in the realms that check passwords, up to the first that is final.
+    fn accounts<'a>(
+        &'a self,
+        username: &'a str,
+        tables: &'a Tables,
+    ) -> impl Iterator<Item = (&'a dyn Realm, Account)> {
+        let mut closed = false;
+        self.0.iter().map_while(move |realm| {
+            if closed {
+                return None;
+            }
+            let account = realm.look_up(tables, username);
+            closed = account.is_some() && realm.is_final();
+            Some(account.map(|account| (realm.as_ref(), account)))
+        })
+        .flatten()
+    }
+
+    /// The account of a user in the first realm that knows them: whom somebody may run as.
+    pub fn look_up(&self, tables: &Tables, username: &str) -> Option<Account> {
+        self.0.iter().find_map(|realm| realm.look_up(tables, username))
+    }
+
+    /// Forgets what these realms proved (`*`, `_all` or none: all of them) about these users (none: all of them).
+    ///
+    /// # Errors
+    /// The name of the first realm that doesn't take part; nothing is forgotten then.
+    pub fn forget(&self, names: &[String], usernames: &[String]) -> Result<(), String> {
+        let all = names.is_empty() || names.iter().any(|name| name == "*" || name == "_all");
+        let known = |name: &&String| self.0.iter().any(|realm| realm.reference().name == **name);
+        if let Some(unknown) = names.iter().find(|name| !all && !known(name)) {
+            return Err(unknown.clone());
+        }
+        for realm in &self.0 {
+            if all || names.contains(&realm.reference().name) {
+                realm.forget(usernames);
+            }
+        }
+        Ok(())
+    }
+
+    /// Names and types of those that were configured, in their order.
+    pub fn references(&self) -> impl Iterator<Item = &crate::wire::principals::RealmRef> {
+        self.0
+            .iter()
+            .map(|realm| realm.reference())
+            .filter(|reference| reference.name != RESERVED)
+    }
+}
+
+fn if_enabled(account: Account) -> Result<Principal, ChainError> {
+    if account.enabled {
+        Ok(account.principal)
+    } else {
+        Err(ChainError::Refused)
+    }
+}
+
+fn refused(realm: &dyn Realm, principal: &str, reason: &str) {
+    let realm = &realm.reference().name;
+    tracing::info!(%realm, principal, reason, "realm refused");
+}
+
+async fn open_realm(settings: &Settings) -> Result<Box<dyn Realm>, RealmError> {
+    let name = &settings.name;
+    Ok(match &settings.kind {
+        RealmKind::File(file) => Box::new(FileRealm::open(name, file)),
+        RealmKind::Native(cache) => Box::new(NativeRealm::new(name, *cache)),
+        RealmKind::Jwt(jwt) => {
+            let opened = JwtRealm::open(name, jwt).await;
+            Box::new(opened.map_err(|source| RealmError::Jwt {
+                name: name.clone(),
+                source,
+            })?)
+        }
+        RealmKind::Pki(pki) => {
+            let opened = PkiRealm::open(name, pki);
+            Box::new(opened.map_err(|source| RealmError::Pki {
+                name: name.clone(),
+                source,
+            })?)
+        }
+    })
+}
