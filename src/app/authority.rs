@@ -41,10 +41,11 @@ pub(super) async fn set_up(
         settings::Authority::Embedded(embedded) => {
             let authority = open(embedded, clock.clone()).await?;
             let transport = Transport::embedded(authority.clone());
+            let own = settings::OwnCredential::Bearer(authority.own_credential().clone());
             let client = Client::new(
                 transport,
                 EMBEDDED_TIMEOUT,
-                None,
+                Some(own),
                 metrics.clone(),
                 clock.clone(),
             );

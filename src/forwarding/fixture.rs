@@ -10,6 +10,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::config::settings::{self, Access, Forward, Settings, UpstreamUrl};
+use crate::config::realms::FailedLogins;
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -69,6 +70,9 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
             data: None,
             address: None,
             superuser_password: None,
+            realms: Vec::new(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
         }),
         upstreams: BTreeMap::from([("app".to_owned(), app)]),
         cache: settings::Cache {

@@ -22,8 +22,8 @@ pub enum Ground {
     Refresh(Secret),
     /// The caller's own credential.
     ClientCredentials,
-    /// A Kerberos ticket; no realm here takes one.
-    Kerberos,
+    /// A Kerberos ticket, base64 as the client of the client sent it.
+    Kerberos(Secret),
 }
 
 /// The body of `POST /_security/oauth2/token`.
@@ -123,11 +123,12 @@ impl Fields {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(match (self.username, self.password, self.refresh_token) {
-            (Some(username), Some(password), _) => Ground::Password { username, password },
-            (_, _, Some(token)) => Ground::Refresh(token),
-            _ if self.kerberos_ticket.is_some() => Ground::Kerberos,
-            _ => Ground::ClientCredentials,
+        let login = self.username.zip(self.password);
+        Ok(match (login, self.refresh_token, self.kerberos_ticket) {
+            (Some((username, password)), ..) => Ground::Password { username, password },
+            (_, Some(token), _) => Ground::Refresh(token),
+            (.., Some(ticket)) => Ground::Kerberos(ticket),
+            (None, None, None) => Ground::ClientCredentials,
         })
     }
 }

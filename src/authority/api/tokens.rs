@@ -15,6 +15,7 @@ use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::chain::Negotiated;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
 use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
 use crate::authority::state::State;
@@ -38,6 +39,7 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         call.action = REFRESH_ACTION;
     }
     let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let mut told = None;
     let issued = match ground {
         Ground::Password { username, password } => {
             let credential = Credential::Basic { username, password };
@@ -50,10 +52,18 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
             issue(&granted, state, &call, subject, false).await?
         }
         Ground::Refresh(token) => refresh(&granted, state, &call, token).await?,
-        Ground::Kerberos => {
-            return Err(Failure::unauthenticated(
-                "unable to authenticate with provided credentials and anonymous access is not allowed for this request",
-            ));
+        Ground::Kerberos(ticket) => {
+            let purpose = Purpose::Action(call.action);
+            match authenticate::negotiate(state, &ticket, purpose, call.now).await? {
+                Negotiated::Unfinished { reply } => {
+                    return Err(Failure::oauth("_unauthorized", reply));
+                }
+                Negotiated::Known { principal, reply } => {
+                    told = reply;
+                    let subject = Subject::user(principal);
+                    issue(&granted, state, &call, subject, true).await?
+                }
+            }
         }
     };
     granted.reply(&TokenResponse {
@@ -62,7 +72,7 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         expires_in: state.token_timeout.as_secs(),
         scope: scoped.then(|| "full".to_owned()),
         refresh_token: issued.pair.refresh,
-        kerberos_authentication_response_token: None,
+        kerberos_authentication_response_token: told,
         authentication: Some(issued.subject.describe()),
     })
 }

@@ -10,7 +10,7 @@ use crate::config::fault::At;
 use crate::config::file_realms as file;
 use crate::config::realm_values::{CapturePattern, Text};
 use crate::config::realms::{
-    Anonymous, FailedLogins, FileRealm, PkiRealm, Realm, RealmCache, RealmFiles, RealmKind,
+    Anonymous, FailedLogins, FileRealm, KerberosRealm, PkiRealm, Realm, RealmCache, RealmFiles, RealmKind,
 };
 use crate::config::values::Written;
 
@@ -60,6 +60,11 @@ pub(super) fn realms(
         let at = at.key("pki");
         let kind = pki_realm(report, written, &at.key(name)).map(RealmKind::Pki);
         add(entry(report, "pki", name, written.order, written.enabled, kind, &at));
+    }
+    for (name, written) in file.kerberos.iter().flatten() {
+        let at = at.key("kerberos");
+        let kind = kerberos_realm(report, written, &at.key(name)).map(RealmKind::Kerberos);
+        add(entry(report, "kerberos", name, written.order, written.enabled, kind, &at));
     }
     refuse_seconds(report, file, at);
     refuse_conflicts(report, &entries, at);
@@ -155,6 +160,7 @@ fn refuse_unknown_links(
         let links = match &entry.realm.kind {
             RealmKind::Jwt(realm) => &realm.authorization_realms,
             RealmKind::Pki(realm) => &realm.authorization_realms,
+            RealmKind::Kerberos(realm) => &realm.authorization_realms,
             RealmKind::File(_) | RealmKind::Native(_) => continue,
         };
         let Some((kind, name)) = entry.shown.split_once('.') else {
@@ -249,6 +255,29 @@ fn file_realm(
     Some(FileRealm {
         files: Some(files?),
         cache: cache?,
+    })
+}
+
+fn kerberos_realm(
+    report: &mut Report<'_>,
+    file: &file::KerberosRealm,
+    at: &At<'_>,
+) -> Option<KerberosRealm> {
+    let keytab_at = at.key("keytab");
+    let keytab = file
+        .keytab
+        .as_ref()
+        .and_then(|keytab| report.value(keytab.path.as_ref(), &keytab_at.key("path")));
+    let links = report.list(
+        file.authorization_realms.as_deref().unwrap_or_default(),
+        &at.key("authorization_realms"),
+    );
+    Some(KerberosRealm {
+        keytab: keytab?,
+        remove_realm_name: file
+            .remove_realm_name
+            .unwrap_or(default::REMOVE_REALM_NAME),
+        authorization_realms: links?.into_iter().map(|text: Text| text.0).collect(),
     })
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::config::settings::{self, Access, Forward, Settings};
+use crate::config::realms::FailedLogins;
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -54,6 +55,9 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
             data: None,
             address: None,
             superuser_password: None,
+            realms: Vec::new(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
         }),
         upstreams: BTreeMap::from([("app".to_owned(), upstream())]),
         cache: settings::Cache {

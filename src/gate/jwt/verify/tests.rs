@@ -3,7 +3,7 @@
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header as Written, encode};
 use proptest::prelude::*;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm};
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,10 +13,10 @@ use crate::model::clock::Clock;
 const ISSUER: &str = "https://id.example/";
 const NOW: u64 = 1_000_000;
 
-/// An issuer with an EC and an Ed key, and a verifier that reads them from a file.
+/// An issuer with two keys, and a verifier that reads them from a file.
 struct Bench {
     ec: EncodingKey,
-    ed: EncodingKey,
+    other: EncodingKey,
     verifier: Arc<JwtVerifier>,
     clock: Clock,
     jwks: std::path::PathBuf,
@@ -29,23 +29,22 @@ fn jwk(key: &EncodingKey, algorithm: Algorithm, id: &str) -> Value {
     serde_json::to_value(jwk).unwrap()
 }
 
-fn ec_key() -> EncodingKey {
-    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+fn ec_key(algorithm: &'static SignatureAlgorithm) -> EncodingKey {
+    let pair = KeyPair::generate_for(algorithm).unwrap();
     EncodingKey::from_ec_der(&pair.serialize_der())
 }
 
 impl Bench {
     fn new() -> Self {
-        let ec = ec_key();
-        let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let ed = EncodingKey::from_ed_der(&pair.serialize_der());
+        let ec = ec_key(&PKCS_ECDSA_P256_SHA256);
+        let other = ec_key(&PKCS_ECDSA_P384_SHA384);
         let folder = tempfile::tempdir().unwrap();
         let jwks = folder.path().join("jwks.json");
         let set = json!({"keys": [
             {"kty": "unheard of"},
             {"kty": "oct", "k": "c2VjcmV0", "kid": "shared"},
             jwk(&ec, Algorithm::ES256, "ec"),
-            jwk(&ed, Algorithm::EdDSA, "ed"),
+            jwk(&other, Algorithm::ES384, "other"),
         ]});
         std::fs::write(&jwks, set.to_string()).unwrap();
         let settings = Jwt {
@@ -61,7 +60,7 @@ impl Bench {
         };
         Self {
             ec,
-            ed,
+            other,
             verifier: JwtVerifier::start(&settings).unwrap(),
             clock: Clock::manual(Duration::from_secs(NOW)),
             jwks,
@@ -134,9 +133,9 @@ async fn no_algorithm_but_the_allowed_one_verifies_anything() {
     let bench = Bench::new();
     let claims = json!({"iss": ISSUER, "aud": "shop", "exp": NOW + 60});
     // A signature by a key of the set, with an algorithm that isn't allowed.
-    let mut header = Written::new(Algorithm::EdDSA);
-    header.kid = Some("ed".into());
-    let other = encode(&header, &claims, &bench.ed).unwrap();
+    let mut header = Written::new(Algorithm::ES384);
+    header.kid = Some("other".into());
+    let other = encode(&header, &claims, &bench.other).unwrap();
     assert_eq!(bench.told(&other).await, refused("algorithm is not allowed"));
     // The public key, or the published secret, taken for a shared one.
     for (secret, id) in [(std::fs::read(&bench.jwks).unwrap(), "ec"), (b"secret".to_vec(), "shared")] {
@@ -150,7 +149,7 @@ async fn no_algorithm_but_the_allowed_one_verifies_anything() {
         assert_eq!(bench.told(&token).await, refused("algorithm is not allowed"), "{none}");
     }
     // The allowed algorithm with another key's id.
-    let token = forged(&json!({"alg": "ES256", "kid": "ed"}), &claims, "AAAA");
+    let token = forged(&json!({"alg": "ES256", "kid": "other"}), &claims, "AAAA");
     assert_eq!(bench.told(&token).await, refused("no such key"));
 }
 
@@ -191,7 +190,7 @@ async fn odd_headers_and_shapes_are_refused() {
 async fn a_new_key_is_found_and_an_old_one_is_gone_after_a_second_look() {
     let bench = Bench::new();
     assert_eq!(bench.told(&bench.token(|_| {})).await, Ok(()));
-    let next = ec_key();
+    let next = ec_key(&PKCS_ECDSA_P256_SHA256);
     let set = json!({"keys": [jwk(&next, Algorithm::ES256, "next")]});
     std::fs::write(&bench.jwks, set.to_string()).unwrap();
     let claims = json!({"iss": ISSUER, "aud": "shop", "exp": NOW + 600});
