@@ -98,7 +98,6 @@ struct State {
     certificates: BTreeMap<String, Account>,
     tickets: BTreeMap<String, Ticket>,
     tokens: usize,
-    token_life: Option<u64>,
     script: Script,
     accounts: BTreeMap<String, Account>,
 }
@@ -171,11 +170,6 @@ impl FakeElasticsearch {
     pub(crate) fn know_ticket(&self, ticket: &str, what: Ticket) {
         let mut state = self.state.lock().unwrap();
         state.tickets.insert(ticket.to_owned(), what);
-    }
-
-    /// Tokens live this many seconds.
-    pub(crate) fn token_life(&self, seconds: u64) {
-        self.state.lock().unwrap().token_life = Some(seconds);
     }
 
     /// How often a certificate was exchanged.
@@ -341,7 +335,7 @@ fn issue(account: Account, state: &mut State) -> Value {
     let token = format!("token-canary-{}", state.tokens);
     let account = account.with("authentication_type", json!("token"));
     let answer = json!({
-        "access_token": token, "type": "Bearer", "expires_in": state.token_life.unwrap_or(1_200),
+        "access_token": token, "type": "Bearer", "expires_in": 1_200,
         "authentication": account.identity,
     });
     state.accounts.insert(format!("Bearer {token}"), account);

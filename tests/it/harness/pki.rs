@@ -23,7 +23,6 @@ pub(crate) struct Authority {
     pem: String,
     /// What comes along with what it signs.
     above: Vec<CertificateDer<'static>>,
-    above_pem: String,
 }
 
 /// A certificate and its key as PEM files.
@@ -35,7 +34,6 @@ pub(crate) struct Files {
 /// A client's chain, leaf first, and its key.
 pub(crate) struct Client {
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) chain_pem: String,
     pub(crate) key: KeyPair,
     pub(crate) serial: SerialNumber,
 }
@@ -60,10 +58,8 @@ impl Client {
         let leaf = params.signed_by(&key, &authority.issuer).unwrap();
         let mut chain = vec![leaf.der().clone()];
         chain.extend(authority.above.iter().cloned());
-        let chain_pem = format!("{}{}", leaf.pem(), authority.above_pem);
         Self {
             chain,
-            chain_pem,
             key,
             serial,
         }
@@ -81,17 +77,6 @@ impl Client {
         config.client_auth_cert_resolver = Arc::clone(&counting) as Arc<dyn ResolvesClientCert>;
         config.resumption = rustls::client::Resumption::in_memory_sessions(8);
         (Arc::new(config), counting)
-    }
-
-    /// Writes chain and key.
-    pub(crate) fn write(&self, folder: &Path, stem: &str) -> Files {
-        let files = Files {
-            certificate: folder.join(format!("{stem}.crt")),
-            key: folder.join(format!("{stem}.key")),
-        };
-        fs::write(&files.key, self.key.serialize_pem()).unwrap();
-        fs::write(&files.certificate, &self.chain_pem).unwrap();
-        files
     }
 }
 
@@ -122,7 +107,6 @@ impl Authority {
             issuer: Issuer::new(params, key),
             pem: self.pem.clone(),
             above: vec![certificate.der().clone()],
-            above_pem: certificate.pem(),
         }
     }
 
@@ -160,7 +144,6 @@ impl Authority {
             issuer: Issuer::new(params, key),
             pem,
             above: Vec::new(),
-            above_pem: String::new(),
         }
     }
 
