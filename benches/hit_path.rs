@@ -51,11 +51,7 @@ fn main_settings(routes: usize) -> Settings {
         admin: settings::Admin {
             address: ([127, 0, 0, 1], 0).into(),
         },
-        authority: settings::Authority::Embedded(settings::Embedded {
-            data: None,
-            address: None,
-            superuser_password: None,
-        }),
+        authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), upstream)]),
         cache: settings::Cache {
             ttl: 3600 * second,

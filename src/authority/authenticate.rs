@@ -4,6 +4,8 @@
 //! Always true: the first that says yes counts; a failure never says whether the user exists. The next authenticator that is no
 //! realm is an arm in `identify`, a realm is [`super::realm`]'s matter.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
@@ -17,6 +19,7 @@ use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::pki::certificate::Chain;
 use super::record::Principal;
+use super::run_as;
 use super::state::State;
 use super::subject::Subject;
 use crate::config::realms::Anonymous;
@@ -25,8 +28,6 @@ use crate::model::credential::Credential;
 use crate::model::secret::Secret;
 use crate::wire::principals::RealmRef;
 
-/// Names the user to act as.
-const RUN_AS: &str = "es-security-runas-user";
 /// Carries what a client of the JWT realm proves itself with.
 const CLIENT_AUTHENTICATION: &str = "es-client-authentication";
 /// Name and type of the realm of the anonymous user.
@@ -81,10 +82,10 @@ pub async fn request(
             ))
         });
     };
-    let subject = match single(headers, RUN_AS)? {
-        Some(name) => run_as(state, subject, &String::from_utf8_lossy(name), uri)?,
-        None => subject,
-    };
+    let caller = Arc::clone(&subject.effective);
+    let subject = run_as::resolve(state, headers, subject).map_err(|error| {
+        error.into_failure(|| Failure::unauthenticated(refusal(&caller.username, purpose)))
+    })?;
     Ok(match &state.anonymous {
         Some(anonymous) => subject.with_roles(&anonymous.roles),
         None => subject,
@@ -170,7 +171,14 @@ async fn identify(
                 None => failure,
             })
         }
-        (None, Some(why)) => Err(refused_grant(GrantError::Refused(why))),
+        // A bearer token of a body is shown to the realms as well, which then speak of a user of that name.
+        (None, Some(why)) => Err(match (&shown.credential, purpose) {
+            (Some(Credential::Bearer(_)), Purpose::Action(_)) => {
+                let failure = Failure::unauthenticated(refusal("_bearer_token", purpose));
+                failure.with_metadata(UNSUCCESSFUL, json!(why))
+            }
+            _ => refused_grant(GrantError::Refused(why)),
+        }),
         (None, None) => Ok(None),
     }
 }
@@ -240,10 +248,6 @@ pub async fn by_realms(
         mapping: &mapping,
         now,
     };
-    let too_many = |text: String, seconds: u64| {
-        Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
-            .with_header("Retry-After", seconds.to_string())
-    };
     match state.realms.authenticate(token, asking).await {
         Ok(principal) => Ok(Subject::user(principal)),
         Err(ChainError::Refused) => Err(Failure::unauthenticated(refusal(
@@ -256,6 +260,12 @@ pub async fn by_realms(
             retry_after.as_secs().saturating_add(1),
         )),
     }
+}
+
+/// The answer to whom nothing can be said now; `seconds` until it can.
+fn too_many(text: String, seconds: u64) -> Failure {
+    Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, text)
+        .with_header("Retry-After", seconds.to_string())
 }
 
 /// The anonymous user, if there is one.
@@ -292,23 +302,6 @@ fn refused_grant(error: GrantError) -> Failure {
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
     }
-}
-
-/// Looks the user to act as up. Whether that is permitted is [`super::authorize`]'s matter.
-fn run_as(state: &State, subject: Subject, name: &str, uri: &str) -> Result<Subject, Failure> {
-    // A token that already stands for somebody else can't change again; Elasticsearch ignores the header then.
-    if subject.authenticating.is_some() {
-        return Ok(subject);
-    }
-    let account = state.realms.look_up(state.tables(), name);
-    if account.as_ref().is_some_and(|account| !account.enabled) {
-        let real = &subject.effective.username;
-        return Err(Failure::unauthenticated(refusal(
-            real,
-            Purpose::Request(uri),
-        )));
-    }
-    Ok(subject.run_as(name, account.map(|account| account.principal)))
 }
 
 /// The one value of a header; several are refused, or two parties could see two callers.

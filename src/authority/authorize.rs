@@ -5,15 +5,21 @@
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::access::Permissions;
 use super::access::granting::granting_cluster_privileges;
 use super::call::{Call, Reply};
 use super::failure::Failure;
 use super::permissions::{self, CompileError};
+use super::record::Principal;
 use super::state::State;
 use super::subject::{Means, Subject};
 use crate::config::realms::Anonymous;
+use crate::wire::roles::RoleDescriptor;
+
+/// Type of the realm of service accounts.
+const SERVICE_ACCOUNT_REALM: &str = "_service_account";
 
 /// Proof that the caller may do what the call asks.
 #[derive(Debug)]
@@ -111,12 +117,85 @@ pub async fn for_applications(
     .await
 }
 
+/// What a call does to roles.
+#[derive(Clone, Copy, Debug)]
+pub enum RoleChange<'a> {
+    /// Writes these.
+    Put(&'a [RoleDescriptor]),
+    /// Deletes those of these names.
+    Delete(&'a [String]),
+}
+
+/// Changing roles: the cluster privilege, or `global.role.manage` over everything the roles grant, which may be index
+/// privileges only. Deleting takes the privilege to delete indices of the role's name.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_roles(
+    state: &State,
+    call: &Call,
+    change: RoleChange<'_>,
+) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+            || permissions.manages_roles()
+                && match change {
+                    RoleChange::Put(roles) => roles.iter().all(|role| {
+                        grants_indices_only(role)
+                            && role.indices.iter().all(|item| {
+                                permissions.manages_roles_for(&item.names, &item.privileges)
+                            })
+                    }),
+                    RoleChange::Delete(names) => {
+                        permissions.manages_roles_for(names, &["delete_index".to_owned()])
+                    }
+                }
+    })
+    .await
+}
+
+fn grants_indices_only(role: &RoleDescriptor) -> bool {
+    let has_global = role.global.as_ref().and_then(Value::as_object);
+    let has_global = has_global.is_some_and(|categories| {
+        categories
+            .values()
+            .any(|category| category.as_object().is_none_or(|fields| !fields.is_empty()))
+    });
+    !has_global
+        && role.cluster.is_empty()
+        && role.applications.is_empty()
+        && role.run_as.is_empty()
+        && role.remote_indices.is_empty()
+        && role.remote_cluster.is_empty()
+        && role.restriction.is_none()
+}
+
+/// Writing profile data: the cluster privilege, or `global.profile.write` over every application named.
+///
+/// # Errors
+/// 403 with the denial sentence.
+pub async fn for_profile_data(
+    state: &State,
+    call: &Call,
+    applications: &[String],
+) -> Result<Granted, Failure> {
+    decide(state, call, |permissions| {
+        permissions.allows_cluster_action(call.action)
+            || !applications.is_empty()
+                && applications
+                    .iter()
+                    .all(|name| permissions.writes_profiles_of(name))
+    })
+    .await
+}
+
 async fn decide(
     state: &State,
     call: &Call,
     may: impl FnOnce(&Permissions) -> bool,
 ) -> Result<Granted, Failure> {
     let subject = &call.subject;
+    check_workflow(state, call)?;
     check_run_as(state, call).await?;
     let permissions = state
         .compiled
@@ -138,6 +217,23 @@ async fn decide(
     Err(Failure::forbidden(denial(call.action, &who)))
 }
 
+/// A key that is restricted to a workflow may do nothing here, not even what everybody may: no workflow has an endpoint here.
+fn check_workflow(state: &State, call: &Call) -> Result<(), Failure> {
+    let key = call.subject.api_key.as_ref();
+    let is_restricted = key.is_some_and(|key| {
+        let mut roles = key.roles.values().chain(key.limited_by.values());
+        roles.any(|role| role.restriction.is_some())
+    });
+    if !is_restricted {
+        return Ok(());
+    }
+    let who = describe(state, &call.subject);
+    Err(Failure::forbidden(denial(call.action, &who)).caused_by(
+        "role_restriction_exception",
+        "access restricted by workflow",
+    ))
+}
+
 /// Whether whoever authenticated may act as the effective user.
 async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     let subject = &call.subject;
@@ -153,21 +249,16 @@ async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
     if subject.target_exists && real.may_run_as(target) {
         return Ok(());
     }
-    let real_name = &subject.authenticated().username;
-    let who = match &subject.api_key {
-        Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),
-        None => {
-            let roles = describe_roles(state, &subject.authenticated().roles);
-            format!("user [{real_name}]{roles}")
-        }
+    let who = describe_authenticated(subject);
+    let roles = match &subject.api_key {
+        Some(_) => String::new(),
+        None if is_service_account(subject.authenticated()) => String::new(),
+        None => describe_roles(state, &subject.authenticated().roles),
     };
+    tracing::debug!(action = call.action, user = %subject.authenticated().username, "run-as denied");
     Err(Failure::forbidden(format!(
-        "action [{}] is unauthorized for {who}, because {} is unauthorized to run as [{target}]",
-        call.action,
-        match &subject.api_key {
-            Some(key) => format!("API key id [{}] of user [{real_name}]", key.id),
-            None => format!("user [{real_name}]"),
-        }
+        "action [{}] is unauthorized for {who}{roles}, because {who} is unauthorized to run as [{target}]",
+        call.action
     )))
 }
 
@@ -184,17 +275,31 @@ fn denial(action: &str, who: &str) -> String {
     text
 }
 
-/// The caller, as denials name them.
+/// The caller, as denials name them: whoever authenticated, whom they run as, and the roles of whoever acts. An API key has
+/// no roles to name.
 fn describe(state: &State, subject: &Subject) -> String {
-    let user = &subject.effective.username;
-    if let Some(key) = subject.acting_key() {
-        return format!("API key id [{}] of user [{user}]", key.id);
+    let mut who = describe_authenticated(subject);
+    if subject.authenticating.is_some() {
+        who.push_str(&format!(" run as [{}]", subject.effective.username));
     }
-    let roles = describe_roles(state, &subject.effective.roles);
-    match &subject.authenticating {
-        None => format!("user [{user}]{roles}"),
-        Some(real) => format!("user [{}] run as [{user}]{roles}", real.username),
+    if subject.acting_key().is_none() && !is_service_account(&subject.effective) {
+        who.push_str(&describe_roles(state, &subject.effective.roles));
     }
+    who
+}
+
+fn describe_authenticated(subject: &Subject) -> String {
+    let user = &subject.authenticated().username;
+    match &subject.api_key {
+        Some(key) => format!("API key id [{}] of user [{user}]", key.id),
+        None if is_service_account(subject.authenticated()) => format!("service account [{user}]"),
+        None => format!("user [{user}]"),
+    }
+}
+
+/// Service accounts have privileges and no roles.
+fn is_service_account(principal: &Principal) -> bool {
+    principal.realm.kind == SERVICE_ACCOUNT_REALM
 }
 
 fn describe_roles(state: &State, names: &[String]) -> String {

@@ -236,6 +236,19 @@ impl<'a> Field<'a> {
         Object::from_raw(self.whole, self.raw, grammar)
     }
 
+    /// The elements of an array, each under this field's name; `None` for anything else.
+    pub fn elements(&self) -> Option<Vec<Field<'a>>>
+    where
+        Self: 'a,
+    {
+        if self.token() != "START_ARRAY" {
+            return None;
+        }
+        let items: Vec<&'a RawValue> = serde_json::from_str(self.raw.get()).ok()?;
+        let items = items.into_iter().map(|raw| Field { raw, ..*self });
+        Some(items.collect())
+    }
+
     /// An array of objects, to be read field by field.
     ///
     /// # Errors

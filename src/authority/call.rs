@@ -58,6 +58,25 @@ impl Call {
         Object::parse(&self.body, grammar)
     }
 
+    /// The body as an object of a hand-written parser; `refused` words what is said to something else, by its token.
+    ///
+    /// # Errors
+    /// No body, or not an object.
+    pub fn object_for(&self, refused: impl FnOnce(&str) -> Failure) -> Result<Object<'_>, Failure> {
+        let found = self.body.trim_ascii_start().first().map(|byte| match byte {
+            b'[' => "START_ARRAY",
+            b'"' => "VALUE_STRING",
+            b't' | b'f' => "VALUE_BOOLEAN",
+            b'n' => "VALUE_NULL",
+            b'-' | b'0'..=b'9' => "VALUE_NUMBER",
+            _ => "START_OBJECT",
+        });
+        match found {
+            Some("START_OBJECT") | None => self.object(Grammar::Hand("request")),
+            Some(found) => Err(refused(found)),
+        }
+    }
+
     /// Reads `refresh`. Every write here is visible when it is answered, so the value changes nothing.
     ///
     /// # Errors

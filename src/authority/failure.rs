@@ -13,6 +13,15 @@ pub const CHALLENGES: [&str; 3] = [
     "ApiKey",
 ];
 
+/// Exceptions that are not Elasticsearch's own kind.
+const FOREIGN: [&str; 5] = [
+    "action_request_validation_exception",
+    "illegal_argument_exception",
+    "illegal_state_exception",
+    "validation_exception",
+    "x_content_parse_exception",
+];
+
 /// A refused or failed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -227,6 +236,35 @@ impl Failure {
         }
     }
 
+    /// `{"type":..,"reason":..,"caused_by":..}`, for per-item errors inside a 200.
+    pub fn cause_object(&self) -> Value {
+        let (kind, reason) = self.cause_owned();
+        let mut cause = json!({"type": kind, "reason": reason});
+        if let Some(inner) = nested(self.inner_causes()) {
+            cause["caused_by"] = inner;
+        }
+        cause
+    }
+
+    /// This failure with all its causes as the innermost cause of `outer`.
+    #[must_use]
+    pub fn inside(&self, outer: Self) -> Self {
+        let Shape::Envelope { kind, reason, .. } = &*self.shape else {
+            return outer;
+        };
+        let outer = outer.caused_by(kind, reason.clone());
+        let inner = self.inner_causes().iter();
+        inner.fold(outer, |outer, (kind, reason)| {
+            outer.caused_by(kind, reason.clone())
+        })
+    }
+
+    /// Type and sentence, taken out.
+    pub fn cause_owned(&self) -> (String, String) {
+        let (kind, reason) = self.cause();
+        (kind.to_owned(), reason.to_owned())
+    }
+
     /// The causes inside, outermost first.
     pub fn inner_causes(&self) -> &[(&'static str, String)] {
         match &*self.shape {
@@ -255,10 +293,8 @@ impl Failure {
                 if let Some(header) = self.header_object() {
                     cause.insert("header".to_owned(), header);
                 }
-                let mut root = cause.clone();
-                root.remove("caused_by");
                 let mut error = Map::new();
-                error.insert("root_cause".to_owned(), json!([root]));
+                error.insert("root_cause".to_owned(), json!([root_of(&cause)]));
                 error.extend(cause);
                 json!({"error": error, "status": status})
             }
@@ -293,6 +329,25 @@ impl Failure {
         }
         (!object.is_empty()).then_some(Value::Object(object))
     }
+}
+
+/// The innermost cause that Elasticsearch's own exceptions lead to: those of the language end the way.
+fn root_of(outer: &Map<String, Value>) -> Map<String, Value> {
+    let is_own = |kind: &Value| !FOREIGN.contains(&kind.as_str().unwrap_or_default());
+    let is_parser = |kind: &Value| kind == "x_content_parse_exception";
+    let mut root = outer;
+    while let Some(Value::Object(inner)) = root.get("caused_by") {
+        let (kind, inner_kind) = (&root["type"], &inner["type"]);
+        if !(is_own(inner_kind) && (is_own(kind) || is_parser(kind))
+            || is_parser(kind) && is_parser(inner_kind))
+        {
+            break;
+        }
+        root = inner;
+    }
+    let mut root = root.clone();
+    root.remove("caused_by");
+    root
 }
 
 /// `{"type":..,"reason":..,"caused_by":{..}}`

@@ -26,6 +26,7 @@ pub mod permissions;
 pub mod realm;
 pub mod record;
 pub mod render;
+pub mod run_as;
 pub mod state;
 pub mod store;
 pub mod subject;

@@ -21,6 +21,9 @@ const BCRYPT_BYTES: usize = 71;
 /// Hashes that would take longer than this are refused when they are set, or one login could hold a thread for hours.
 const MAX_BCRYPT_COST: u32 = 18;
 const MAX_PBKDF2_COST: u32 = 2_000_000;
+/// Longest salt and key, in bytes; the key takes its whole cost for every 64 of them.
+const MAX_PBKDF2_BYTES: usize = 1_024;
+const PBKDF2_BLOCK: usize = 64;
 
 /// The hashing pool.
 #[derive(Clone, Debug)]
@@ -110,7 +113,7 @@ impl Passwords {
 /// Whether `hash` is in a format this program can check (`password_hash` of `PUT /_security/user`).
 pub fn is_supported(hash: &str) -> bool {
     if let Some(parts) = Pbkdf2::parse(hash) {
-        return (1..=MAX_PBKDF2_COST).contains(&parts.cost.get()) && parts.salt.len() >= 8;
+        return parts.is_affordable() && parts.salt.len() >= 8;
     }
     // LONG is our own mark and never accepted from outside.
     hash.starts_with("$2")
@@ -182,6 +185,14 @@ impl Pbkdf2 {
         })
     }
 
+    fn is_affordable(&self) -> bool {
+        let blocks = self.key.len().div_ceil(PBKDF2_BLOCK) as u64;
+        let cost = u64::from(self.cost.get()).saturating_mul(blocks);
+        cost <= u64::from(MAX_PBKDF2_COST)
+            && self.salt.len() <= MAX_PBKDF2_BYTES
+            && self.key.len() <= MAX_PBKDF2_BYTES
+    }
+
     fn verify(&self, password: &Secret) -> bool {
         let stretched = self.stretch.then(|| {
             let digest = digest::digest(&digest::SHA512, password.expose());
@@ -245,6 +256,22 @@ mod tests {
         assert!(!check(&Secret::from("secret2"), &hash));
     }
 
+    /// Made with Python's hashlib: HMAC-SHA512, and for the stretched one over the hexadecimal SHA-512.
+    #[test]
+    fn hashes_made_elsewhere_are_checked_in_every_format() {
+        for hash in [
+            "$2a$04$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m",
+            "$2b$04$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m",
+            "$2y$04$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m",
+            "{PBKDF2}1000$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=$TiPwtdyREXrNB3QquRABuYCJyGOa4v8e1VdKaeS3XrQ=",
+            "{PBKDF2_STRETCH}1000$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=$uJaPhRrU50DgiUqGXtaqmzMlswPpoLx21HO5C0rf8Evs3tcV191tbIyvLiCe23syPzxcwqnDDU1/5hjA2mncmg==",
+        ] {
+            assert!(is_supported(hash), "{hash}");
+            assert!(check(&Secret::from("s3krit-password"), hash), "{hash}");
+            assert!(!check(&Secret::from("s3krit-passwore"), hash), "{hash}");
+        }
+    }
+
     #[test]
     fn what_is_not_a_hash_is_refused() {
         let good = digest_password(&Secret::from("abcdef"), 4);
@@ -255,6 +282,9 @@ mod tests {
             "$2a$",
             "$2y$99$abc",
             "{PBKDF2}0$YQ==$YQ==",
+            "{PBKDF2}1000$YQ==$MDEyMzQ1Njc4OWFiY2RlZg==",
+            "{PBKDF2}9000000$MDEyMzQ1Njc4OWFiY2RlZg==$MDEyMzQ1Njc4OWFiY2RlZg==",
+            "{PBKDF2}1000$MDEyMzQ1Njc4OWFiY2RlZg==$",
             "{SHA384}$2b$04$x",
             "$2a$10$ü",
         ] {

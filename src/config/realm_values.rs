@@ -14,7 +14,8 @@ pub struct Text(pub String);
 impl Value for Text {
     const NAME: &'static str = "Text";
     const ALLOWED: &'static str = "a text of one line, at most 4096 bytes";
-    const EXAMPLES: &'static [&'static str] = &["https://issuer.example.com/", "preferred_username"];
+    const EXAMPLES: &'static [&'static str] =
+        &["https://issuer.example.com/", "preferred_username"];
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         check_line(text)?;
@@ -48,7 +49,9 @@ impl Value for SubjectPattern {
     fn parse(text: &str) -> Result<Self, ValueError> {
         check_line(text)?;
         if text.starts_with('/') && (text.len() == 1 || !text.ends_with('/')) {
-            return Err(ValueError::new("it starts with `/` but doesn't end with one"));
+            return Err(ValueError::new(
+                "it starts with `/` but doesn't end with one",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -60,7 +63,8 @@ pub struct CapturePattern(pub String);
 
 impl Value for CapturePattern {
     const NAME: &'static str = "CapturePattern";
-    const ALLOWED: &'static str = "a regular expression with a group in brackets, without look-around and back-references";
+    const ALLOWED: &'static str =
+        "a regular expression with a group in brackets, without look-around and back-references";
     const EXAMPLES: &'static [&'static str] = &["^([^@]+)@example\\.com$", "CN=(.*?)(?:,|$)"];
 
     fn parse(text: &str) -> Result<Self, ValueError> {
@@ -106,11 +110,19 @@ impl Value for JwksPath {
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         check_line(text)?;
-        if text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
-            return Err(ValueError::new("keys can't be trusted that come over plain HTTP")
-                .with_hint("use `https`"));
+        if text
+            .get(..7)
+            .is_some_and(|start| start.eq_ignore_ascii_case("http://"))
+        {
+            return Err(
+                ValueError::new("keys can't be trusted that come over plain HTTP")
+                    .with_hint("use `https`"),
+            );
         }
-        if !text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://")) {
+        if !text
+            .get(..8)
+            .is_some_and(|start| start.eq_ignore_ascii_case("https://"))
+        {
             return PathBuf::parse(text).map(Self::File);
         }
         let invalid = || ValueError::new("it is no URL");
@@ -148,9 +160,21 @@ mod tests {
                 target: "/k?x=1".to_owned()
             })
         );
-        assert!(matches!(JwksPath::parse("https://[::1]/"), Ok(JwksPath::Url { host, port: 443, .. }) if host == "::1"));
-        assert!(matches!(JwksPath::parse("/etc/jwks.json"), Ok(JwksPath::File(_))));
-        for bad in ["", "http://a.example/k", "HTTP://a", "https://u:p@a/", "https://", "a\nb"] {
+        assert!(
+            matches!(JwksPath::parse("https://[::1]/"), Ok(JwksPath::Url { host, port: 443, .. }) if host == "::1")
+        );
+        assert!(matches!(
+            JwksPath::parse("/etc/jwks.json"),
+            Ok(JwksPath::File(_))
+        ));
+        for bad in [
+            "",
+            "http://a.example/k",
+            "HTTP://a",
+            "https://u:p@a/",
+            "https://",
+            "a\nb",
+        ] {
             assert!(JwksPath::parse(bad).is_err(), "{bad}");
         }
     }
@@ -158,7 +182,15 @@ mod tests {
     #[test]
     fn a_capture_pattern_compiles_and_has_a_group() {
         assert!(CapturePattern::parse("CN=(.*?)(?:,|$)").is_ok());
-        for bad in ["", "abc", "(?:a)", "(", "(?=a)(b)", "(a)\\1", "((a{1000}){1000})"] {
+        for bad in [
+            "",
+            "abc",
+            "(?:a)",
+            "(",
+            "(?=a)(b)",
+            "(a)\\1",
+            "((a{1000}){1000})",
+        ] {
             assert!(CapturePattern::parse(bad).is_err(), "{bad}");
         }
     }

@@ -152,7 +152,8 @@ impl JwtAlgorithm {
     /// The algorithm of this name; `none` is no algorithm.
     pub fn named(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
-        all.find(|(_, label)| *label == name).map(|(found, _)| found)
+        all.find(|(_, label)| *label == name)
+            .map(|(found, _)| found)
     }
 
     /// Its name.

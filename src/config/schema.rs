@@ -144,7 +144,7 @@ pub fn required(schema: &Value) -> Vec<&str> {
     keys.iter().filter_map(Value::as_str).collect()
 }
 
-/// The sections that know a key, such as `cache` for `ttl`; at most three.
+/// The sections that know a key, such as `cache` for `ttl`; the ones nearest to the top level, at most three.
 pub fn homes(root: &Value, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![(String::new(), root, 0)];
@@ -169,11 +169,12 @@ pub fn homes(root: &Value, key: &str) -> Vec<String> {
             .flatten()
         {
             if name == key {
-                found.push(if path.is_empty() {
+                let home = if path.is_empty() {
                     "the top level".to_owned()
                 } else {
                     format!("`{path}`")
-                });
+                };
+                found.push((depth, home));
             }
             // `any_of` and `all_of` go round in circles; nothing lies deeper than this.
             if depth < 6 && !matches!(name.as_str(), "any_of" | "all_of") {
@@ -192,8 +193,11 @@ pub fn homes(root: &Value, key: &str) -> Vec<String> {
     }
     found.sort();
     found.dedup();
-    found.truncate(3);
-    found
+    let nearest = found.first().map(|(depth, _)| *depth);
+    let homes = found
+        .into_iter()
+        .filter(|(depth, _)| Some(*depth) == nearest);
+    homes.map(|(_, home)| home).take(3).collect()
 }
 
 #[cfg(test)]

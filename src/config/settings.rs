@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::realms::{Anonymous, FailedLogins, Realm};
-use super::ways::{Credentials, RouteCredentials};
+use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
+use super::ways::{CertificateHeader, ClientCertificates, Credentials, RouteCredentials};
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -67,35 +67,6 @@ pub struct Tls {
     pub minimum_version: TlsVersion,
     /// Whether clients are asked for a certificate; `None`: they are not.
     pub client_certificates: Option<ClientCertificates>,
-}
-
-/// Client certificates on a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificates {
-    /// Whether a client may do without.
-    pub mode: ClientCertificateMode,
-    /// PEM file of the CAs believed.
-    pub ca: PathBuf,
-    /// PEM file of revocation lists, one for every CA of a chain; `None`: revocation is not looked at.
-    pub crl: Option<PathBuf>,
-}
-
-/// Whether a client may do without a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientCertificateMode {
-    /// Yes; a certificate that is sent must be good all the same.
-    Optional,
-    /// No; the handshake fails.
-    Required,
-}
-
-/// How another TLS terminator tells the client's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateHeader {
-    /// RFC 9440: `Client-Cert` and `Client-Cert-Chain`.
-    ClientCert,
-    /// Envoy's `X-Forwarded-Client-Cert` with `Cert` or `Chain`.
-    XForwardedClientCert,
 }
 
 /// TLS protocol versions offered.
@@ -212,6 +183,20 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins.
     pub failed_logins: FailedLogins,
+}
+
+impl Default for Embedded {
+    /// In memory, in-process only, with the realms that are always there.
+    fn default() -> Self {
+        Self {
+            data: None,
+            address: None,
+            superuser_password: None,
+            realms: default_chain(),
+            anonymous: None,
+            failed_logins: FailedLogins::default(),
+        }
+    }
 }
 
 /// An application behind Sidegate.

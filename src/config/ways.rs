@@ -8,6 +8,35 @@ use std::time::Duration;
 use super::settings::{NodeUrl, OwnCredential};
 use crate::model::secret::Secret;
 
+/// Client certificates on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Whether a client may do without.
+    pub mode: ClientCertificateMode,
+    /// PEM file of the CAs believed.
+    pub ca: PathBuf,
+    /// PEM file of revocation lists, one for every CA of a chain; `None`: revocation is not looked at.
+    pub crl: Option<PathBuf>,
+}
+
+/// Whether a client may do without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificateMode {
+    /// Yes; a certificate that is sent must be good all the same.
+    Optional,
+    /// No; the handshake fails.
+    Required,
+}
+
+/// How another TLS terminator tells the client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateHeader {
+    /// RFC 9440: `Client-Cert` and `Client-Cert-Chain`.
+    ClientCert,
+    /// Envoy's `X-Forwarded-Client-Cert` with `Cert` or `Chain`.
+    XForwardedClientCert,
+}
+
 /// Ways in that need settings of their own, for all routes.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {

@@ -10,7 +10,6 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::config::settings::{self, Access, Forward, Settings, UpstreamUrl};
-use crate::config::realms::FailedLogins;
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -66,14 +65,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
         admin: settings::Admin {
             address: ([127, 0, 0, 1], 0).into(),
         },
-        authority: settings::Authority::Embedded(settings::Embedded {
-            data: None,
-            address: None,
-            superuser_password: None,
-            realms: Vec::new(),
-            anonymous: None,
-            failed_logins: FailedLogins::default(),
-        }),
+        authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), app)]),
         cache: settings::Cache {
             ttl: seconds(60),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::client_certificate::ordered;
 use super::http::PeerCertificate;
-use crate::config::settings::CertificateHeader;
+use crate::config::ways::CertificateHeader;
 use crate::model::certificate::MAX_CHAIN;
 
 /// RFC 9440 §2.2

@@ -17,7 +17,7 @@ use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificates::{CertificateError, read_chain};
-use crate::config::settings::{ClientCertificateMode, ClientCertificates};
+use crate::config::ways::{ClientCertificateMode, ClientCertificates};
 use crate::model::certificate::{CertificateChain, MAX_CHAIN};
 
 /// Certificates a client may send at most, in whatever order.

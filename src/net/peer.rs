@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::certificate_header;
 use super::http::{Peer, PeerCertificate};
-use crate::config::settings::CertificateHeader;
+use crate::config::ways::CertificateHeader;
 
 /// `X-Forwarded-For`
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

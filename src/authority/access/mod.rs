@@ -7,7 +7,7 @@
 //! Always true: what is not granted is denied; unknown names grant nothing; an answer is exact, never an estimate (a
 //! pattern too complex to be exact about is an error); nothing here reads documents or fields, so document and field
 //! level security don't matter. A new part of a role gets a file beside `cluster` and a field in `Parts`. The listing
-//! of `GET /_security/user/_privileges` reads descriptors, not automata, and will be a file of its own here.
+//! of `GET /_security/user/_privileges` reads descriptors, not automata, and is an endpoint's own business.
 
 pub mod application;
 pub mod automaton;
@@ -40,8 +40,11 @@ use index::IndexPart;
 use pattern::PatternError;
 use question::QuestionError;
 
-use crate::wire::privileges::{HasPrivilegesRequest, HasPrivilegesResponse};
-use crate::wire::roles::RoleDescriptor;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::wire::privileges::{HasPrivilegesRequest, HasPrivilegesResponse, IndexQuestion};
+use crate::wire::roles::{IndexPrivileges, RoleDescriptor};
 
 /// What a caller may do. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,6 +61,9 @@ struct Parts {
     application: ApplicationPart,
     run_as: Automaton,
     managed_applications: Automaton,
+    written_profiles: Automaton,
+    managed_roles: IndexPart,
+    manages_roles: bool,
 }
 
 impl Permissions {
@@ -74,13 +80,18 @@ impl Permissions {
             .iter()
             .flat_map(|role| &role.run_as)
             .map(String::as_str);
-        let managed: Vec<String> = roles.iter().flat_map(managed_applications).collect();
+        let applications = listed(roles, "/application/manage/applications");
+        let managed = managed_roles(roles);
+        let written = listed(roles, "/profile/write/applications");
         let parts = Parts {
             cluster: ClusterPart::compile(roles)?,
             index: IndexPart::compile(roles)?,
             application: ApplicationPart::compile(roles, catalogue)?,
             run_as: Automaton::of_patterns(run_as)?,
-            managed_applications: Automaton::of_patterns(managed.iter().map(String::as_str))?,
+            managed_applications: Automaton::of_patterns(applications.iter().copied())?,
+            written_profiles: Automaton::of_patterns(written.iter().copied())?,
+            managed_roles: IndexPart::compile(&managed)?,
+            manages_roles: !managed.is_empty(),
         };
         Ok(Self {
             own: Arc::new(parts),
@@ -149,6 +160,35 @@ impl Permissions {
     /// Whether the stored privileges of all applications, also those to come, may be managed.
     pub fn manages_every_application(&self) -> bool {
         self.every(|parts| parts.managed_applications.is_total())
+    }
+
+    /// Whether profile data of an application may be written (`global.profile.write`).
+    pub fn writes_profiles_of(&self, application: &str) -> bool {
+        self.every(|parts| parts.written_profiles.matches(application))
+    }
+
+    /// Whether roles of some kind may be managed (`global.role.manage`), if only empty ones.
+    pub fn manages_roles(&self) -> bool {
+        self.every(|parts| parts.manages_roles)
+    }
+
+    /// Whether roles may be managed that grant these privileges on these names (`global.role.manage`).
+    pub fn manages_roles_for(&self, names: &[String], privileges: &[String]) -> bool {
+        let question = IndexQuestion {
+            names: names.to_vec(),
+            privileges: privileges.to_vec(),
+            allow_restricted_indices: false,
+        };
+        self.every(|parts| {
+            let mut all = true;
+            let asked =
+                parts
+                    .managed_roles
+                    .answer(&question, &Budget::for_questions(), |_, _, granted| {
+                        all &= granted;
+                    });
+            asked.is_ok() && all
+        })
     }
 
     fn every(&self, permits: impl Fn(&Parts) -> bool) -> bool {
@@ -220,19 +260,27 @@ fn entry<'m, V: Default>(
     map.get_mut(key).expect("inserted above")
 }
 
-/// The patterns under `global.application.manage.applications`.
-fn managed_applications(role: &RoleDescriptor) -> Vec<String> {
-    let patterns = role
-        .global
-        .as_ref()
-        .and_then(|global| global.pointer("/application/manage/applications"));
-    let patterns = patterns
-        .and_then(|patterns| patterns.as_array())
-        .map_or(&[][..], Vec::as_slice);
-    patterns
+/// The patterns under a path of `global`, of all roles.
+fn listed<'r>(roles: &'r [RoleDescriptor], path: &str) -> Vec<&'r str> {
+    roles
         .iter()
-        .filter_map(|pattern| pattern.as_str().map(str::to_owned))
+        .filter_map(|role| role.global.as_ref()?.pointer(path)?.as_array())
+        .flatten()
+        .filter_map(Value::as_str)
         .collect()
+}
+
+/// What `global.role.manage.indices` lists, as index privileges.
+fn managed_roles(roles: &[RoleDescriptor]) -> Vec<RoleDescriptor> {
+    let listed = roles.iter().filter_map(|role| {
+        let listed = role.global.as_ref()?.pointer("/role/manage/indices")?;
+        let indices = Vec::<IndexPrivileges>::deserialize(listed).ok()?;
+        Some(RoleDescriptor {
+            indices,
+            ..RoleDescriptor::default()
+        })
+    });
+    listed.collect()
 }
 
 #[cfg(test)]

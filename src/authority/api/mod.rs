@@ -5,14 +5,20 @@
 pub mod api_key_body;
 pub mod api_key_filter;
 pub mod api_keys;
+pub mod bulk_roles;
 pub mod caches;
+pub mod delegate_pki;
 pub mod info;
 pub mod privileges;
 pub mod role_body;
+pub mod role_global;
+pub mod role_indices;
 pub mod role_mappings;
+pub mod role_query;
 pub mod roles;
 pub mod token_body;
 pub mod tokens;
+pub mod user_privileges;
 pub mod users;
 pub mod who;
 pub mod write;
@@ -53,6 +59,7 @@ pub static TABLE: &[Endpoint] = &[
     line!([GET | POST], "/_security/user/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
     line!([GET | POST], "/_security/user/{username}/_has_privileges", "admin/xpack/security/user/has_privileges", [], body, who::has_privileges),
 
+    line!([GET], "/_security/user/_privileges", "admin/xpack/security/user/list_privileges", ["application", "priviledge", "username"], none, user_privileges::list),
     line!([GET], "/_security/user", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
     line!([GET], "/_security/user/{username}", "admin/xpack/security/user/get", ["with_profile_uid"], none, users::find),
     line!([PUT | POST], "/_security/user/{username}", "admin/xpack/security/user/put", ["refresh"], body, users::put),
@@ -64,6 +71,8 @@ pub static TABLE: &[Endpoint] = &[
 
     line!([GET], "/_security/role", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
     line!([GET], "/_security/role/{name}", "admin/xpack/security/role/get", ["include_implicit"], none, roles::find),
+    line!([POST], "/_security/role", "admin/xpack/security/role/bulk_put", ["refresh"], body, bulk_roles::put),
+    line!([DELETE], "/_security/role", "admin/xpack/security/role/bulk_delete", ["refresh"], body, bulk_roles::delete),
     line!([PUT | POST], "/_security/role/{name}", "admin/xpack/security/role/put", ["refresh"], body, roles::put),
     line!([DELETE], "/_security/role/{name}", "admin/xpack/security/role/delete", ["refresh"], none, roles::delete),
 
@@ -85,6 +94,8 @@ pub static TABLE: &[Endpoint] = &[
 
     line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
     line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, tokens::invalidate),
+
+    line!([POST], "/_security/delegate_pki", "admin/xpack/security/delegate_pki", [], body, delegate_pki::delegate),
 
     line!([POST], "/_security/realm/{realms}/_clear_cache", "admin/xpack/security/realm/cache/clear", ["usernames"], none, caches::realms),
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),

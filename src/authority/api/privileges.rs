@@ -16,6 +16,7 @@ use crate::authority::state::State;
 use crate::wire::roles::ApplicationPrivilege;
 
 const STRICT: Grammar = Grammar::Strict("application_privilege");
+const GROUPS: Grammar = Grammar::Strict("put_privileges");
 
 /// `application → privilege → what happened`
 type Outcome = BTreeMap<String, BTreeMap<String, Value>>;
@@ -33,7 +34,9 @@ pub async fn builtin(state: &State, call: Call) -> Result<Reply, Failure> {
 /// `PUT|POST /_security/privilege`
 pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     call.check_refresh()?;
-    let privileges = parse(&call.object(Grammar::Strict("put_privileges"))?)?;
+    let object = call
+        .object_for(|found| Failure::parse(format!("expected object but found {found} instead")))?;
+    let privileges = parse(&object)?;
     check(&privileges)?;
     let applications: Vec<String> = privileges
         .iter()
@@ -67,25 +70,27 @@ fn key(application: &str, name: &str) -> String {
 fn parse(object: &Object<'_>) -> Result<Vec<ApplicationPrivilege>, Failure> {
     let mut privileges = Vec::new();
     for application in object.fields() {
-        let inner = expect_object(&application, Grammar::Strict("put_privileges"))?;
+        let inner = expect_object(&application, GROUPS, application.name)?;
         for privilege in inner.fields() {
-            let body = expect_object(&privilege, STRICT)?;
+            let body = expect_object(&privilege, STRICT, application.name)?;
             privileges.push(parse_one(&body, application.name, privilege.name)?);
         }
     }
     Ok(privileges)
 }
 
-fn expect_object<'a>(field: &Field<'a>, grammar: Grammar) -> Result<Object<'a>, Failure> {
-    field
-        .object(grammar)
-        .map_err(|failure| match field.token() {
-            "START_OBJECT" => failure,
-            found => Failure::parse(format!(
-                "expected object but found [{found}] instead for [{}]",
-                field.name
-            )),
-        })
+fn expect_object<'a>(
+    field: &Field<'a>,
+    grammar: Grammar,
+    application: &str,
+) -> Result<Object<'a>, Failure> {
+    if field.token() == "START_OBJECT" {
+        return field.object(grammar);
+    }
+    Err(Failure::parse(format!(
+        "expected the value for {application} to be an object, but found {} instead",
+        field.token()
+    )))
 }
 
 fn parse_one(
@@ -98,9 +103,9 @@ fn parse_one(
         name: name.to_owned(),
         ..ApplicationPrivilege::default()
     };
-    let differs = |what: &str, given: &str, expected: &str| {
+    let differs = |what: &str, given: &str, known: &str, expected: &str| {
         Failure::illegal_argument(format!(
-            "{what} name [{given}] in source does not match the name provided in path [{expected}]"
+            "privilege {what} [{given}] in source does not match the provided {known} [{expected}]"
         ))
     };
     for field in object.fields() {
@@ -108,13 +113,13 @@ fn parse_one(
             "application" => {
                 let given = field.string()?;
                 if given != application {
-                    return Err(differs("application", &given, application));
+                    return Err(differs("application", &given, "application", application));
                 }
             }
             "name" => {
                 let given = field.string()?;
                 if given != name {
-                    return Err(differs("privilege", &given, name));
+                    return Err(differs("name", &given, "name", name));
                 }
             }
             "actions" => privilege.actions = field.strings()?,
@@ -135,16 +140,19 @@ fn check(privileges: &[ApplicationPrivilege]) -> Result<(), Failure> {
     }
     for privilege in privileges {
         let application = names::check_application_name(&privilege.application);
+        faults.extend(application.err().map(|error| error.to_string()));
         let name = names::check_privilege_name(&privilege.name);
+        faults.extend(name.err().map(|error| error.to_string()));
         if privilege.actions.is_empty() {
             faults.push("Application privileges must have at least one action".to_owned());
         }
-        let actions = privilege
-            .actions
-            .iter()
-            .map(|action| names::check_action(action));
-        let broken = [application, name].into_iter().chain(actions);
-        faults.extend(broken.filter_map(|check| Some(check.err()?.to_string())));
+        for action in &privilege.actions {
+            faults.extend(
+                names::check_action(action)
+                    .err()
+                    .map(|error| error.to_string()),
+            );
+        }
         if privilege.metadata.keys().any(|key| key.starts_with('_')) {
             faults.push(format!(
                 "metadata keys may not start with [_] (in privilege {} {})",

@@ -90,9 +90,7 @@ struct Parsed {
 }
 
 fn parse(call: &Call, name: &str) -> Result<RoleMapping, Failure> {
-    let object = call
-        .object(STRICT)
-        .map_err(|failure| as_parsing(&failure, (1, 1)))?;
+    let object = call.object(STRICT)?;
     let mut parsed = Parsed::default();
     for field in object.fields() {
         parse_field(&field, name, &mut parsed)
@@ -151,34 +149,16 @@ fn parse_field(field: &Field<'_>, name: &str, parsed: &mut Parsed) -> Result<(),
 /// The refusal of a field because of something inside it.
 fn inside(field: &Field<'_>, inner: &Failure) -> Failure {
     let (line, column) = field.place();
-    let (kind, reason) = inner.cause();
-    let reason = reason.to_owned();
-    Failure::x_content(format!(
+    inner.inside(Failure::x_content(format!(
         "[{line}:{column}] [role-mapping] failed to parse field [{}]",
         field.name
-    ))
-    .caused_by(known_kind(kind), reason)
+    )))
 }
 
 /// What the parser of a mapping throws is thrown again with its place; the cause stays what it was.
 fn as_parsing(failure: &Failure, at: (usize, usize)) -> Failure {
-    let (kind, reason) = failure.cause();
-    if kind == "parse_exception" && reason == "request body is required" {
-        return failure.clone();
-    }
-    let outer = Failure::parsing(at, reason).caused_by(known_kind(kind), reason);
-    failure
-        .inner_causes()
-        .iter()
-        .fold(outer, |outer, (kind, reason)| outer.caused_by(kind, reason))
-}
-
-fn known_kind(kind: &str) -> &'static str {
-    match kind {
-        "parse_exception" => "parse_exception",
-        "x_content_parse_exception" => "x_content_parse_exception",
-        _ => "illegal_argument_exception",
-    }
+    let (_, reason) = failure.cause();
+    failure.inside(Failure::parsing(at, reason))
 }
 
 fn parse_template(object: &Object<'_>) -> Result<RoleTemplate, Failure> {

@@ -4,35 +4,57 @@ use http::StatusCode;
 use serde_json::{Map, json};
 
 use super::role_body::{self, Purpose};
+use super::role_query;
 use super::write::write;
-use crate::authority::authorize;
-use crate::authority::body::Grammar;
+use crate::authority::authorize::{self, RoleChange};
 use crate::authority::builtin::roles as reserved;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
-use crate::authority::names;
 use crate::authority::state::State;
+use crate::wire::roles::RoleDescriptor;
 
 /// `PUT|POST /_security/role/{name}`
 pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     let name = call.path("name").unwrap_or_default().to_owned();
     call.check_refresh()?;
-    let role = role_body::parse(&call.object(Grammar::Hand("role"))?, &name, Purpose::Role)?;
-    let mut faults = Vec::new();
-    if reserved::reserved_role(&name).is_some() {
-        faults.push(format!("Role [{name}] is reserved and may not be used."));
-    }
-    faults.extend(names::check_role(&name).err());
-    faults.extend(role_body::faults(&role));
-    if !faults.is_empty() {
-        return Err(Failure::request_validation(&faults));
-    }
-    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let object = call.object_for(|found| {
+        Failure::parse(format!(
+            "failed to parse role [{name}]. expected an object but found [{found}] instead"
+        ))
+    })?;
+    let role = role_body::parse(&object, &name, Purpose::Role)?;
+    let change = RoleChange::Put(std::slice::from_ref(&role));
+    let granted = authorize::for_roles(state, &call, change).await?;
+    check(&name, &role)?;
     let created = write(&granted, state, move |drafts| {
         Ok(drafts.roles.put(&name, role))
     })
     .await?;
     granted.reply(&json!({"role": {"created": created}}))
+}
+
+/// Checks what a role means: names it uses, its own name, its queries.
+///
+/// # Errors
+/// Everything that is wrong with the names, or the first query no role may have.
+pub fn check(name: &str, role: &RoleDescriptor) -> Result<(), Failure> {
+    let mut faults = role_body::faults(role);
+    if reserved::reserved_role(name).is_some() {
+        faults.push(format!("Role [{name}] is reserved and may not be used."));
+        return Err(Failure::request_validation(&faults));
+    }
+    role_query::check(role)?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::request_validation(&faults))
+}
+
+/// Why a role can't be deleted, if it can't.
+pub fn undeletable(name: &str) -> Option<Failure> {
+    reserved::reserved_role(name).map(|_| {
+        Failure::illegal_argument(format!("role [{name}] is reserved and cannot be deleted"))
+    })
 }
 
 /// `GET /_security/role[/{names}]`
@@ -69,11 +91,10 @@ pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
 pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     let name = call.path("name").unwrap_or_default().to_owned();
     call.check_refresh()?;
-    let granted = authorize::by_cluster_privilege(state, &call).await?;
-    if reserved::reserved_role(&name).is_some() {
-        return Err(Failure::illegal_argument(format!(
-            "role [{name}] is reserved and cannot be deleted"
-        )));
+    let change = RoleChange::Delete(std::slice::from_ref(&name));
+    let granted = authorize::for_roles(state, &call, change).await?;
+    if let Some(failure) = undeletable(&name) {
+        return Err(failure);
     }
     let found = write(&granted, state, move |drafts| {
         Ok(drafts.roles.remove(&name))

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::role_indices;
 use super::write::write;
 use crate::authority::authorize;
 use crate::authority::body::Grammar;
@@ -41,8 +42,9 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     let username = call.path("username").unwrap_or_default().to_owned();
     call.check_refresh()?;
     let fields = parse_user(&call, &username)?;
-    check_user(&username, &fields)?;
+    check_fields(&fields)?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
+    check_names(state, &username, &fields)?;
     let hash = match fields.password {
         Some(password) => Some(hash_password(state, password).await?),
         None => None,
@@ -76,15 +78,16 @@ fn parse_user(call: &Call, username: &str) -> Result<Fields, Failure> {
         match field.name {
             "password" => set_password(
                 &mut fields.password,
-                "password",
                 Password::Plain(Secret::from(field.string()?)),
             )?,
-            "password_hash" => set_password(
-                &mut fields.password,
-                "password_hash",
-                Password::Hash(field.string()?),
-            )?,
-            "roles" => fields.roles = Some(field.comma_strings()?),
+            "password_hash" => set_password(&mut fields.password, Password::Hash(field.string()?))?,
+            "roles" if field.token() == "VALUE_STRING" => {
+                fields.roles = Some(field.comma_strings()?);
+            }
+            "roles" => {
+                let roles = role_indices::strings(&field, false).map_err(Failure::parse)?;
+                fields.roles = Some(roles);
+            }
             "full_name" => fields.full_name = field.optional_string()?,
             "email" => fields.email = field.optional_string()?,
             "metadata" if field.token() == "START_OBJECT" => fields.metadata = field.map()?,
@@ -109,13 +112,9 @@ fn parse_user(call: &Call, username: &str) -> Result<Fields, Failure> {
     Ok(fields)
 }
 
-fn set_password(
-    slot: &mut Option<Password>,
-    name: &str,
-    password: Password,
-) -> Result<(), Failure> {
+fn set_password(slot: &mut Option<Password>, password: Password) -> Result<(), Failure> {
     if slot.is_some() {
-        return Err(Failure::validation(&format!("{name} has already been set")));
+        return Err(Failure::validation("password_hash has already been set"));
     }
     match &password {
         Password::Plain(secret) => {
@@ -141,33 +140,49 @@ fn set_password(
     Ok(())
 }
 
-fn check_user(username: &str, fields: &Fields) -> Result<(), Failure> {
+/// What is checked before anybody is asked whether the caller may.
+fn check_fields(fields: &Fields) -> Result<(), Failure> {
     let mut faults = Vec::new();
-    faults.extend(names::check_user(username).err());
-    match &fields.roles {
-        None => faults.push("roles are missing".to_owned()),
-        Some(roles) => {
-            faults.extend(
-                roles
-                    .iter()
-                    .filter_map(|role| names::check_role(role).err()),
-            );
-        }
+    if fields.roles.is_none() {
+        faults.push("roles are missing");
     }
     if fields.metadata.keys().any(|key| key.starts_with('_')) {
-        faults.push("metadata keys may not start with [_]".to_owned());
-    }
-    if accounts::reserved_user(username).is_some() {
-        faults.push(format!(
-            "user [{username}] is reserved and only the password can be changed"
-        ));
-    } else if accounts::INTERNAL_USERS.contains(&username) {
-        faults.push(format!("user [{username}] is internal"));
+        faults.push("metadata keys may not start with [_]");
     }
     if faults.is_empty() {
         return Ok(());
     }
     Err(Failure::request_validation(&faults))
+}
+
+/// What is checked after that.
+fn check_names(state: &State, username: &str, fields: &Fields) -> Result<(), Failure> {
+    let mut faults = Vec::new();
+    if is_anonymous(state, username) {
+        faults.push(format!(
+            "user [{username}] is anonymous and cannot be modified via the API"
+        ));
+    } else if accounts::reserved_user(username).is_some() {
+        faults.push(format!(
+            "user [{username}] is reserved and only the password can be changed"
+        ));
+    } else if accounts::INTERNAL_USERS.contains(&username) {
+        faults.push(format!("user [{username}] is internal"));
+    } else {
+        faults.extend(names::check_user(username).err());
+    }
+    let roles = fields.roles.iter().flatten();
+    faults.extend(roles.filter_map(|role| names::check_role(role).err()));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::request_validation(&faults))
+}
+
+/// Whether this is the name everybody has who shows no credential.
+fn is_anonymous(state: &State, username: &str) -> bool {
+    let anonymous = state.anonymous.as_ref();
+    anonymous.is_some_and(|anonymous| anonymous.username == username)
 }
 
 async fn hash_password(state: &State, password: Password) -> Result<String, Failure> {
@@ -232,9 +247,14 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
     let username = call.path("username").unwrap_or_default().to_owned();
     call.check_refresh()?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    if accounts::reserved_user(&username).is_some() {
+    let undeletable = if is_anonymous(state, &username) {
+        Some("anonymous")
+    } else {
+        accounts::reserved_user(&username).map(|_| "reserved")
+    };
+    if let Some(why) = undeletable {
         return Err(Failure::illegal_argument(format!(
-            "user [{username}] is reserved and cannot be deleted"
+            "user [{username}] is {why} and cannot be deleted"
         )));
     }
     let found = write(&granted, state, move |drafts| {
@@ -267,6 +287,11 @@ async fn set_enabled(state: &State, call: Call, enabled: bool) -> Result<Reply, 
         return Err(Failure::illegal_argument(
             "users may not update the enabled status of their own account",
         ));
+    }
+    if is_anonymous(state, &username) {
+        return Err(Failure::illegal_argument(format!(
+            "user [{username}] is anonymous and cannot be modified using the api"
+        )));
     }
     write(&granted, state, move |drafts| {
         if accounts::reserved_user(&username).is_some() {
@@ -305,14 +330,9 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
         match field.name {
             "password" => set_password(
                 &mut password,
-                "password",
                 Password::Plain(Secret::from(field.string()?)),
             )?,
-            "password_hash" => set_password(
-                &mut password,
-                "password_hash",
-                Password::Hash(field.string()?),
-            )?,
+            "password_hash" => set_password(&mut password, Password::Hash(field.string()?))?,
             _ => return Err(field.unknown()),
         }
     }
@@ -321,6 +341,7 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     };
     let is_self = username == *own && call.subject.means == Means::Realm && is_local(&call.subject);
     let granted = authorize::for_self(state, &call, is_self).await?;
+    check_is_ours(state, &username)?;
     let hash = hash_password(state, password).await?;
     write(&granted, state, move |drafts| {
         if let Some(user) = accounts::reserved_user(&username) {
@@ -349,6 +370,29 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     })
     .await?;
     granted.reply(&json!({}))
+}
+
+/// Only users kept here have a password to change.
+fn check_is_ours(state: &State, username: &str) -> Result<(), Failure> {
+    if is_anonymous(state, username) {
+        return Err(Failure::illegal_argument(format!(
+            "user [{username}] is anonymous and cannot be modified via the API"
+        )));
+    }
+    let tables = state.tables();
+    if accounts::reserved_user(username).is_some() || tables.users.find(username).is_some() {
+        return Ok(());
+    }
+    match state.realms.look_up(tables, username) {
+        Some(account) => {
+            let realm = account.principal.realm;
+            Err(Failure::validation(&format!(
+                "user [{username}] is a(n){}/{} user and cannot be managed via this API.",
+                realm.kind, realm.name
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the effective user is one this node keeps, so that rules about one's own account apply.

@@ -1,9 +1,10 @@
 //! Who am I and what may I do: `_authenticate`, `_has_privileges`.
 
+use super::{role_body, role_indices};
 use crate::authority::access::names::check_pattern;
 use crate::authority::access::question;
 use crate::authority::authorize;
-use crate::authority::body::{Field, Grammar, Object};
+use crate::authority::body::{Field, Object};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::state::State;
@@ -22,7 +23,13 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
 pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure> {
     let own = &call.subject.effective.username;
     let asked = call.path("username").unwrap_or(own);
-    let question = parse_question(&call, asked)?;
+    let object = call.object_for(|found| {
+        refusal(
+            asked,
+            &format!("expected an object but found [{found}] instead"),
+        )
+    })?;
+    let question = parse_question(&object, asked)?;
     question::check(&question).map_err(|faults| Failure::request_validation(&faults))?;
     let granted = authorize::for_self(state, &call, asked == own).await?;
     if asked != own {
@@ -38,7 +45,11 @@ pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure>
     granted.reply(&answer)
 }
 
-fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
+/// Refuses a question that asks for too much at once.
+///
+/// # Errors
+/// More than [`MAX_ATOMS`] privileges.
+pub fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
     let index = question
         .index
         .iter()
@@ -58,105 +69,84 @@ fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn parse_question(call: &Call, user: &str) -> Result<HasPrivilegesRequest, Failure> {
-    let what = format!("privileges check [{user}]");
-    let fail = |why: &str| Failure::parse(format!("failed to parse {what}. {why}"));
-    let object = call.object(Grammar::Hand("privileges check"))?;
+/// Reads the privileges a question asks about. `description` stands in messages: the user, or what asks.
+///
+/// # Errors
+/// The first thing that doesn't fit the grammar of roles, or nothing asked at all.
+pub fn parse_question(
+    object: &Object<'_>,
+    description: &str,
+) -> Result<HasPrivilegesRequest, Failure> {
     let mut question = HasPrivilegesRequest::default();
     let mut given = false;
     for field in object.fields() {
         match field.name {
-            "cluster" => question.cluster = field.strings()?,
-            "index" | "indices" => question.index = parse_indices(&field, user)?,
-            "application" | "applications" => {
-                question.application = parse_applications(&field, user)?;
+            "cluster" => {
+                question.cluster = role_indices::string_array(&field, description)?;
+                given |= !field.is_null();
+                continue;
             }
-            other => return Err(fail(&format!("unexpected field [{other}]"))),
+            "index" => question.index = parse_indices(&field, description)?,
+            "application" | "applications" => {
+                question.application = parse_applications(&field, description)?;
+            }
+            other => return Err(refusal(description, &format!("unexpected field [{other}]"))),
         }
         given = true;
     }
     if !given {
-        return Err(fail(
+        return Err(refusal(
+            description,
             "All privilege fields [cluster,index,applications] are missing",
         ));
     }
     Ok(question)
 }
 
-fn parse_indices(field: &Field<'_>, user: &str) -> Result<Vec<IndexQuestion>, Failure> {
-    let items = field.objects(Grammar::Hand("privileges check"))?;
+fn refusal(description: &str, why: &str) -> Failure {
+    Failure::parse(format!(
+        "failed to parse privileges check [{description}]. {why}"
+    ))
+}
+
+fn parse_indices(field: &Field<'_>, description: &str) -> Result<Vec<IndexQuestion>, Failure> {
+    let items = role_indices::parse(field, description)?;
+    let unsupported = |field: &str| {
+        Failure::parse(format!(
+            "Field [{field}] is not supported in a has_privileges request"
+        ))
+    };
+    if items.iter().any(|item| item.field_security.is_some()) {
+        return Err(unsupported("field_security"));
+    }
+    if items.iter().any(|item| item.query.is_some()) {
+        return Err(unsupported("query"));
+    }
     items
-        .iter()
-        .map(|object| parse_index(object, user))
+        .into_iter()
+        .map(|item| {
+            for name in &item.names {
+                check_pattern(name)
+                    .map_err(|error| Failure::illegal_argument(error.to_string()))?;
+            }
+            Ok(IndexQuestion {
+                names: item.names,
+                privileges: item.privileges,
+                allow_restricted_indices: item.allow_restricted_indices,
+            })
+        })
         .collect()
 }
 
-fn parse_index(object: &Object<'_>, user: &str) -> Result<IndexQuestion, Failure> {
-    let mut names = None;
-    let mut privileges = None;
-    let mut allow_restricted_indices = false;
-    for field in object.fields() {
-        match field.name {
-            "names" | "name" => names = Some(field.strings()?),
-            "privileges" => privileges = Some(field.strings()?),
-            "allow_restricted_indices" => allow_restricted_indices = field.boolean()?,
-            "field_security" | "query" => {
-                return Err(Failure::parse(format!(
-                    "Field [{}] is not supported in a has_privileges request",
-                    field.name
-                )));
-            }
-            other => {
-                return Err(Failure::parse(format!(
-                    "failed to parse indices privileges for role [{user}]. unexpected field [{other}]"
-                )));
-            }
-        }
-    }
-    let missing = |name: &str| {
-        Failure::parse(format!(
-            "failed to parse indices privileges for role [{user}]. missing required [{name}] field"
-        ))
-    };
-    let names = names.ok_or_else(|| missing("names"))?;
-    for name in &names {
-        check_pattern(name).map_err(|error| Failure::illegal_argument(error.to_string()))?;
-    }
-    Ok(IndexQuestion {
-        names,
-        privileges: privileges.ok_or_else(|| missing("privileges"))?,
-        allow_restricted_indices,
-    })
-}
-
-fn parse_applications(field: &Field<'_>, user: &str) -> Result<Vec<ApplicationQuestion>, Failure> {
-    let items = field.objects(Grammar::Hand("privileges check"))?;
-    let fail = |why: String| {
-        Failure::parse(format!(
-            "failed to parse application privileges for role [{user}]. {why}"
-        ))
-    };
-    let mut questions = Vec::new();
-    for object in &items {
-        let mut question = ApplicationQuestion {
-            application: String::new(),
-            privileges: Vec::new(),
-            resources: Vec::new(),
-        };
-        let mut missing = vec!["resources", "privileges", "application"];
-        for field in object.fields() {
-            match field.name {
-                "application" => question.application = field.string()?,
-                "privileges" => question.privileges = field.strings()?,
-                "resources" => question.resources = field.strings()?,
-                other => return Err(fail(format!("unexpected field [{other}]"))),
-            }
-            missing.retain(|name| *name != field.name);
-        }
-        if let Some(name) = missing.first() {
-            return Err(fail(format!("missing required [{name}] field")));
-        }
-        questions.push(question);
-    }
-    Ok(questions)
+fn parse_applications(
+    field: &Field<'_>,
+    description: &str,
+) -> Result<Vec<ApplicationQuestion>, Failure> {
+    let items = role_body::parse_applications(field, description)?;
+    let questions = items.into_iter().map(|item| ApplicationQuestion {
+        application: item.application,
+        privileges: item.privileges,
+        resources: item.resources,
+    });
+    Ok(questions.collect())
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Account, RESERVED};
+use super::account::Account;
 use super::contract::{Asking, Leg, Presented, Proven, Realm, Token, Verdict};
 use super::file::FileRealm;
 use super::jwt::{JwtError, JwtRealm};
@@ -18,6 +18,7 @@ use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
 use crate::config::realms::{Realm as Settings, RealmKind};
+use crate::model::credential::Fingerprint;
 use crate::model::secret::Secret;
 
 /// Why a realm can't be opened.
@@ -209,12 +210,13 @@ impl Realms {
         asking: Asking<'_>,
     ) -> Result<Principal, ChainError> {
         let pair = asking.logins.fingerprint(username, password);
-        for (realm, account) in self.accounts(username, asking.tables) {
-            let hash = account.password.as_deref();
-            let memory = realm.passwords();
-            if memory.zip(hash).is_some_and(|(memory, hash)| memory.knows(&pair, hash)) {
-                return if_enabled(account);
-            }
+        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+            return if_enabled(account);
+        }
+        let turn = asking.logins.turn(pair);
+        let _alone = turn.lock().await;
+        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+            return if_enabled(account);
         }
         let name = asking.logins.fingerprint_of_name(username);
         let throttle = asking.logins.throttle();
@@ -262,6 +264,18 @@ impl Realms {
         Err(ChainError::Refused)
     }
 
+    /// The account of a pair that its realm remembers.
+    fn remembered(&self, pair: &Fingerprint, username: &str, tables: &Tables) -> Option<Account> {
+        let mut accounts = self.accounts(username, tables);
+        let known = |realm: &dyn Realm, account: &Account| {
+            let hash = account.password.as_deref();
+            let memory = realm.passwords().zip(hash);
+            memory.is_some_and(|(memory, hash)| memory.knows(pair, hash))
+        };
+        let found = accounts.find(|(realm, account)| known(*realm, account));
+        found.map(|(_, account)| account)
+    }
+
     /// The accounts of this name in the realms that check passwords, up to the first that is final.
     fn accounts<'a>(
         &'a self,
@@ -269,20 +283,24 @@ impl Realms {
         tables: &'a Tables,
     ) -> impl Iterator<Item = (&'a dyn Realm, Account)> {
         let mut closed = false;
-        self.0.iter().map_while(move |realm| {
-            if closed {
-                return None;
-            }
-            let account = realm.look_up(tables, username);
-            closed = account.is_some() && realm.is_final();
-            Some(account.map(|account| (realm.as_ref(), account)))
-        })
-        .flatten()
+        self.0
+            .iter()
+            .map_while(move |realm| {
+                if closed {
+                    return None;
+                }
+                let account = realm.look_up(tables, username);
+                closed = account.is_some() && realm.is_final();
+                Some(account.map(|account| (realm.as_ref(), account)))
+            })
+            .flatten()
     }
 
     /// The account of a user in the first realm that knows them: whom somebody may run as.
     pub fn look_up(&self, tables: &Tables, username: &str) -> Option<Account> {
-        self.0.iter().find_map(|realm| realm.look_up(tables, username))
+        self.0
+            .iter()
+            .find_map(|realm| realm.look_up(tables, username))
     }
 
     /// Forgets what these realms proved (`*`, `_all` or none: all of them) about these users (none: all of them).
@@ -301,14 +319,6 @@ impl Realms {
             }
         }
         Ok(())
-    }
-
-    /// Names and types of those that were configured, in their order.
-    pub fn references(&self) -> impl Iterator<Item = &crate::wire::principals::RealmRef> {
-        self.0
-            .iter()
-            .map(|realm| realm.reference())
-            .filter(|reference| reference.name != RESERVED)
     }
 }
 

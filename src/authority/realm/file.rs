@@ -48,7 +48,10 @@ impl FileRealm {
         let users = Arc::new(ArcSwap::default());
         let watch = settings.files.clone().map(|files| {
             users.store(Arc::new(read(&files)));
-            let (shared, watched) = (Arc::clone(&users), [files.users.clone(), files.users_roles.clone()]);
+            let (shared, watched) = (
+                Arc::clone(&users),
+                [files.users.clone(), files.users_roles.clone()],
+            );
             Watch::start(&watched, move || {
                 let now = read(&files);
                 if now != **shared.load() {
@@ -162,14 +165,22 @@ fn parse_users(text: &str, path: &Path) -> Users {
 fn parse_roles(text: &str, path: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut roles: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (number, line) in lines(text) {
-        let Some((role, names)) = line.split_once(':').filter(|(role, _)| !role.trim().is_empty())
+        let Some((role, names)) = line
+            .split_once(':')
+            .filter(|(role, _)| !role.trim().is_empty())
         else {
             tracing::warn!(file = %path.display(), line = number, why = "no role", "line skipped");
             continue;
         };
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names = names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
         let names = names.map(str::to_owned);
-        roles.entry(role.trim().to_owned()).or_default().extend(names);
+        roles
+            .entry(role.trim().to_owned())
+            .or_default()
+            .extend(names);
     }
     roles
 }
@@ -193,7 +204,10 @@ mod tests {
         let users = parse_users(&text, Path::new("users"));
         let names: Vec<&str> = users.keys().map(String::as_str).collect();
         assert_eq!(names, ["ann", "joe"]);
-        let roles = parse_roles("admin: joe , ann,,\n:x\n#c\nadmin:eve\n", Path::new("users_roles"));
+        let roles = parse_roles(
+            "admin: joe , ann,,\n:x\n#c\nadmin:eve\n",
+            Path::new("users_roles"),
+        );
         let names: Vec<&str> = roles["admin"].iter().map(String::as_str).collect();
         assert_eq!((roles.len(), names), (1, vec!["ann", "eve", "joe"]));
     }

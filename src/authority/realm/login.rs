@@ -5,8 +5,10 @@
 //! cached; they are limited per user name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::sync::Mutex;
 
 use super::throttle::Throttle;
 use crate::authority::password::{HashingError, Passwords};
@@ -14,11 +16,18 @@ use crate::config::realms::{FailedLogins, RealmCache};
 use crate::model::credential::{Fingerprint, FingerprintKey};
 use crate::model::secret::Secret;
 
+/// Locks at most; one that is dropped early only lets two hashes be made for one pair.
+const MAX_TURNS: u64 = 10_000;
+/// How long a lock nobody asks for is kept.
+const TURN_IDLE: Duration = Duration::from_secs(60);
+
 /// The password check, shared by all realms.
 pub struct Logins {
     key: FingerprintKey,
     passwords: Passwords,
     throttle: Throttle,
+    /// One lock for each pair that is being checked.
+    turns: Cache<Fingerprint, Arc<Mutex<()>>>,
 }
 
 impl Logins {
@@ -28,6 +37,10 @@ impl Logins {
             key: FingerprintKey::random(),
             passwords,
             throttle: Throttle::new(limit),
+            turns: Cache::builder()
+                .max_capacity(MAX_TURNS)
+                .time_to_idle(TURN_IDLE)
+                .build(),
         }
     }
 
@@ -50,6 +63,12 @@ impl Logins {
     pub fn fingerprint(&self, username: &str, password: &Secret) -> Fingerprint {
         self.key
             .fingerprint(&[username.as_bytes(), password.expose()])
+    }
+
+    /// The lock to hold while this pair is hashed: of many requests that bring the same pair at once, one pays for the hash, and
+    /// the others find it remembered.
+    pub fn turn(&self, pair: Fingerprint) -> Arc<Mutex<()>> {
+        self.turns.get_with(pair, Arc::default)
     }
 
     /// Whether the password has this hash; without a hash no, after the same time. The slow way.

@@ -12,7 +12,9 @@ pub struct PatternError(String);
 /// # Errors
 /// [`PatternError`].
 pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+    let built = regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build();
     built.map_err(|_| PatternError(pattern.to_owned()))
 }
 

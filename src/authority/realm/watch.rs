@@ -52,7 +52,8 @@ impl Watch {
                 })
             };
             if event.is_ok_and(|event| {
-                !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(concerns))
+                !event.kind.is_access()
+                    && (event.paths.is_empty() || event.paths.iter().any(concerns))
             }) {
                 // One pending hint is enough.
                 let _ = sender.try_send(());

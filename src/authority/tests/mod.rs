@@ -1,12 +1,16 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
 mod api_keys;
+mod certificates;
 mod durability;
 mod every_endpoint;
 mod privileges;
+mod realms;
 mod role_mappings;
 mod roles;
+mod run_as;
 mod tokens;
+mod user_privileges;
 mod users;
 mod who;
 

@@ -102,15 +102,20 @@ async fn bad_privileges_are_refused_with_their_words() {
         ),
         (
             json!({"app": {"p": {"name": "q", "actions": ["a:b"]}}}),
-            "does not match the name",
+            "privilege name [q] in source does not match the provided name [p]",
         ),
+        (
+            json!({"app": {"p": {"application": "b", "actions": ["a:b"]}}}),
+            "privilege application [b] in source does not match the provided application [app]",
+        ),
+        (json!([]), "expected object but found START_ARRAY instead"),
         (
             json!({"app": {"p": {"nope": 1, "actions": ["a:b"]}}}),
             "[application_privilege] unknown field [nope]",
         ),
         (
             json!({"app": 1}),
-            "expected object but found [VALUE_NUMBER]",
+            "expected the value for app to be an object, but found VALUE_NUMBER instead",
         ),
     ] {
         let answer = node

@@ -108,9 +108,31 @@ async fn bad_users_are_refused_with_their_words() {
         ),
         (
             "joe",
-            json!({"password": "123456", "password_hash": "x", "roles": []}),
+            json!({"password_hash": "$2a$04$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m", "password": "123456", "roles": []}),
             "validation_exception",
             "Validation Failed: 1: password_hash has already been set;",
+        ),
+        (
+            "joe",
+            json!({"password_hash": "x", "roles": []}),
+            "illegal_argument_exception",
+            "The provided password hash is not a hash or it could not be resolved to a supported hash algorithm. The supported \
+             password hash algorithms are [bcrypt, bcrypt10, bcrypt11, bcrypt12, bcrypt13, bcrypt14, bcrypt4, bcrypt5, bcrypt6, \
+             bcrypt7, bcrypt8, bcrypt9, pbkdf2, pbkdf2_1000, pbkdf2_10000, pbkdf2_100000, pbkdf2_1000000, pbkdf2_50000, \
+             pbkdf2_500000, pbkdf2_stretch, pbkdf2_stretch_1000, pbkdf2_stretch_10000, pbkdf2_stretch_100000, \
+             pbkdf2_stretch_1000000, pbkdf2_stretch_50000, pbkdf2_stretch_500000]",
+        ),
+        (
+            "joe",
+            json!({"password": "123456", "roles": null}),
+            "parse_exception",
+            "could not parse [roles] field. expected a string array but found null value instead",
+        ),
+        (
+            "joe",
+            json!({"password": 123456, "roles": []}),
+            "parse_exception",
+            "expected field [password] to be of type string, but found [VALUE_NUMBER] instead",
         ),
         (
             "elastic",

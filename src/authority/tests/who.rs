@@ -1,4 +1,4 @@
-//! `_authenticate`, `_has_privileges`, run-as.
+//! `_authenticate`, `_has_privileges`.
 
 use serde_json::{Value, json};
 
@@ -121,6 +121,22 @@ async fn bad_questions_are_refused_with_their_words() {
             "failed to parse privileges check [elastic]. unexpected field [nope]",
         ),
         (
+            json!([]),
+            "failed to parse privileges check [elastic]. expected an object but found [START_ARRAY] instead",
+        ),
+        (
+            json!({}),
+            "failed to parse privileges check [elastic]. All privilege fields [cluster,index,applications] are missing",
+        ),
+        (
+            json!({"index": [{"names": "a"}]}),
+            "failed to parse indices privileges for role [elastic]. missing required [privileges] field",
+        ),
+        (
+            json!({"index": [{"names": "a", "privileges": ["read"], "field_security": {"grant": ["a"]}}]}),
+            "Field [field_security] is not supported in a has_privileges request",
+        ),
+        (
             json!({"cluster": [], "index": [], "application": []}),
             "Validation Failed: 1: must specify at least one privilege;",
         ),
@@ -176,52 +192,6 @@ async fn privileges_of_others_are_not_shown() {
         answer.reason(),
         "users may only check the privileges of their own account"
     );
-}
-
-#[tokio::test]
-async fn run_as_needs_the_privilege_and_shows_both_realms() {
-    let node = Node::fresh().await;
-    let ann = node.user_with("ann", json!({"run_as": ["joe"]})).await;
-    node.user_with("joe", json!({})).await;
-    let as_user = |auth: &str, user: &str| {
-        [
-            ("authorization".to_owned(), auth.to_owned()),
-            ("es-security-runas-user".to_owned(), user.to_owned()),
-        ]
-    };
-    let ask = async |auth: &str, user: &str| {
-        let headers = as_user(auth, user);
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        node.send("GET", "/_security/_authenticate", &headers, "")
-            .await
-    };
-    let answer = ask(&ann, "joe").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["username"], "joe");
-    assert_eq!(answer.json()["lookup_realm"]["name"], "default_native");
-
-    for target in ["elastic", "nobody", ""] {
-        let answer = ask(&ann, target).await;
-        assert_eq!(answer.status, 403, "{target}");
-        assert_eq!(
-            answer.reason(),
-            format!(
-                "action [cluster:admin/xpack/security/user/authenticate] is unauthorized for user [ann] with effective roles \
-                 [ann], because user [ann] is unauthorized to run as [{target}]"
-            )
-        );
-    }
-    let answer = ask(&basic("elastic", PASSWORD), "joe").await;
-    assert_eq!(answer.json()["authentication_realm"]["name"], "reserved");
-    let answer = ask(&basic("elastic", PASSWORD), "nobody").await;
-    assert_eq!(answer.status, 403);
-
-    node.done("PUT", "/_security/user/joe/_disable", Value::Null)
-        .await;
-    assert_eq!(ask(&ann, "joe").await.status, 401);
 }
 
 #[tokio::test]

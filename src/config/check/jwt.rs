@@ -64,7 +64,10 @@ pub(super) fn jwt_realm(
         issuer: issuer?.0,
         audiences: audiences?,
         subjects,
-        subject_patterns: patterns.into_iter().map(|SubjectPattern(text)| text).collect(),
+        subject_patterns: patterns
+            .into_iter()
+            .map(|SubjectPattern(text)| text)
+            .collect(),
         algorithms,
         clock_skew: clock_skew?,
         public_keys: public_keys?,
@@ -110,7 +113,10 @@ fn algorithms(file: &file::JwtRealm) -> Vec<JwtAlgorithm> {
     algorithms
 }
 
-#[expect(clippy::option_option, reason = "outside: no fault; inside: configured")]
+#[expect(
+    clippy::option_option,
+    reason = "outside: no fault; inside: configured"
+)]
 fn public_keys(
     report: &mut Report<'_>,
     file: &file::JwtRealm,
@@ -127,7 +133,11 @@ fn public_keys(
     );
     let ssl_at = at.key("ssl");
     let ca_at = ssl_at.key("certificate_authority");
-    let ca = match file.ssl.as_ref().and_then(|ssl| ssl.certificate_authority.as_ref()) {
+    let ca = match file
+        .ssl
+        .as_ref()
+        .and_then(|ssl| ssl.certificate_authority.as_ref())
+    {
         Some(ca) => report.pem(Some(ca), Pem::Certificate, &ca_at).map(Some),
         None => Some(None),
     };
@@ -154,7 +164,10 @@ fn public_keys(
     }))
 }
 
-#[expect(clippy::option_option, reason = "outside: no fault; inside: configured")]
+#[expect(
+    clippy::option_option,
+    reason = "outside: no fault; inside: configured"
+)]
 fn secret_keys(
     report: &mut Report<'_>,
     file: &file::JwtRealm,
@@ -165,17 +178,25 @@ fn secret_keys(
     let key_at = at.key("hmac_key");
     match (&file.hmac_jwkset, &file.hmac_key) {
         (Some(_), Some(_)) => {
-            report.fault(&key_at, "`hmac_jwkset` is given as well; it is one or the other");
+            report.fault(
+                &key_at,
+                "`hmac_jwkset` is given as well; it is one or the other",
+            );
             None
         }
-        (Some(set), None) => {
-            report.secret(Some(set), &set_at).map(SecretKeys::Set).map(Some)
-        }
+        (Some(set), None) => report
+            .secret(Some(set), &set_at)
+            .map(SecretKeys::Set)
+            .map(Some),
         (None, Some(key)) => {
             let key = report.secret(Some(key), &key_at)?;
-            let needed = algorithms.iter().filter_map(|algorithm| algorithm.secret_bytes()).min();
+            let needed = algorithms
+                .iter()
+                .filter_map(|algorithm| algorithm.secret_bytes())
+                .min();
             if let Some(needed) = needed.filter(|needed| key.expose().len() < *needed) {
-                let text = format!("the key is shorter than the {needed} bytes that its algorithm needs");
+                let text =
+                    format!("the key is shorter than the {needed} bytes that its algorithm needs");
                 report.fault(&key_at, text);
                 return None;
             }
@@ -204,20 +225,33 @@ fn refuse_keyless(
     let symmetric = |algorithm: &JwtAlgorithm| algorithm.secret_bytes().is_some();
     for (index, algorithm) in algorithms.iter().enumerate() {
         if symmetric(algorithm) != secret && symmetric(algorithm) == public && secret != public {
-            let key = if secret { "a secret key" } else { "public keys" };
+            let key = if secret {
+                "a secret key"
+            } else {
+                "public keys"
+            };
             let text = format!("there is only {key}, which {} can't use", algorithm.label());
             if file.allowed_signature_algorithms.is_some() {
                 report.fault(&list_at.index(index), text);
             } else {
-                report.fault(&list_at, text).hint("RS256 is allowed when this is not written");
+                report
+                    .fault(&list_at, text)
+                    .hint("RS256 is allowed when this is not written");
             }
         }
     }
     if public && algorithms.iter().all(symmetric) && secret {
-        report.warn(&at.key("pkc_jwkset_path"), "no allowed algorithm uses public keys");
+        report.warn(
+            &at.key("pkc_jwkset_path"),
+            "no allowed algorithm uses public keys",
+        );
     }
     if secret && !algorithms.iter().any(symmetric) && public {
-        let key = if file.hmac_key.is_some() { "hmac_key" } else { "hmac_jwkset" };
+        let key = if file.hmac_key.is_some() {
+            "hmac_key"
+        } else {
+            "hmac_jwkset"
+        };
         report.warn(&at.key(key), "no allowed algorithm uses a secret key");
     }
 }
@@ -266,7 +300,8 @@ fn fallback_claims(
     };
     let at = at.key("fallback_claims");
     if token_type == JwtTokenType::IdToken {
-        report.fault(&at, "an ID token always has the registered claims")
+        report
+            .fault(&at, "an ID token always has the registered claims")
             .hint("only `token_type: access_token` has fallbacks");
         return None;
     }
@@ -289,7 +324,9 @@ fn required_claims(
             complete = false;
         }
         if values.is_empty() {
-            report.fault(&at, "no value would be enough").allowed("at least one value");
+            report
+                .fault(&at, "no value would be enough")
+                .allowed("at least one value");
             complete = false;
         }
         match texts(report, Some(values), &at) {
@@ -321,9 +358,9 @@ fn client_secret(
             report.secret(Some(secret), &secret_at).map(Some)
         }
         (None | Some(file::JwtClientAuthenticationType::SharedSecret), None) => {
-            report
-                .fault(at, "the shared secret is missing")
-                .hint("`shared_secret: ${VARIABLE}`, or `type: none` to let in whoever has a token");
+            report.fault(at, "the shared secret is missing").hint(
+                "`shared_secret: ${VARIABLE}`, or `type: none` to let in whoever has a token",
+            );
             None
         }
     }
@@ -340,7 +377,8 @@ fn jwt_cache(
     let mut found = cache(report, None, &at)?;
     if let Some(written) = written {
         let ttl = written.ttl.as_ref();
-        found.ttl = report.duration(ttl, default::REALM_CACHE_TTL, Zero::Allowed, &at.key("ttl"))?;
+        found.ttl =
+            report.duration(ttl, default::REALM_CACHE_TTL, Zero::Allowed, &at.key("ttl"))?;
         found.entries = written.size.unwrap_or(found.entries);
     }
     Some(found)

@@ -41,25 +41,57 @@ pub(super) fn realms(
     for (name, written) in file.file.iter().flatten() {
         let at = at.key("file");
         let kind = file_realm(report, written, data, &at.key(name)).map(RealmKind::File);
-        add(entry(report, "file", name, written.order, written.enabled, kind, &at));
+        add(entry(
+            report,
+            "file",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
     }
     for (name, written) in file.native.iter().flatten() {
         let at = at.key("native");
         let cache_at = at.key(name);
         let kind =
             cache(report, written.cache.as_ref(), &cache_at.key("cache")).map(RealmKind::Native);
-        add(entry(report, "native", name, written.order, written.enabled, kind, &at));
+        add(entry(
+            report,
+            "native",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
     }
     for (name, written) in file.jwt.iter().flatten() {
         let at = at.key("jwt");
         let kind = jwt::jwt_realm(report, written, &at.key(name));
         let kind = kind.map(|realm| RealmKind::Jwt(Box::new(realm)));
-        add(entry(report, "jwt", name, written.order, written.enabled, kind, &at));
+        add(entry(
+            report,
+            "jwt",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
     }
     for (name, written) in file.pki.iter().flatten() {
         let at = at.key("pki");
         let kind = pki_realm(report, written, &at.key(name)).map(RealmKind::Pki);
-        add(entry(report, "pki", name, written.order, written.enabled, kind, &at));
+        add(entry(
+            report,
+            "pki",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
     }
     for (name, written) in file.kerberos.iter().flatten() {
         let at = at.key("kerberos");
@@ -172,7 +204,10 @@ fn refuse_unknown_links(
                 let realm = kind.key(name);
                 let list = realm.key("authorization_realms");
                 report
-                    .fault(&list.index(index), format!("no realm `{link}` that can look users up"))
+                    .fault(
+                        &list.index(index),
+                        format!("no realm `{link}` that can look users up"),
+                    )
                     .allowed(known.join(", "));
             }
         }
@@ -241,12 +276,17 @@ fn file_realm(
             let at = at.key("files");
             let users = report.value(files.users.as_ref(), &at.key("users"));
             let users_roles = report.value(files.users_roles.as_ref(), &at.key("users_roles"));
-            users.zip(users_roles).map(|(users, users_roles)| RealmFiles { users, users_roles })
+            users
+                .zip(users_roles)
+                .map(|(users, users_roles)| RealmFiles { users, users_roles })
         }
         (None, Some(data)) => Some(files_in(data)),
         (None, None) => {
             report
-                .fault(at, "there is neither `files` nor the directory `data` to find them in")
+                .fault(
+                    at,
+                    "there is neither `files` nor the directory `data` to find them in",
+                )
                 .hint("`files: { users: PATH, users_roles: PATH }`");
             None
         }
@@ -293,10 +333,16 @@ fn pki_realm(report: &mut Report<'_>, file: &file::PkiRealm, at: &At<'_>) -> Opt
         .map(|(index, path)| report.pem(Some(path), Pem::Certificate, &authorities_at.index(index)))
         .collect();
     let lists_at = at.key("certificate_revocation_lists");
-    let lists = file.certificate_revocation_lists.as_deref().unwrap_or_default();
+    let lists = file
+        .certificate_revocation_lists
+        .as_deref()
+        .unwrap_or_default();
     let revocation_lists = report.list(lists, &lists_at);
     if !lists.is_empty() && file.certificate_authorities.is_none() {
-        report.fault(&lists_at, "without `certificate_authorities` no chain is validated here");
+        report.fault(
+            &lists_at,
+            "without `certificate_authorities` no chain is validated here",
+        );
     }
     let delegation = file.delegation.as_ref().and_then(|file| file.enabled);
     let delegation = delegation.unwrap_or(default::PKI_DELEGATION);
@@ -309,7 +355,11 @@ fn pki_realm(report: &mut Report<'_>, file: &file::PkiRealm, at: &At<'_>) -> Opt
             )
             .hint("name the CAs in `certificate_authorities`");
     }
-    let links = texts(report, file.authorization_realms.as_deref(), &at.key("authorization_realms"));
+    let links = texts(
+        report,
+        file.authorization_realms.as_deref(),
+        &at.key("authorization_realms"),
+    );
     let cache = cache(report, file.cache.as_ref(), &at.key("cache"));
     let CapturePattern(username_pattern) = pattern?;
     Some(PkiRealm {
@@ -343,7 +393,10 @@ pub(super) fn anonymous(
         default::ANONYMOUS_USERNAME,
         &at.key("username"),
     );
-    let roles = file.roles.as_deref().and_then(|roles| report.list(roles, &at.key("roles")));
+    let roles = file
+        .roles
+        .as_deref()
+        .and_then(|roles| report.list(roles, &at.key("roles")));
     let authz_exception = file.authz_exception;
     Some(Anonymous {
         username: username?.0,

@@ -6,6 +6,7 @@ use crate::config::settings::{Authority, OwnCredential, UpstreamUrl};
 
 mod damaged;
 mod documented;
+mod realms;
 mod route;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

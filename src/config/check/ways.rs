@@ -5,11 +5,9 @@ use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_ways::{self, IssuerAlgorithm as Written};
-use crate::config::settings::{
-    Access, CertificateHeader, ClientCertificateMode, ClientCertificates, OwnCredential,
-};
+use crate::config::settings::{Access, OwnCredential};
 use crate::config::ways::{
-    Anonymous, Credentials, Jwt, JwtAlgorithm, JwtIssuer, JwtKeys, Kerberos, RouteCredentials,
+    Anonymous, CertificateHeader, ClientCertificateMode, ClientCertificates, Credentials, Jwt, JwtAlgorithm, JwtIssuer, JwtKeys, Kerberos, RouteCredentials,
 };
 
 /// Client certificates of a listener.

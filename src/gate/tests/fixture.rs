@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::config::settings::{self, Access, Forward, Settings};
-use crate::config::realms::FailedLogins;
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -51,14 +50,7 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
         admin: settings::Admin {
             address: ([127, 0, 0, 1], 0).into(),
         },
-        authority: settings::Authority::Embedded(settings::Embedded {
-            data: None,
-            address: None,
-            superuser_password: None,
-            realms: Vec::new(),
-            anonymous: None,
-            failed_logins: FailedLogins::default(),
-        }),
+        authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), upstream())]),
         cache: settings::Cache {
             ttl: seconds(60),

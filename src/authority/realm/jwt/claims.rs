@@ -47,7 +47,10 @@ impl Source {
             Some(pattern) => first_group(pattern, value).map(str::to_owned),
         };
         let values = jwt.strings(&self.name).into_iter();
-        values.filter_map(taken).filter(|value| !value.is_empty()).collect()
+        values
+            .filter_map(taken)
+            .filter(|value| !value.is_empty())
+            .collect()
     }
 
     /// The one value; a claim with several says nothing certain.
@@ -101,7 +104,9 @@ impl Rules {
     /// `issuer/audiences/subject/principal`, as refusals name the bearer; `None`: the token lacks one of them.
     pub fn principal_text(&self, jwt: &Jwt) -> Option<String> {
         let issuer = jwt.string("iss")?;
-        let subject = jwt.string(self.claim("sub", jwt)).filter(|text| !text.trim().is_empty())?;
+        let subject = jwt
+            .string(self.claim("sub", jwt))
+            .filter(|text| !text.trim().is_empty())?;
         let mut audiences = jwt.strings(self.claim("aud", jwt));
         audiences.sort_unstable();
         audiences.dedup();
@@ -109,7 +114,10 @@ impl Rules {
             return None;
         }
         let principal = self.principal.value(jwt)?;
-        Some(format!("{issuer}/{}/{subject}/{principal}", audiences.join(",")))
+        Some(format!(
+            "{issuer}/{}/{subject}/{principal}",
+            audiences.join(",")
+        ))
     }
 
     /// The name under which an access token may have a registered claim.
@@ -165,10 +173,15 @@ impl Rules {
 
     fn check_subject(&self, jwt: &Jwt) -> Result<(), String> {
         let name = self.claim("sub", jwt);
-        let subject = jwt.string(name).ok_or_else(|| format!("claim [{name}] is missing"))?;
+        let subject = jwt
+            .string(name)
+            .ok_or_else(|| format!("claim [{name}] is missing"))?;
         let listed = self.settings.subjects.iter().any(|known| known == subject);
         let anybody = self.settings.subjects.is_empty() && self.subject_patterns.is_none();
-        let matching = self.subject_patterns.as_ref().is_some_and(|set| set.matches(subject));
+        let matching = self
+            .subject_patterns
+            .as_ref()
+            .is_some_and(|set| set.matches(subject));
         if listed || anybody || matching {
             return Ok(());
         }
@@ -218,7 +231,11 @@ impl Rules {
             username: username
                 .ok_or_else(|| format!("claim [{}] gives no user name", self.principal.name))?,
             dn: one(&self.dn),
-            groups: self.groups.as_ref().map(|source| source.values(jwt)).unwrap_or_default(),
+            groups: self
+                .groups
+                .as_ref()
+                .map(|source| source.values(jwt))
+                .unwrap_or_default(),
             full_name: one(&self.name),
             email: one(&self.mail),
             metadata: self.metadata(jwt),
@@ -251,7 +268,8 @@ impl Rules {
 
 /// Strings, numbers, booleans, and lists of them.
 fn is_plain(value: &Value) -> bool {
-    let scalar = |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+    let scalar =
+        |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
     match value {
         Value::Array(items) => items.iter().all(scalar),
         other => scalar(other),
@@ -260,7 +278,10 @@ fn is_plain(value: &Value) -> bool {
 
 fn one_of(jwt: &Jwt, name: &str, allowed: &[String]) -> Result<(), String> {
     let values = jwt.strings(name);
-    if values.iter().any(|value| allowed.iter().any(|known| known == value)) {
+    if values
+        .iter()
+        .any(|value| allowed.iter().any(|known| known == value))
+    {
         return Ok(());
     }
     Err(format!("claim [{name}] has no allowed value"))

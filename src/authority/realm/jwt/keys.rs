@@ -60,7 +60,10 @@ struct RawKey {
 
 #[derive(Clone, PartialEq, Eq)]
 enum Material {
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// An uncompressed point, with the algorithm that its curve stands for.
     Ec(JwtAlgorithm, Vec<u8>),
     Secret(Secret),
@@ -117,14 +120,20 @@ impl KeySet {
         self.0
             .iter()
             .filter(|key| key.may_serve(jwt.header.kid.as_deref(), algorithm))
-            .any(|key| key.material.verifies(jwt.signed(), &jwt.signature, algorithm))
+            .any(|key| {
+                key.material
+                    .verifies(jwt.signed(), &jwt.signature, algorithm)
+            })
     }
 }
 
 impl Key {
     fn read(json: Value, wanted: Wanted) -> Option<Self> {
         let raw: RawKey = serde_json::from_value(json).ok()?;
-        let for_signatures = raw.purpose.as_deref().is_none_or(|purpose| purpose == "sig");
+        let for_signatures = raw
+            .purpose
+            .as_deref()
+            .is_none_or(|purpose| purpose == "sig");
         let may_verify = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
         if !for_signatures || !raw.key_ops.as_ref().is_none_or(may_verify) {
             return None;

@@ -90,7 +90,9 @@ impl KeySource {
             JwksPath::File(path) => {
                 let shared = Arc::clone(&shared);
                 let runtime = tokio::runtime::Handle::current();
-                Some(Watch::start(&[path.clone()], move || runtime.block_on(shared.renew())))
+                Some(Watch::start(&[path.clone()], move || {
+                    runtime.block_on(shared.renew())
+                }))
             }
             JwksPath::Url { .. } => None,
         };

@@ -75,7 +75,10 @@ impl Jwt {
 
     /// A claim that is a string with something in it.
     pub fn string(&self, name: &str) -> Option<&str> {
-        self.claims.get(name)?.as_str().filter(|text| !text.is_empty())
+        self.claims
+            .get(name)?
+            .as_str()
+            .filter(|text| !text.is_empty())
     }
 
     /// A claim that is a string or a list of strings; empty when it is absent or anything else.
@@ -112,8 +115,16 @@ mod tests {
             Secret::from("a.b"),
             Secret::from("a.b.c.d"),
             Secret::new(vec![0xff, b'.', b'.']),
-            token(r#"{"alg":"RS256"}"#, &format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES)), "s"),
-            token(r#"{"alg":"RS256"}"#, &format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)), "s"),
+            token(
+                r#"{"alg":"RS256"}"#,
+                &format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES)),
+                "s",
+            ),
+            token(
+                r#"{"alg":"RS256"}"#,
+                &format!("{}{}", "[".repeat(9_000), "]".repeat(9_000)),
+                "s",
+            ),
         ] {
             assert!(Jwt::parse(&bad).is_none());
         }

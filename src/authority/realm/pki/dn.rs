@@ -61,13 +61,23 @@ fn text(any: &Any<'_>) -> Option<String> {
     match any.tag() {
         Tag::Utf8String => std::str::from_utf8(bytes).ok().map(str::to_owned),
         Tag::PrintableString | Tag::Ia5String => {
-            let replaced = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '\u{fffd}' };
+            let replaced = |byte: &u8| {
+                if byte.is_ascii() {
+                    char::from(*byte)
+                } else {
+                    '\u{fffd}'
+                }
+            };
             Some(bytes.iter().map(replaced).collect())
         }
         // ISO 8859-1, byte for byte.
-        Tag::T61String | Tag::GeneralString => Some(bytes.iter().map(|byte| char::from(*byte)).collect()),
+        Tag::T61String | Tag::GeneralString => {
+            Some(bytes.iter().map(|byte| char::from(*byte)).collect())
+        }
         Tag::BmpString => {
-            let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            let units = bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
             String::from_utf16(&units.collect::<Vec<_>>()).ok()
         }
         _ => None,
@@ -83,7 +93,8 @@ fn hexadecimal(any: &Any<'_>) -> String {
 
 fn quoted(value: &str) -> String {
     let letters: Vec<char> = value.chars().collect();
-    let already = letters.len() > 1 && letters.first() == Some(&'"') && letters.last() == Some(&'"');
+    let already =
+        letters.len() > 1 && letters.first() == Some(&'"') && letters.last() == Some(&'"');
     if already {
         return value.to_owned();
     }
@@ -91,7 +102,9 @@ fn quoted(value: &str) -> String {
     let needs = letters.iter().any(|letter| DIVIDING.contains(*letter))
         || letters.first().is_some_and(blank)
         || letters.last().is_some_and(blank)
-        || letters.windows(2).any(|pair| blank(&pair[0]) && blank(&pair[1]));
+        || letters
+            .windows(2)
+            .any(|pair| blank(&pair[0]) && blank(&pair[1]));
     if !needs {
         return value.to_owned();
     }
@@ -120,7 +133,9 @@ mod tests {
         }
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = name;
-        let certificate = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let certificate = parameters
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap();
         let (_, parsed) = X509Certificate::from_der(certificate.der()).unwrap();
         render(parsed.subject())
     }
@@ -157,7 +172,10 @@ mod tests {
     fn unknown_attributes_are_printed_by_their_number() {
         let name = printed(&[
             (DnType::CustomDnType(vec![1, 2, 3, 4]), "x"),
-            (DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]), "a@b.c"),
+            (
+                DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]),
+                "a@b.c",
+            ),
         ]);
         assert_eq!(name, "EMAILADDRESS=a@b.c, OID.1.2.3.4=x");
     }

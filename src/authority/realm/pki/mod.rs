@@ -92,16 +92,23 @@ impl PkiRealm {
         let generation = self.trust.as_ref().map_or(0, Trust::generation);
         let fingerprint = self.fingerprint(chain);
         let counts = |known: &Validated| {
-            known.generation == generation && u64::try_from(known.until).is_ok_and(|until| now.unix.as_secs() < until)
+            known.generation == generation
+                && u64::try_from(known.until).is_ok_and(|until| now.unix.as_secs() < until)
         };
         if let Some(known) = self.validated.get(&fingerprint).filter(counts) {
             return Verdict::Proven((*known.user).clone());
         }
         if let Err(why) = self.check_trust(chain, now) {
-            return Verdict::Refused(format!("Certificate for {} is not trusted: {why}", chain.dn));
+            return Verdict::Refused(format!(
+                "Certificate for {} is not trusted: {why}",
+                chain.dn
+            ));
         }
         let Some(username) = first_group(&self.username, &chain.dn) else {
-            return Verdict::Refused(format!("Could not parse principal from Subject DN {}", chain.dn));
+            return Verdict::Refused(format!(
+                "Could not parse principal from Subject DN {}",
+                chain.dn
+            ));
         };
         let user = proven(username, chain);
         self.validated.insert(
@@ -141,7 +148,10 @@ fn proven(username: &str, chain: &Chain) -> Proven {
     let mut metadata = Map::new();
     metadata.insert("pki_dn".to_owned(), json!(chain.dn));
     if let Some(delegator) = &chain.delegator {
-        metadata.insert("pki_delegated_by_user".to_owned(), json!(delegator.username));
+        metadata.insert(
+            "pki_delegated_by_user".to_owned(),
+            json!(delegator.username),
+        );
         metadata.insert("pki_delegated_by_realm".to_owned(), json!(delegator.realm));
     }
     Proven {

@@ -65,7 +65,11 @@ impl Trust {
             generation: 0,
         };
         let current = Arc::new(ArcSwap::from_pointee(first));
-        let files = [settings.authorities.clone(), settings.revocation_lists.clone()].concat();
+        let files = [
+            settings.authorities.clone(),
+            settings.revocation_lists.clone(),
+        ]
+        .concat();
         let (shared, settings, realm) = (Arc::clone(&current), settings.clone(), realm.to_owned());
         let watch = Watch::start(&files, move || match verifier(&settings) {
             Ok(verifier) => {
