@@ -173,7 +173,10 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
             tls.certificates
                 .iter()
                 .flat_map(|files| [files.certificate.clone(), files.key.clone()])
-                .chain(clients.flat_map(|files| [files.ca.clone()].into_iter().chain(files.crl.clone())))
+                .chain(
+                    clients
+                        .flat_map(|files| [files.ca.clone()].into_iter().chain(files.crl.clone())),
+                )
         });
     let Some(config) = reloads.config() else {
         return BTreeSet::new();

@@ -18,6 +18,7 @@ pub mod file_ways;
 pub mod grants;
 pub mod headers;
 pub mod nearest;
+mod origins;
 pub mod patterns;
 pub mod realm_values;
 pub mod realms;

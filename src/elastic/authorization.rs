@@ -12,8 +12,7 @@ use crate::model::secret::Secret;
 /// Acts as another user.
 pub const RUN_AS: HeaderName = HeaderName::from_static("es-security-runas-user");
 /// The JWT realm's proof that the request came through somebody it knows.
-pub const CLIENT_AUTHENTICATION: HeaderName =
-    HeaderName::from_static("es-client-authentication");
+pub const CLIENT_AUTHENTICATION: HeaderName = HeaderName::from_static("es-client-authentication");
 
 /// As whom a question is asked: header lines, ready to be sent. Prints nothing secret, for its values are marked sensitive.
 #[derive(Clone, Debug, Default)]

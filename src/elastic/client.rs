@@ -160,13 +160,7 @@ impl Client {
         let id_encoded: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         let path = format!("/_security/api_key?id={id_encoded}");
         let answer = self
-            .ask(
-                Api::ApiKey,
-                Method::GET,
-                &path,
-                Some(asker),
-                None,
-            )
+            .ask(Api::ApiKey, Method::GET, &path, Some(asker), None)
             .await?;
         let keys: ApiKeys = answer.parse()?;
         match keys.api_keys.iter().find(|key| key.id == id) {
@@ -205,10 +199,7 @@ impl Client {
             .await
             .map_err(own_fault)?;
         let identity: AuthenticateResponse = answer.parse()?;
-        let granted = self
-            .ask_privileges(&own, atoms)
-            .await
-            .map_err(own_fault)?;
+        let granted = self.ask_privileges(&own, atoms).await.map_err(own_fault)?;
         Ok((identity.username, granted))
     }
 
@@ -241,11 +232,7 @@ impl Client {
         }
     }
 
-    async fn ask_privileges(
-        &self,
-        asker: &Asker,
-        atoms: &[Atom],
-    ) -> Result<Vec<bool>, AskError> {
+    async fn ask_privileges(&self, asker: &Asker, atoms: &[Atom]) -> Result<Vec<bool>, AskError> {
         let mut granted = vec![false; atoms.len()];
         for round in questions::rounds(atoms) {
             let of_round = || round.iter().filter_map(|at| atoms.get(*at));
@@ -328,11 +315,10 @@ impl Client {
         asker: Option<&Asker>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
-        let request =
-            question(method, path, asker, body).map_err(|_| AskError::Garbage {
-                node: Arc::from("sidegate"),
-                what: "the question can't be written as a request",
-            })?;
+        let request = question(method, path, asker, body).map_err(|_| AskError::Garbage {
+            node: Arc::from("sidegate"),
+            what: "the question can't be written as a request",
+        })?;
         let exchange = async {
             let answered = self.0.transport.send(request).await.map_err(ask_error)?;
             let (head, body) = answered.response.into_parts();

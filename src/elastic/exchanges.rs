@@ -57,9 +57,13 @@ impl Client {
         let own = self.own()?;
         let target = (Method::POST, "/_security/delegate_pki");
         let asked = self
-            .ask_judging(Api::DelegatePki, target, Some(&own), Some(body.into()), |answer| {
-                answer.judged()
-            })
+            .ask_judging(
+                Api::DelegatePki,
+                target,
+                Some(&own),
+                Some(body.into()),
+                |answer| answer.judged(),
+            )
             .await;
         let answer = self.excused(asked, "delegate_pki").await?;
         grant(&answer, &answer.parse()?)
@@ -72,19 +76,22 @@ impl Client {
     /// [`AskError::Refused`] when no Kerberos realm accepts the ticket; [`AskError::OwnCredential`] when Sidegate may not ask.
     pub async fn negotiate(&self, ticket: &Secret) -> Result<Negotiation, AskError> {
         let text = ticket.expose_str().unwrap_or_default();
-        let body = Zeroizing::new(
-            json!({"grant_type": "_kerberos", "kerberos_ticket": text}).to_string(),
-        );
+        let body =
+            Zeroizing::new(json!({"grant_type": "_kerberos", "kerberos_ticket": text}).to_string());
         let own = self.own()?;
         let target = (Method::POST, "/_security/oauth2/token");
         let body = Some(body.as_bytes().to_vec().into());
         let asked = self
-            .ask_judging(Api::Token, target, Some(&own), body, |answer| {
-                match unfinished(&answer) {
+            .ask_judging(
+                Api::Token,
+                target,
+                Some(&own),
+                body,
+                |answer| match unfinished(&answer) {
                     Some(_) => Ok(answer),
                     None => answer.judged(),
-                }
-            })
+                },
+            )
             .await;
         let answer = self.excused(asked, "manage_token").await?;
         if let Some(reply) = unfinished(&answer) {

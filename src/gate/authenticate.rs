@@ -309,7 +309,9 @@ impl Authenticator {
         atoms: Vec<Atom>,
         now: Now,
     ) -> Result<(Arc<[bool]>, CacheResult), Unresolved> {
-        let claim = self.claim_of(known, presented).map_err(Unresolved::Refusal)?;
+        let claim = self
+            .claim_of(known, presented)
+            .map_err(Unresolved::Refusal)?;
         let mut how = CacheResult::Coalesced;
         let asking = async {
             let mut now = now;

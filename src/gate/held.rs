@@ -44,12 +44,7 @@ impl HeldTokens {
     }
 
     /// The token kept under a fingerprint, if it is good under the purge stamp `stamp`.
-    pub(super) fn find(
-        &self,
-        held: &Fingerprint,
-        stamp: u64,
-        now: Now,
-    ) -> Option<Arc<HeldToken>> {
+    pub(super) fn find(&self, held: &Fingerprint, stamp: u64, now: Now) -> Option<Arc<HeldToken>> {
         let token = self.0.get(held)?;
         (token.stamp == stamp && now.unix < token.expires).then_some(token)
     }

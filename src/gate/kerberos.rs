@@ -20,9 +20,7 @@ use crate::model::credential::{Credential, Scheme};
 use crate::model::secret::Secret;
 use crate::net::http::Peer;
 
-use super::authenticate::{
-    Authenticator, Known, Learnt, refused, result_of, trouble, unavailable,
-};
+use super::authenticate::{Authenticator, Known, Learnt, refused, result_of, trouble, unavailable};
 use super::cache::{CacheResult, Found};
 use super::claim::{Claim, Proof};
 use super::extract::elsewhere::KERBEROS_COOKIE;

@@ -10,15 +10,15 @@
 
 mod ask;
 mod authenticate;
+pub mod authorize;
+pub mod cache;
 mod claim;
 mod exchange;
+pub mod extract;
+mod flight;
 mod held;
 pub mod jwt;
 mod kerberos;
-pub mod authorize;
-pub mod cache;
-pub mod extract;
-mod flight;
 pub mod limiter;
 pub mod metrics;
 pub mod pattern;

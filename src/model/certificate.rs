@@ -77,7 +77,9 @@ mod tests {
     fn a_chain_is_known_by_its_leaf() {
         let of = |ders: &[&[u8]]| {
             let ders = ders.iter().map(|der| Box::from(*der)).collect();
-            *CertificateChain::new(ders, Duration::ZERO).unwrap().sha256()
+            *CertificateChain::new(ders, Duration::ZERO)
+                .unwrap()
+                .sha256()
         };
         assert_eq!(of(&[b"leaf", b"a"]), of(&[b"leaf", b"b"]));
         assert_ne!(of(&[b"leaf"]), of(&[b"other"]));

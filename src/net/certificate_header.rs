@@ -22,8 +22,7 @@ pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// RFC 9440 §2.3
 pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 /// Envoy's header.
-pub const X_FORWARDED_CLIENT_CERT: HeaderName =
-    HeaderName::from_static("x-forwarded-client-cert");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Bytes of such a header at most, all lines together.
 const MAX_BYTES: usize = 64 * 1024;
@@ -59,7 +58,9 @@ fn line<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
     if lines.next().is_some() || line.len() > MAX_BYTES {
         return Err(Unreadable);
     }
-    line.to_str().map(|text| Some(text.trim())).map_err(|_| Unreadable)
+    line.to_str()
+        .map(|text| Some(text.trim()))
+        .map_err(|_| Unreadable)
 }
 
 fn client_cert(headers: &HeaderMap) -> Told {
@@ -77,7 +78,11 @@ fn client_cert(headers: &HeaderMap) -> Told {
     }
     let Some(leaf) = leaf else {
         // RFC 9440 §2.3: the chain does not stand without the leaf.
-        return if rest.is_empty() { Ok(None) } else { Err(Unreadable) };
+        return if rest.is_empty() {
+            Ok(None)
+        } else {
+            Err(Unreadable)
+        };
     };
     let mut presented = vec![byte_sequence(leaf)?];
     for element in rest.split(',').filter(|element| !element.trim().is_empty()) {
@@ -123,7 +128,9 @@ fn forwarded(headers: &HeaderMap) -> Told {
         // A hash or a subject alone proves nothing that could be handed on.
         (None, None) => return Err(Unreadable),
     };
-    let pem = percent_decode_str(pem).decode_utf8().map_err(|_| Unreadable)?;
+    let pem = percent_decode_str(pem)
+        .decode_utf8()
+        .map_err(|_| Unreadable)?;
     let presented = CertificateDer::pem_slice_iter(pem.as_bytes())
         .take(MAX_CHAIN + 1)
         .collect::<Result<Vec<_>, _>>()
@@ -209,7 +216,10 @@ mod tests {
             CertificateHeader::XForwardedClientCert,
             &[(
                 "x-forwarded-client-cert",
-                format!("Hash=ab;Cert=\"{}\";Subject=\"CN=\\\"a;,b\"", xfcc(&leaf.pem())),
+                format!(
+                    "Hash=ab;Cert=\"{}\";Subject=\"CN=\\\"a;,b\"",
+                    xfcc(&leaf.pem())
+                ),
             )],
         );
         match (by_rfc, by_envoy) {
@@ -234,12 +244,16 @@ mod tests {
     fn what_could_mean_two_certificates_is_unusable() {
         let (one, other) = (certificate(), certificate());
         let leaf = || ("client-cert", rfc9440(one.der()));
-        let pem = |certificate: &rcgen::Certificate| format!("Cert=\"{}\"", xfcc(&certificate.pem()));
+        let pem =
+            |certificate: &rcgen::Certificate| format!("Cert=\"{}\"", xfcc(&certificate.pem()));
         let cases: Vec<(CertificateHeader, Vec<(&'static str, String)>)> = vec![
             (CertificateHeader::ClientCert, vec![leaf(), leaf()]),
             (
                 CertificateHeader::ClientCert,
-                vec![("client-cert", format!("{}, {}", leaf().1, rfc9440(other.der())))],
+                vec![(
+                    "client-cert",
+                    format!("{}, {}", leaf().1, rfc9440(other.der())),
+                )],
             ),
             (
                 CertificateHeader::ClientCert,

@@ -134,7 +134,11 @@ mod tests {
             params
         };
         let keys: [KeyPair; 3] = std::array::from_fn(|_| KeyPair::generate().unwrap());
-        let (root, middle, leaf) = (named("root", true), named("middle", true), named("leaf", false));
+        let (root, middle, leaf) = (
+            named("root", true),
+            named("middle", true),
+            named("leaf", false),
+        );
         let top = root.self_signed(&keys[0]).unwrap().der().clone();
         let root = Issuer::from_params(&root, &keys[0]);
         let second = middle.signed_by(&keys[1], &root).unwrap().der().clone();

@@ -168,8 +168,7 @@ fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, 
         .as_ref()
         .map(|clients| verifier(clients, &provider))
         .transpose()?;
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let mut config = match &clients {
         None => builder.with_no_client_auth(),
         Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),

@@ -110,7 +110,11 @@ fn a_certificate_becomes_its_owner_by_one_exchange() {
         .unwrap();
     assert_eq!(asked.header("authorization"), Some(OWN));
     let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
-    let chain: Vec<String> = client.chain.iter().map(|der| STANDARD.encode(der)).collect();
+    let chain: Vec<String> = client
+        .chain
+        .iter()
+        .map(|der| STANDARD.encode(der))
+        .collect();
     assert_eq!(body["x509_certificate_chain"], serde_json::json!(chain));
 }
 
@@ -123,7 +127,11 @@ fn a_resumed_session_brings_the_whole_chain_along() {
     for _ in 0..3 {
         with(&gate, &config).get("/").send().expect(200);
     }
-    assert_eq!(counting.asked.load(Ordering::SeqCst), 1, "the others were resumed");
+    assert_eq!(
+        counting.asked.load(Ordering::SeqCst),
+        1,
+        "the others were resumed"
+    );
     gate.admin
         .post_json("/cache/purge", &serde_json::json!({"all": true}))
         .send();
@@ -155,8 +163,12 @@ fn a_bad_certificate_ends_the_handshake_in_either_mode() {
     fs::write(site.path("crl.pem"), lists).unwrap();
     let day = rcgen::date_time_ymd;
     let bad = [
-        Client::of(&site.issuing, "expired", |params| params.not_after = day(2020, 1, 1)),
-        Client::of(&site.issuing, "early", |params| params.not_before = day(2080, 1, 1)),
+        Client::of(&site.issuing, "expired", |params| {
+            params.not_after = day(2020, 1, 1)
+        }),
+        Client::of(&site.issuing, "early", |params| {
+            params.not_before = day(2080, 1, 1)
+        }),
         Client::of(&site.issuing, "server", |params| {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         }),
@@ -177,7 +189,11 @@ fn a_bad_certificate_ends_the_handshake_in_either_mode() {
         let (config, _) = good.config(&server_ca(&gate));
         with(&gate, &config).get("/").send().expect(200);
     }
-    assert_eq!(site.fake.delegations(), 2, "only the good ones were exchanged");
+    assert_eq!(
+        site.fake.delegations(),
+        2,
+        "only the good ones were exchanged"
+    );
 }
 
 #[test]
@@ -189,7 +205,10 @@ fn without_a_certificate_required_refuses_and_optional_asks_for_another_credenti
     assert!(wire.reply().is_err());
 
     let gate = site.start("optional", "");
-    gate.proxy.get("/").send().expect_refusal(401, "no_credential");
+    gate.proxy
+        .get("/")
+        .send()
+        .expect_refusal(401, "no_credential");
     gate.proxy
         .get("/")
         .basic("alice", "alice-password")
@@ -241,7 +260,10 @@ fn a_certificate_revoked_later_is_refused_on_open_connections_and_resumed_sessio
         fs::write(site.path("crl.pem"), lists).unwrap();
     };
     write(&[]);
-    let gate = site.start("required", &format!(", crl: {}", site.path("crl.pem").display()));
+    let gate = site.start(
+        "required",
+        &format!(", crl: {}", site.path("crl.pem").display()),
+    );
     let (config, counting) = client.config(&server_ca(&gate));
     let proxy = with(&gate, &config);
     let mut wire = proxy.connect();
@@ -256,7 +278,11 @@ fn a_certificate_revoked_later_is_refused_on_open_connections_and_resumed_sessio
         .get("/")
         .send()
         .expect_refusal(401, "malformed_credential");
-    assert_eq!(counting.asked.load(Ordering::SeqCst), 1, "the second was resumed");
+    assert_eq!(
+        counting.asked.load(Ordering::SeqCst),
+        1,
+        "the second was resumed"
+    );
 }
 
 #[test]
@@ -298,7 +324,10 @@ fn headers_of_a_terminator_count_only_from_listed_peers_and_never_travel_on() {
         .listener("forwarded_client_certificates: client_cert")
         .start();
     ask(&other).expect_refusal(401, "no_credential");
-    let unasked = site.plan().listener("trusted_proxies: [127.0.0.0/8]").start();
+    let unasked = site
+        .plan()
+        .listener("trusted_proxies: [127.0.0.0/8]")
+        .start();
     ask(&unasked).expect_refusal(401, "no_credential");
     // With a credential of its own the request passes, and the headers stay behind all the same.
     for gate in [&listed, &other, &unasked] {
@@ -307,7 +336,11 @@ fn headers_of_a_terminator_count_only_from_listed_peers_and_never_travel_on() {
         call.basic("alice", "alice-password").send().expect(200);
     }
     for request in site.app.requests() {
-        for name in ["client-cert", "client-cert-chain", "x-forwarded-client-cert"] {
+        for name in [
+            "client-cert",
+            "client-cert-chain",
+            "x-forwarded-client-cert",
+        ] {
             assert_eq!(request.header(name), None);
         }
     }
@@ -332,7 +365,8 @@ fn nginx_in_front_terminates_tls_and_tells_the_certificate() {
         .listener("trusted_proxies: [127.0.0.0/8]")
         .listener("forwarded_client_certificates: x_forwarded_client_cert")
         .start();
-    site.root.write_leaf(site.folder.path(), "nginx", &["localhost"]);
+    site.root
+        .write_leaf(site.folder.path(), "nginx", &["localhost"]);
     let port = free_port();
     let folder = site.folder.path().display();
     let config = format!(
@@ -350,11 +384,19 @@ http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folde
     );
     let path = site.path("nginx.conf");
     fs::write(&path, config).unwrap();
-    let process = Process::spawn(Command::new(nginx).arg("-p").arg(site.folder.path()).arg("-c").arg(path));
+    let process = Process::spawn(
+        Command::new(nginx)
+            .arg("-p")
+            .arg(site.folder.path())
+            .arg("-c")
+            .arg(path),
+    );
     let (config, _) = client.config(&site.path("ca.pem"));
     let outer = Target::https(&format!("127.0.0.1:{port}"), config);
     wait_until_it_listens(port, &process);
-    let spoofed = outer.get("/").header("X-Forwarded-Client-Cert", "Cert=\"x\"");
+    let spoofed = outer
+        .get("/")
+        .header("X-Forwarded-Client-Cert", "Cert=\"x\"");
     spoofed.send().expect(200);
     let request = site.app.only_request();
     assert_eq!(request.header("x-forwarded-user"), Some("robot"));

@@ -43,7 +43,13 @@ fn negotiate(gate: &Running, ticket: &str) -> Reply {
 /// `name=value` of the cookie that was set.
 fn cookie(reply: &Reply) -> Option<String> {
     let line = reply.header("set-cookie")?;
-    for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict", "Max-Age="] {
+    for attribute in [
+        "Path=/",
+        "Secure",
+        "HttpOnly",
+        "SameSite=Strict",
+        "Max-Age=",
+    ] {
         assert!(line.contains(attribute), "{line}");
     }
     line.split(';').next().map(str::to_owned)
@@ -57,11 +63,18 @@ fn negotiate_is_offered_and_understood_only_where_configured() {
         .route("all", "/**", "allow: authenticated")
         .start();
     let refused = plain.proxy.get("/").send().expect(401);
-    assert!(refused.headers_named("www-authenticate").all(|line| !line.contains("Negotiate")));
+    assert!(
+        refused
+            .headers_named("www-authenticate")
+            .all(|line| !line.contains("Negotiate"))
+    );
     negotiate(&plain, "dGlja2V0").expect_refusal(401, "malformed_credential");
     let offering = gate(&fake, &app, "{}");
     let refused = offering.proxy.get("/").send().expect(401);
-    assert_eq!(refused.headers_named("www-authenticate").next(), Some("Negotiate"));
+    assert_eq!(
+        refused.headers_named("www-authenticate").next(),
+        Some("Negotiate")
+    );
     assert_eq!(fake.negotiations(), 0);
 }
 
@@ -74,28 +87,44 @@ fn a_ticket_is_exchanged_once_and_its_cookie_stands_for_it() {
     assert_eq!(first.header("www-authenticate"), Some("Negotiate bXV0dWFs"));
     let cookie = cookie(&first).expect("a cookie");
     for _ in 0..2 {
-        let call = gate.proxy.get("/").header("Cookie", &format!("a=1; {cookie}; b=2"));
+        let call = gate
+            .proxy
+            .get("/")
+            .header("Cookie", &format!("a=1; {cookie}; b=2"));
         let reply = call.send().expect(200);
         assert_eq!(reply.header("set-cookie"), None);
     }
     assert_eq!(fake.negotiations(), 1);
     for request in app.requests() {
         assert_eq!(request.header("x-forwarded-user"), Some("alice@TEST.LOCAL"));
-        assert!(!request.headers.iter().any(|(_, value)| value.contains(COOKIE)));
+        assert!(
+            !request
+                .headers
+                .iter()
+                .any(|(_, value)| value.contains(COOKIE))
+        );
         assert_eq!(request.header("authorization"), None);
     }
     assert_eq!(app.requests()[1].header("cookie"), Some("a=1; b=2"));
     // The ticket itself is good for nothing any more, and so is a cookie nobody was given.
     negotiate(&gate, "dGlja2V0").expect_refusal(401, "unauthenticated");
-    for forged in [format!("{COOKIE}=x"), format!("{cookie}x"), format!("{cookie}; {cookie}")] {
+    for forged in [
+        format!("{COOKIE}=x"),
+        format!("{cookie}x"),
+        format!("{cookie}; {cookie}"),
+    ] {
         let call = gate.proxy.get("/").header("Cookie", &forged);
         call.send().expect_refusal(401, "no_credential");
     }
     // A credential shown on purpose goes before the cookie.
     let call = gate.proxy.get("/").header("Cookie", &cookie);
-    call.basic("bob", "bob-password").send().expect_refusal(403, "forbidden");
+    call.basic("bob", "bob-password")
+        .send()
+        .expect_refusal(403, "forbidden");
     // A purge ends the cookie.
-    gate.admin.post_json("/cache/purge", &json!({"all": true})).send();
+    gate.admin
+        .post_json("/cache/purge", &json!({"all": true}))
+        .send();
     let call = gate.proxy.get("/").header("Cookie", &cookie);
     call.send().expect_refusal(401, "no_credential");
 }
@@ -187,7 +216,10 @@ impl Kdc {
             let ended = end_of(environment(Command::new(program).args(args), folder.path()));
             assert_eq!(ended.code, 0, "{ended:?}");
         };
-        run("kdb5_util", &["create", "-s", "-r", "TEST.LOCAL", "-P", "master"]);
+        run(
+            "kdb5_util",
+            &["create", "-s", "-r", "TEST.LOCAL", "-P", "master"],
+        );
         for query in [
             "addprinc -pw alicepass alice",
             "addprinc -pw bobpass bob",
@@ -199,7 +231,9 @@ impl Kdc {
         let kdc = tools::find("krb5kdc", "a real KDC").expect("found before");
         let pid = folder.path().join("kdc.pid");
         let process = Process::spawn(environment(
-            Command::new(kdc).args(["-n", "-r", "TEST.LOCAL", "-P"]).arg(pid),
+            Command::new(kdc)
+                .args(["-n", "-r", "TEST.LOCAL", "-P"])
+                .arg(pid),
             folder.path(),
         ));
         for _ in 0..200_000 {
@@ -273,12 +307,22 @@ fn curl_with_a_real_ticket_is_let_in_by_the_embedded_authority() {
             json!({"enabled": true, "roles": ["watcher"], "rules": {"field": {"realm.name": "kerb1"}}}),
         ),
     ] {
-        authority.put_json(path, &body).authorization(&elastic).send().expect(200);
+        authority
+            .put_json(path, &body)
+            .authorization(&elastic)
+            .send()
+            .expect(200);
     }
-    gate.admin.post_json("/cache/purge", &json!({"all": true})).send();
+    gate.admin
+        .post_json("/cache/purge", &json!({"all": true}))
+        .send();
     let told = kdc.as_alice(&curl);
     assert!(told.contains("200"), "{told}\n{}", gate.process.output());
-    assert!(told.to_ascii_lowercase().contains("www-authenticate: negotiate "), "{told}");
+    assert!(
+        told.to_ascii_lowercase()
+            .contains("www-authenticate: negotiate "),
+        "{told}"
+    );
     let request = app.only_request();
     assert_eq!(request.header("x-forwarded-user"), Some("alice@TEST.LOCAL"));
     assert_eq!(request.header("x-forwarded-roles"), Some("watcher"));
@@ -287,7 +331,11 @@ fn curl_with_a_real_ticket_is_let_in_by_the_embedded_authority() {
         .find_map(|line| line.strip_prefix("set-cookie: "))
         .and_then(|line| line.split(';').next())
         .expect("a cookie");
-    gate.proxy.get("/").header("Cookie", cookie).send().expect(200);
+    gate.proxy
+        .get("/")
+        .header("Cookie", cookie)
+        .send()
+        .expect(200);
     // Garbage is refused, and nobody falls over it.
     negotiate(&gate, "YII=").expect_refusal(401, "unauthenticated");
 }
@@ -308,5 +356,9 @@ fn a_kerberos_realm_without_its_keytab_says_so_at_start() {
         config.as_os_str(),
     ]);
     assert_ne!(ended.code, 0);
-    assert!(ended.stderr.contains("/nonexistent/keytab"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("/nonexistent/keytab"),
+        "{}",
+        ended.stderr
+    );
 }

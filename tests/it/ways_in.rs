@@ -36,12 +36,27 @@ fn with_hook() -> FakeElasticsearch {
 #[test]
 fn an_api_key_counts_in_the_routes_header_and_parameter_and_goes_no_further() {
     let (fake, app) = (with_hook(), Server::echoing());
-    let gate = gate(&fake, &app, "api_key: { header: X-Hook-Key, query_parameter: key }");
-    gate.proxy.get("/a").header("X-Hook-Key", HOOK).send().expect(200);
+    let gate = gate(
+        &fake,
+        &app,
+        "api_key: { header: X-Hook-Key, query_parameter: key }",
+    );
+    gate.proxy
+        .get("/a")
+        .header("X-Hook-Key", HOOK)
+        .send()
+        .expect(200);
     let encoded = HOOK.replace('=', "%3D");
-    gate.proxy.get(&format!("/b?x=1&key={encoded}&y=%20")).send().expect(200);
+    gate.proxy
+        .get(&format!("/b?x=1&key={encoded}&y=%20"))
+        .send()
+        .expect(200);
     gate.proxy.get(&format!("/c?key={HOOK}")).send().expect(200);
-    let targets: Vec<_> = app.requests().into_iter().map(|request| request.target).collect();
+    let targets: Vec<_> = app
+        .requests()
+        .into_iter()
+        .map(|request| request.target)
+        .collect();
     assert_eq!(targets, ["/a", "/b?x=1&y=%20", "/c"]);
     assert!(!app.bytes().contains("hook-canary") && !app.bytes().contains("aG9vazpob29r"));
     // All of it is one credential: one entry, asked for once.
@@ -61,13 +76,23 @@ fn an_api_key_counts_in_the_routes_header_and_parameter_and_goes_no_further() {
 #[test]
 fn two_credentials_shown_on_purpose_are_refused_whatever_they_are() {
     let (fake, app) = (with_hook(), Server::echoing());
-    let gate = gate(&fake, &app, "api_key: { header: X-Hook-Key, query_parameter: key }");
+    let gate = gate(
+        &fake,
+        &app,
+        "api_key: { header: X-Hook-Key, query_parameter: key }",
+    );
     let in_query = format!("/?key={HOOK}");
     let pairs: [Call<'_>; 5] = [
-        gate.proxy.get("/").header("X-Hook-Key", HOOK).basic("alice", "alice-password"),
+        gate.proxy
+            .get("/")
+            .header("X-Hook-Key", HOOK)
+            .basic("alice", "alice-password"),
         gate.proxy.get(&in_query).basic("alice", "alice-password"),
         gate.proxy.get(&in_query).header("X-Hook-Key", HOOK),
-        gate.proxy.get("/").header("X-Hook-Key", HOOK).header("X-Hook-Key", HOOK),
+        gate.proxy
+            .get("/")
+            .header("X-Hook-Key", HOOK)
+            .header("X-Hook-Key", HOOK),
         gate.proxy.get(&format!("{in_query}&key={HOOK}")),
     ];
     for call in pairs {
@@ -80,7 +105,10 @@ fn two_credentials_shown_on_purpose_are_refused_whatever_they_are() {
 fn a_user_acts_as_another_only_where_the_route_allows_it() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let alice = basic("alice", "alice-password");
-    fake.know(&format!("{alice} as bob"), Account::new("bob", &["visitor"], &[]));
+    fake.know(
+        &format!("{alice} as bob"),
+        Account::new("bob", &["visitor"], &[]),
+    );
     let call = |gate: &Running, name: &str| {
         let call = gate.proxy.get("/").authorization(&alice);
         call.header("es-security-runas-user", name).send()
@@ -101,7 +129,10 @@ fn a_user_acts_as_another_only_where_the_route_allows_it() {
         })
         .collect();
     assert_eq!(users, ["alice", "alice", "bob", "bob"]);
-    let logged = open.process.stderr.find(|line| line.contains("acts as another user"));
+    let logged = open
+        .process
+        .stderr
+        .find(|line| line.contains("acts as another user"));
     assert!(logged.unwrap().contains("bob"));
     // Nobody acts as somebody.
     let call = open.proxy.get("/").header("es-security-runas-user", "bob");
@@ -129,20 +160,30 @@ fn who_to_act_as_travels_on_only_with_the_clients_own_credential() {
         .start();
     let call = gate.proxy.get("/").authorization(&alice);
     let call = call.header("es-security-runas-user", "bob");
-    call.header("es-secondary-authorization", "Basic c2Vjb25k").send().expect(200);
+    call.header("es-secondary-authorization", "Basic c2Vjb25k")
+        .send()
+        .expect(200);
     let request = app.only_request();
     assert_eq!(request.header("authorization"), Some(alice.as_str()));
     assert_eq!(request.header("es-security-runas-user"), Some("bob"));
-    assert_eq!(request.header("es-secondary-authorization"), Some("Basic c2Vjb25k"));
+    assert_eq!(
+        request.header("es-secondary-authorization"),
+        Some("Basic c2Vjb25k")
+    );
 }
 
 #[test]
 fn a_secondary_credential_stays_behind_unless_the_route_lets_it_through() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
-    for (credentials, wanted) in [("", None), ("secondary_authorization: true", Some("Basic c2Vjb25k"))] {
+    for (credentials, wanted) in [
+        ("", None),
+        ("secondary_authorization: true", Some("Basic c2Vjb25k")),
+    ] {
         let gate = gate(&fake, &app, credentials);
         let call = gate.proxy.get("/").basic("alice", "alice-password");
-        call.header("es-secondary-authorization", "Basic c2Vjb25k").send().expect(200);
+        call.header("es-secondary-authorization", "Basic c2Vjb25k")
+            .send()
+            .expect(200);
         let last = app.requests().pop().unwrap();
         assert_eq!(last.header("es-secondary-authorization"), wanted);
     }
@@ -151,11 +192,16 @@ fn a_secondary_credential_stays_behind_unless_the_route_lets_it_through() {
 #[test]
 fn nobody_is_whom_the_route_says_and_a_wrong_credential_is_not_nobody() {
     let (fake, app) = (with_hook(), Server::echoing());
-    let anonymous = Account::new("_anonymous", &["guest"], &[]).with("authentication_type", json!("anonymous"));
+    let anonymous =
+        Account::new("_anonymous", &["guest"], &[]).with("authentication_type", json!("anonymous"));
     fake.know("", anonymous);
     let by_authority = gate(&fake, &app, "anonymous: authority");
     by_authority.proxy.get("/").send().expect(200);
-    let fixed = gate(&fake, &app, &format!("anonymous: {{ api_key: \"{HOOK}\" }}"));
+    let fixed = gate(
+        &fake,
+        &app,
+        &format!("anonymous: {{ api_key: \"{HOOK}\" }}"),
+    );
     fixed.proxy.get("/").send().expect(200);
     let users: Vec<_> = app
         .requests()
@@ -171,7 +217,10 @@ fn nobody_is_whom_the_route_says_and_a_wrong_credential_is_not_nobody() {
     fake.forget("");
     let none = gate(&fake, &app, "anonymous: authority");
     for _ in 0..200 {
-        none.proxy.get("/").send().expect_refusal(401, "unauthenticated");
+        none.proxy
+            .get("/")
+            .send()
+            .expect_refusal(401, "unauthenticated");
     }
 }
 
@@ -184,7 +233,9 @@ impl Issuer {
     fn new(folder: &Path) -> Self {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
-        let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256).unwrap();
+        let mut jwk =
+            jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256)
+                .unwrap();
         jwk.common.key_id = Some("one".into());
         fs::write(folder.join("jwks.json"), json!({"keys": [jwk]}).to_string()).unwrap();
         Self { key }
@@ -215,7 +266,10 @@ fn garbage_expired_and_foreign_tokens_never_reach_the_authority() {
     let gate = Plan::with_elasticsearch(&fake)
         .upstream("app", &app)
         .route("all", "/**", "allow: authenticated")
-        .and(&format!("credentials: {{ {} }}", jwt_settings(folder.path())))
+        .and(&format!(
+            "credentials: {{ {} }}",
+            jwt_settings(folder.path())
+        ))
         .start();
     let none = format!(
         "{}.{}.x",
@@ -239,16 +293,30 @@ fn garbage_expired_and_foreign_tokens_never_reach_the_authority() {
     assert_eq!(fake.questions(), 0);
     // A good one is the authority's to judge, with the secret of its realm.
     let value = format!("Bearer {good}");
-    gate.proxy.get("/").authorization(&value).send().expect_refusal(401, "unauthenticated");
+    gate.proxy
+        .get("/")
+        .authorization(&value)
+        .send()
+        .expect_refusal(401, "unauthenticated");
     let asked = fake.server.requests();
-    let asked: Vec<_> = asked.iter().filter(|request| request.header("authorization") == Some(&value)).collect();
+    let asked: Vec<_> = asked
+        .iter()
+        .filter(|request| request.header("authorization") == Some(&value))
+        .collect();
     assert!(!asked.is_empty());
     for request in asked {
-        assert_eq!(request.header("es-client-authentication"), Some("SharedSecret shared-canary"));
+        assert_eq!(
+            request.header("es-client-authentication"),
+            Some("SharedSecret shared-canary")
+        );
     }
     // Tokens of the authority itself hold no dot and are none of the issuers' business.
     fake.know("Bearer opaque", Account::new("svc", &[], &[]));
-    gate.proxy.get("/").authorization("Bearer opaque").send().expect(200);
+    gate.proxy
+        .get("/")
+        .authorization("Bearer opaque")
+        .send()
+        .expect(200);
 }
 
 /// Every way in, each with canaries of its own.
@@ -261,7 +329,9 @@ fn every_way<'g>(gate: &'g Running, tokens: &[String; 2]) -> Vec<Call<'g>> {
         gate.proxy.get("/").authorization(&format!("ApiKey {HOOK}")),
         gate.proxy.get("/").header("X-Hook-Key", HOOK),
         gate.proxy.get(&format!("/?key={HOOK}&z=1")),
-        gate.proxy.get("/").authorization(&format!("Negotiate {ticket}")),
+        gate.proxy
+            .get("/")
+            .authorization(&format!("Negotiate {ticket}")),
         gate.proxy.get("/"),
         gate.proxy
             .get("/")
@@ -280,7 +350,11 @@ fn no_way_in_leaves_a_trace_anywhere_but_where_the_route_says_so() {
     let jwt = issuer.token(|_| {});
     let client = Client::of(&crate::harness::pki::Authority::new(), "x", |_| {});
     let pem = STANDARD.encode(&client.chain[0]);
-    for (forward, passes) in [("{ identity_headers: {} }", false), ("none", false), ("passthrough", true)] {
+    for (forward, passes) in [
+        ("{ identity_headers: {} }", false),
+        ("none", false),
+        ("passthrough", true),
+    ] {
         let (fake, app) = (FakeElasticsearch::with_own(), Server::echoing());
         let who = |name: &str| Account::new(name, &[], &[]);
         for (value, name) in [
@@ -310,7 +384,10 @@ fn no_way_in_leaves_a_trace_anywhere_but_where_the_route_says_so() {
         for call in every_way(&gate, &tokens) {
             call.send().expect(200);
         }
-        let certified = gate.proxy.get("/").header("client-cert", &format!(":{pem}:"));
+        let certified = gate
+            .proxy
+            .get("/")
+            .header("client-cert", &format!(":{pem}:"));
         certified.send().expect(200);
         assert_eq!(fake.delegations(), 1);
         let mut told = gate.metrics();
@@ -320,15 +397,38 @@ fn no_way_in_leaves_a_trace_anywhere_but_where_the_route_says_so() {
         told.push_str(&gate.process.output());
         let reached = app.bytes();
         let own = [
-            "canary-password", "canary-bearer", &jwt, HOOK, &ticket, "ticket-canary", &pem,
-            "canary-secondary", "canary-client", "token-canary", "own-canary", "shared-canary",
+            "canary-password",
+            "canary-bearer",
+            &jwt,
+            HOOK,
+            &ticket,
+            "ticket-canary",
+            &pem,
+            "canary-secondary",
+            "canary-client",
+            "token-canary",
+            "own-canary",
+            "shared-canary",
             &basic("alice", "canary-password")[6..],
         ];
         for canary in own {
-            assert!(!told.contains(canary), "{forward}: {canary} was logged or counted");
+            assert!(
+                !told.contains(canary),
+                "{forward}: {canary} was logged or counted"
+            );
             let let_through = passes
-                && ["canary-bearer", &jwt, HOOK, &ticket, &basic("alice", "canary-password")[6..]].contains(&canary);
-            assert!(let_through || !reached.contains(canary), "{forward}: {canary} reached the upstream\n{reached}");
+                && [
+                    "canary-bearer",
+                    &jwt,
+                    HOOK,
+                    &ticket,
+                    &basic("alice", "canary-password")[6..],
+                ]
+                .contains(&canary);
+            assert!(
+                let_through || !reached.contains(canary),
+                "{forward}: {canary} reached the upstream\n{reached}"
+            );
         }
         assert!(!reached.to_ascii_lowercase().contains("x-hook-key") && !reached.contains("key="));
     }

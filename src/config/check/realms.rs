@@ -10,7 +10,8 @@ use crate::config::fault::At;
 use crate::config::file_realms as file;
 use crate::config::realm_values::{CapturePattern, Text};
 use crate::config::realms::{
-    Anonymous, FailedLogins, FileRealm, KerberosRealm, PkiRealm, Realm, RealmCache, RealmFiles, RealmKind,
+    Anonymous, FailedLogins, FileRealm, KerberosRealm, PkiRealm, Realm, RealmCache, RealmFiles,
+    RealmKind,
 };
 use crate::config::values::Written;
 
@@ -96,7 +97,15 @@ pub(super) fn realms(
     for (name, written) in file.kerberos.iter().flatten() {
         let at = at.key("kerberos");
         let kind = kerberos_realm(report, written, &at.key(name)).map(RealmKind::Kerberos);
-        add(entry(report, "kerberos", name, written.order, written.enabled, kind, &at));
+        add(entry(
+            report,
+            "kerberos",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
     }
     refuse_seconds(report, file, at);
     refuse_conflicts(report, &entries, at);
@@ -314,9 +323,7 @@ fn kerberos_realm(
     );
     Some(KerberosRealm {
         keytab: keytab?,
-        remove_realm_name: file
-            .remove_realm_name
-            .unwrap_or(default::REMOVE_REALM_NAME),
+        remove_realm_name: file.remove_realm_name.unwrap_or(default::REMOVE_REALM_NAME),
         authorization_realms: links?.into_iter().map(|text: Text| text.0).collect(),
     })
 }

@@ -7,7 +7,8 @@ use crate::config::fault::At;
 use crate::config::file_ways::{self, IssuerAlgorithm as Written};
 use crate::config::settings::{Access, OwnCredential};
 use crate::config::ways::{
-    Anonymous, CertificateHeader, ClientCertificateMode, ClientCertificates, Credentials, Jwt, JwtAlgorithm, JwtIssuer, JwtKeys, Kerberos, RouteCredentials,
+    Anonymous, CertificateHeader, ClientCertificateMode, ClientCertificates, Credentials, Jwt,
+    JwtAlgorithm, JwtIssuer, JwtKeys, Kerberos, RouteCredentials,
 };
 
 /// Client certificates of a listener.
@@ -177,11 +178,7 @@ fn jwt_issuer(
     })
 }
 
-fn jwt_keys(
-    report: &mut Report<'_>,
-    file: &file_ways::JwtIssuer,
-    at: &At<'_>,
-) -> Option<JwtKeys> {
+fn jwt_keys(report: &mut Report<'_>, file: &file_ways::JwtIssuer, at: &At<'_>) -> Option<JwtKeys> {
     let (file_at, url_at, ca_at) = (at.key("jwks_file"), at.key("jwks_url"), at.key("jwks_ca"));
     let ca = match &file.jwks_ca {
         None => Some(None),
@@ -259,7 +256,8 @@ pub(super) fn route_credentials(
         None => (Some(None), Some(None)),
         Some(places) => {
             let (header_at, query_at) = (keys_at.key("header"), keys_at.key("query_parameter"));
-            if places.header.is_none() && places.query_parameter.is_none()
+            if places.header.is_none()
+                && places.query_parameter.is_none()
                 && !report.is_faulty(&keys_at)
             {
                 report
@@ -268,7 +266,10 @@ pub(super) fn route_credentials(
             }
             if places.query_parameter.is_some() {
                 report
-                    .warn(&query_at, "a key in a URL ends up in histories and in the logs of others")
+                    .warn(
+                        &query_at,
+                        "a key in a URL ends up in histories and in the logs of others",
+                    )
                     .hint("prefer `header`");
             }
             (

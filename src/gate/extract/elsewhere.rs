@@ -56,14 +56,18 @@ pub fn in_query<'a>(query: &'a str, wanted: &str) -> Result<Option<Presented<'a>
 pub fn query_without(query: &str, unwanted: &str) -> Option<String> {
     let rest: Vec<&str> = query
         .split('&')
-        .filter(|pair| !is_named(pair.split_once('=').map_or(*pair, |(name, _)| name), unwanted))
+        .filter(|pair| {
+            !is_named(
+                pair.split_once('=').map_or(*pair, |(name, _)| name),
+                unwanted,
+            )
+        })
         .collect();
     (!rest.is_empty()).then(|| rest.join("&"))
 }
 
 fn is_named(name: &str, wanted: &str) -> bool {
-    name == wanted
-        || (name.contains('%') && percent_decode_str(name).eq(wanted.bytes()))
+    name == wanted || (name.contains('%') && percent_decode_str(name).eq(wanted.bytes()))
 }
 
 /// The user to act as.
@@ -119,7 +123,9 @@ pub fn strip_cookie(headers: &mut HeaderMap) {
                 .map(<[u8]>::trim_ascii)
                 .collect();
             let joined = rest.join(&b"; "[..]);
-            HeaderValue::from_bytes(&joined).ok().filter(|value| !value.is_empty())
+            HeaderValue::from_bytes(&joined)
+                .ok()
+                .filter(|value| !value.is_empty())
         })
         .collect();
     headers.remove(COOKIE);
@@ -184,7 +190,10 @@ mod tests {
         }
         for query in ["k=", "k", "k=a%20b", "k=%00", "k=a%2Cb"] {
             assert!(
-                matches!(in_query(query, "k"), Err(Refusal::MalformedCredential { .. })),
+                matches!(
+                    in_query(query, "k"),
+                    Err(Refusal::MalformedCredential { .. })
+                ),
                 "{query}"
             );
         }

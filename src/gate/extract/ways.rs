@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use crate::config::settings::OwnCredential;
 use crate::config::ways::{Anonymous, RouteCredentials};
 use crate::elastic::authorization::RUN_AS;
-use crate::model::credential::{Credential, Scheme};
 use crate::gate::refusal::Refusal;
 use crate::gate::target::Target;
+use crate::model::credential::{Credential, Scheme};
 use crate::model::secret::Secret;
 
 use super::elsewhere::query_without;
@@ -99,11 +99,9 @@ impl Nobody {
     fn of(settings: &Anonymous) -> Self {
         match settings {
             Anonymous::Authority => Self::Authority,
-            Anonymous::Credential(OwnCredential::ApiKey(key)) => Self::Fixed(
-                Credential::ApiKey(key.clone()),
-                Scheme::ApiKey,
-                key.clone(),
-            ),
+            Anonymous::Credential(OwnCredential::ApiKey(key)) => {
+                Self::Fixed(Credential::ApiKey(key.clone()), Scheme::ApiKey, key.clone())
+            }
             Anonymous::Credential(OwnCredential::Bearer(token)) => Self::Fixed(
                 Credential::Bearer(token.clone()),
                 Scheme::Bearer,

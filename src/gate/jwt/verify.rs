@@ -125,7 +125,9 @@ impl JwtVerifier {
         let Some(algorithm) = issuer.algorithm(&header.alg) else {
             return refused("algorithm is not allowed");
         };
-        issuer.check(&parts, header.kid.as_deref(), algorithm, now).await
+        issuer
+            .check(&parts, header.kid.as_deref(), algorithm, now)
+            .await
     }
 
     fn untimely(&self, claims: &Claims, now: Now) -> Option<&'static str> {
@@ -142,7 +144,9 @@ impl JwtVerifier {
 impl Issuer {
     fn algorithm(&self, name: &str) -> Option<JwtAlgorithm> {
         let mut allowed = self.settings.algorithms.iter();
-        allowed.find(|algorithm| name_of(**algorithm) == name).copied()
+        allowed
+            .find(|algorithm| name_of(**algorithm) == name)
+            .copied()
     }
 
     async fn check(

@@ -305,7 +305,9 @@ fn answer_honestly(
 
 fn delegate(body: &[u8], state: &mut State) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let leaf = body["x509_certificate_chain"][0].as_str().unwrap_or_default();
+    let leaf = body["x509_certificate_chain"][0]
+        .as_str()
+        .unwrap_or_default();
     match state.certificates.get(leaf).cloned() {
         Some(account) => reply(200, issue(account, state)),
         None => envelope(401, "unable to authenticate user for action"),
@@ -322,9 +324,10 @@ fn exchange(body: &[u8], state: &mut State) -> Answer {
             answer["kerberos_authentication_response_token"] = back.into();
             reply(200, answer)
         }
-        Some(Ticket::Unfinished(back)) => {
-            reply(400, json!({"error": "_unauthorized", "error_description": back}))
-        }
+        Some(Ticket::Unfinished(back)) => reply(
+            400,
+            json!({"error": "_unauthorized", "error_description": back}),
+        ),
         None => envelope(401, "unable to authenticate user for action"),
     }
 }

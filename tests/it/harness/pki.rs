@@ -11,8 +11,8 @@ use rcgen::{
     RevokedCertParams, SerialNumber,
 };
 use rustls::client::ResolvesClientCert;
-use rustls::sign::CertifiedKey;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -47,7 +47,11 @@ pub(crate) struct Counting {
 
 impl Client {
     /// Changes what a client's certificate usually is: good for clients, for a year or so.
-    pub(crate) fn of(authority: &Authority, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn of(
+        authority: &Authority,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -58,11 +62,7 @@ impl Client {
         let leaf = params.signed_by(&key, &authority.issuer).unwrap();
         let mut chain = vec![leaf.der().clone()];
         chain.extend(authority.above.iter().cloned());
-        Self {
-            chain,
-            key,
-            serial,
-        }
+        Self { chain, key, serial }
     }
 
     /// A TLS client that trusts `ca` and presents this.
@@ -81,11 +81,7 @@ impl Client {
 }
 
 impl ResolvesClientCert for Counting {
-    fn resolve(
-        &self,
-        _: &[&[u8]],
-        _: &[rustls::SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         Some(Arc::clone(&self.key))
     }

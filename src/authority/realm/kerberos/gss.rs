@@ -36,7 +36,9 @@ const KERBEROS: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
 
 /// Why the library can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("a kerberos realm needs {LIBRARY} (Debian and Ubuntu: package libgssapi-krb5-2; Fedora: krb5-libs): {source}")]
+#[error(
+    "a kerberos realm needs {LIBRARY} (Debian and Ubuntu: package libgssapi-krb5-2; Fedora: krb5-libs): {source}"
+)]
 pub struct LibraryError {
     source: libloading::Error,
 }
@@ -173,7 +175,9 @@ impl Gss {
     /// See [`AcceptError`].
     pub fn accept(&self, keytab: &CStr, token: &[u8]) -> Result<Accepted, AcceptError> {
         if token.is_empty() || token.len() > MAX_TOKEN {
-            return Err(AcceptError::Refused("the ticket is empty or too long".to_owned()));
+            return Err(AcceptError::Refused(
+                "the ticket is empty or too long".to_owned(),
+            ));
         }
         let credential = self.acquire(keytab)?;
         let input = Buffer {
@@ -209,7 +213,9 @@ impl Gss {
             return Ok(Accepted { name: None, reply });
         }
         if flags & ANONYMOUS != 0 {
-            return Err(AcceptError::Refused("the initiator is anonymous".to_owned()));
+            return Err(AcceptError::Refused(
+                "the initiator is anonymous".to_owned(),
+            ));
         }
         Ok(Accepted {
             name: Some(self.name_of(&name)?),
@@ -397,7 +403,13 @@ mod tests {
     fn garbage_and_a_missing_keytab_are_refused_with_reasons() {
         // Without the library there is nothing to test; the realm says so when it is opened.
         let Ok(gss) = Gss::load() else { return };
-        for token in [&b""[..], b"x", b"\x60\x01", &[0x60; 100], &[0; MAX_TOKEN + 1]] {
+        for token in [
+            &b""[..],
+            b"x",
+            b"\x60\x01",
+            &[0x60; 100],
+            &[0; MAX_TOKEN + 1],
+        ] {
             let refused = gss.accept(c"FILE:/nonexistent/keytab", token).unwrap_err();
             assert!(!refused.to_string().is_empty());
         }

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
 
-use self::gss::{Accepted, AcceptError, Gss, LibraryError};
+use self::gss::{AcceptError, Accepted, Gss, LibraryError};
 use super::account;
 use super::contract::{Leg, Negotiating, Presented, Proven, Realm, Token};
 use crate::config::realms;
@@ -87,8 +87,7 @@ impl KerberosRealm {
             Secret::new(bytes),
         );
         // The library reads the keytab and writes its replay cache: not for a thread that serves requests.
-        let judged =
-            tokio::task::spawn_blocking(move || gss.accept(&keytab, bytes.expose())).await;
+        let judged = tokio::task::spawn_blocking(move || gss.accept(&keytab, bytes.expose())).await;
         match judged {
             Ok(Ok(accepted)) => self.leg(accepted),
             Ok(Err(AcceptError::Refused(why) | AcceptError::Keytab(why))) => Leg::Refused(why),

@@ -98,7 +98,7 @@ fn every_default_in_the_schema_is_the_codes_default() {
                     "client_certificate",
                     "credentials",
                 ]
-                    .contains(&key.as_str())
+                .contains(&key.as_str())
             {
                 out.insert(key.clone(), with_defaults(root, property));
             }

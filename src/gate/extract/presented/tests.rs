@@ -88,10 +88,7 @@ fn the_first_colon_splits_and_every_byte_is_kept() {
         http::HeaderValue::from_bytes(&line).unwrap(),
     );
     let presented = Presented::find(&headers, Negotiate::Unknown);
-    let claim = presented
-        .unwrap()
-        .unwrap()
-        .claim(&FingerprintKey::random());
+    let claim = presented.unwrap().unwrap().claim(&FingerprintKey::random());
     match claim.unwrap().proof {
         Proof::Direct(Credential::Basic { username, password }) => {
             assert_eq!(username, "bøb");
@@ -139,7 +136,10 @@ fn whoever_acts_as_another_shares_no_fingerprint() {
     let key = FingerprintKey::random();
     let of = |token: &'static [u8], run_as: Option<&'static str>| {
         let presented = Presented::api_key(token).unwrap().running_as(run_as);
-        (presented.fingerprint(&key), presented.token_fingerprint(&key))
+        (
+            presented.fingerprint(&key),
+            presented.token_fingerprint(&key),
+        )
     };
     let all = [
         of(b"YTpi", None).0,
@@ -158,7 +158,9 @@ fn negotiate_is_a_scheme_only_where_it_is_understood() {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", "negotiate YTpi".parse().unwrap());
     assert!(Presented::find(&headers, Negotiate::Unknown).is_err());
-    let found = Presented::find(&headers, Negotiate::Understood).unwrap().unwrap();
+    let found = Presented::find(&headers, Negotiate::Understood)
+        .unwrap()
+        .unwrap();
     assert_eq!(found.ticket(), Some(&b"YTpi"[..]));
 }
 

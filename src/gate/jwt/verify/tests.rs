@@ -69,12 +69,15 @@ impl Bench {
     }
 
     async fn told(&self, token: &str) -> Result<(), Unverified> {
-        self.verifier.verify(token.as_bytes(), self.clock.now()).await
+        self.verifier
+            .verify(token.as_bytes(), self.clock.now())
+            .await
     }
 
     /// A token that is good but for what `change` does to its claims.
     fn token(&self, change: impl FnOnce(&mut Value)) -> String {
-        let mut claims = json!({"iss": ISSUER, "aud": "shop", "sub": "u", "exp": NOW + 60, "iat": NOW});
+        let mut claims =
+            json!({"iss": ISSUER, "aud": "shop", "sub": "u", "exp": NOW + 60, "iat": NOW});
         change(&mut claims);
         encode(&header("ec"), &claims, &self.ec).unwrap()
     }
@@ -111,18 +114,40 @@ async fn a_token_of_a_known_issuer_is_good_with_and_without_a_key_id() {
 async fn claims_that_are_not_ours_or_not_now_are_refused() {
     let bench = Bench::new();
     let cases: [(fn(&mut Value), &str); 9] = [
-        (|claims| claims["iss"] = json!("https://id.example"), "unknown issuer"),
-        (|claims| claims["aud"] = json!("SHOP"), "meant for somebody else"),
-        (|claims| claims["aud"] = json!([]), "meant for somebody else"),
+        (
+            |claims| claims["iss"] = json!("https://id.example"),
+            "unknown issuer",
+        ),
+        (
+            |claims| claims["aud"] = json!("SHOP"),
+            "meant for somebody else",
+        ),
+        (
+            |claims| claims["aud"] = json!([]),
+            "meant for somebody else",
+        ),
         (|claims| claims["exp"] = json!(NOW - 31), "expired"),
         (|claims| claims["nbf"] = json!(NOW + 31), "not yet good"),
         (|claims| claims["iat"] = json!(NOW + 3_600), "not yet good"),
-        (|claims| claims["exp"] = json!("soon"), "claims can't be read"),
-        (|claims| drop(claims.as_object_mut().unwrap().remove("exp")), "claims can't be read"),
-        (|claims| drop(claims.as_object_mut().unwrap().remove("aud")), "claims can't be read"),
+        (
+            |claims| claims["exp"] = json!("soon"),
+            "claims can't be read",
+        ),
+        (
+            |claims| drop(claims.as_object_mut().unwrap().remove("exp")),
+            "claims can't be read",
+        ),
+        (
+            |claims| drop(claims.as_object_mut().unwrap().remove("aud")),
+            "claims can't be read",
+        ),
     ];
     for (change, why) in cases {
-        assert_eq!(bench.told(&bench.token(change)).await, refused(why), "{why}");
+        assert_eq!(
+            bench.told(&bench.token(change)).await,
+            refused(why),
+            "{why}"
+        );
     }
     let late = bench.token(|claims| claims["exp"] = json!(NOW - 29));
     assert_eq!(bench.told(&late).await, Ok(()), "within the skew");
@@ -136,17 +161,30 @@ async fn no_algorithm_but_the_allowed_one_verifies_anything() {
     let mut header = Written::new(Algorithm::ES384);
     header.kid = Some("other".into());
     let other = encode(&header, &claims, &bench.other).unwrap();
-    assert_eq!(bench.told(&other).await, refused("algorithm is not allowed"));
+    assert_eq!(
+        bench.told(&other).await,
+        refused("algorithm is not allowed")
+    );
     // The public key, or the published secret, taken for a shared one.
-    for (secret, id) in [(std::fs::read(&bench.jwks).unwrap(), "ec"), (b"secret".to_vec(), "shared")] {
+    for (secret, id) in [
+        (std::fs::read(&bench.jwks).unwrap(), "ec"),
+        (b"secret".to_vec(), "shared"),
+    ] {
         let mut header = Written::new(Algorithm::HS256);
         header.kid = Some(id.into());
         let token = encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
-        assert_eq!(bench.told(&token).await, refused("algorithm is not allowed"));
+        assert_eq!(
+            bench.told(&token).await,
+            refused("algorithm is not allowed")
+        );
     }
     for none in ["none", "None", "NONE", "", "es256"] {
         let token = forged(&json!({"alg": none, "kid": "ec"}), &claims, "AAAA");
-        assert_eq!(bench.told(&token).await, refused("algorithm is not allowed"), "{none}");
+        assert_eq!(
+            bench.told(&token).await,
+            refused("algorithm is not allowed"),
+            "{none}"
+        );
     }
     // The allowed algorithm with another key's id.
     let token = forged(&json!({"alg": "ES256", "kid": "other"}), &claims, "AAAA");
@@ -160,15 +198,30 @@ async fn odd_headers_and_shapes_are_refused() {
     let good = bench.token(|_| {});
     let (signed, signature) = good.rsplit_once('.').unwrap();
     for (header, why) in [
-        (json!({"alg": "ES256", "crit": ["b64"], "b64": false}), "something in it is critical"),
-        (json!({"alg": "ES256", "crit": []}), "something in it is critical"),
-        (json!({"alg": "ES256", "typ": "logout+jwt"}), "not of a type that stands for a user"),
+        (
+            json!({"alg": "ES256", "crit": ["b64"], "b64": false}),
+            "something in it is critical",
+        ),
+        (
+            json!({"alg": "ES256", "crit": []}),
+            "something in it is critical",
+        ),
+        (
+            json!({"alg": "ES256", "typ": "logout+jwt"}),
+            "not of a type that stands for a user",
+        ),
         (json!({"typ": "JWT"}), "header can't be read"),
         (json!(["ES256"]), "wrong signature"),
-        (json!({"alg": "ES256", "kid": "ec", "jwk": {"kty": "EC"}}), "wrong signature"),
+        (
+            json!({"alg": "ES256", "kid": "ec", "jwk": {"kty": "EC"}}),
+            "wrong signature",
+        ),
     ] {
         let told = bench.told(&forged(&header, &claims, signature)).await;
-        assert!(told == refused(why) || told == refused("header can't be read"), "{header} {told:?}");
+        assert!(
+            told == refused(why) || told == refused("header can't be read"),
+            "{header} {told:?}"
+        );
     }
     for token in [
         format!("{signed}."),
@@ -183,7 +236,10 @@ async fn odd_headers_and_shapes_are_refused() {
     let mut bent = good.clone().into_bytes();
     let at = signed.len() + 5;
     bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
-    assert_eq!(bench.verifier.verify(&bent, bench.clock.now()).await, refused("wrong signature"));
+    assert_eq!(
+        bench.verifier.verify(&bent, bench.clock.now()).await,
+        refused("wrong signature")
+    );
 }
 
 #[tokio::test]
@@ -197,10 +253,20 @@ async fn a_new_key_is_found_and_an_old_one_is_gone_after_a_second_look() {
     bench.clock.advance(Duration::from_secs(31));
     let token = encode(&header("next"), &claims, &next).unwrap();
     assert_eq!(bench.told(&token).await, Ok(()));
-    assert_eq!(bench.told(&bench.token(|_| {})).await, refused("no such key"));
+    assert_eq!(
+        bench.told(&bench.token(|_| {})).await,
+        refused("no such key")
+    );
     // Another unknown key does not make it look again at once.
-    std::fs::write(&bench.jwks, json!({"keys": [jwk(&bench.ec, Algorithm::ES256, "ec")]}).to_string()).unwrap();
-    assert_eq!(bench.told(&bench.token(|_| {})).await, refused("no such key"));
+    std::fs::write(
+        &bench.jwks,
+        json!({"keys": [jwk(&bench.ec, Algorithm::ES256, "ec")]}).to_string(),
+    )
+    .unwrap();
+    assert_eq!(
+        bench.told(&bench.token(|_| {})).await,
+        refused("no such key")
+    );
     bench.clock.advance(Duration::from_secs(31));
     assert_eq!(bench.told(&bench.token(|_| {})).await, Ok(()));
 }
@@ -210,7 +276,12 @@ async fn keys_that_cannot_be_read_are_trouble_and_no_refusal() {
     let bench = Bench::new();
     std::fs::write(&bench.jwks, "{}").unwrap();
     let told = bench.told(&bench.token(|_| {})).await;
-    assert_eq!(told, Err(Unverified::Keys { issuer: ISSUER.into() }));
+    assert_eq!(
+        told,
+        Err(Unverified::Keys {
+            issuer: ISSUER.into()
+        })
+    );
 }
 
 proptest! {
