@@ -29,6 +29,10 @@ use sidegate::model::clock::Clock;
 use sidegate::net::http::{Body, BodyError, Head, Peer, Request, Response};
 use sidegate::telemetry::metrics::Registry;
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main_settings(routes: usize) -> Settings {
     let second = Duration::from_secs(1);
     let upstream = settings::Upstream {

@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::mapping::model::MappedUser;
+use super::password::HashingError;
 use super::realm::account;
 use super::realm::chain::{ChainError, Negotiated};
 use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::pki::certificate::Chain;
+use super::realm::service::{ServiceCredential, ServiceError};
 use super::record::Principal;
 use super::run_as;
 use super::state::State;
@@ -152,6 +154,11 @@ async fn identify(
         }
         Some(Credential::ApiKey(value)) => Some(grants::check_api_key(state.tables(), value, now)),
         Some(Credential::Bearer(token)) => {
+            // Elasticsearch looks for service tokens in headers only.
+            let of_header = matches!(purpose, Purpose::Request(_));
+            if let Some(token) = ServiceCredential::parse(token).filter(|_| of_header) {
+                return service_login(state, &token, now).await.map(Some);
+            }
             presented.bearer = Some(token);
             Some(grants::check_access_token(state.tables(), token, now))
         }
@@ -171,14 +178,7 @@ async fn identify(
                 None => failure,
             })
         }
-        // A bearer token of a body is shown to the realms as well, which then speak of a user of that name.
-        (None, Some(why)) => Err(match (&shown.credential, purpose) {
-            (Some(Credential::Bearer(_)), Purpose::Action(_)) => {
-                let failure = Failure::unauthenticated(refusal("_bearer_token", purpose));
-                failure.with_metadata(UNSUCCESSFUL, json!(why))
-            }
-            _ => refused_grant(GrantError::Refused(why)),
-        }),
+        (None, Some(why)) => Err(refused_bearer(GrantError::Refused(why), purpose)),
         (None, None) => Ok(None),
     }
 }
@@ -213,7 +213,7 @@ pub async fn negotiate(
         now,
     };
     let negotiated = state.realms.negotiate(ticket, asking).await;
-    negotiated.map_err(|_| Failure::unauthenticated(refusal("<kerberos ticket>", purpose)))
+    negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
 }
 
 fn mapping_of(state: &State) -> impl Fn(&Proven, &RealmRef) -> Vec<String> + Sync {
@@ -283,6 +283,28 @@ fn anonymous(state: &State) -> Option<Subject> {
     }))
 }
 
+async fn service_login(
+    state: &State,
+    token: &ServiceCredential,
+    now: Now,
+) -> Result<Subject, Failure> {
+    let passwords = state.logins.passwords();
+    let checked = state
+        .service_tokens
+        .check(state.tables(), passwords, token, now)
+        .await;
+    checked.map_err(|error| match error {
+        ServiceError::Refused(reason) => Failure::unauthenticated(reason),
+        ServiceError::Unchecked(error) => unchecked(error),
+    })
+}
+
+/// The answer when too many secrets wait to be hashed.
+fn unchecked(error: HashingError) -> Failure {
+    Failure::dispatch(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+        .with_header("Retry-After", "1")
+}
+
 fn refusal(username: &str, purpose: Purpose<'_>) -> String {
     match purpose {
         Purpose::Request(uri) => {
@@ -301,6 +323,17 @@ fn refused_grant(error: GrantError) -> Failure {
         }
         GrantError::WrongKind(reason) => Failure::unauthenticated(reason),
         GrantError::Expired => Failure::invalid_token("token expired", "The access token expired"),
+    }
+}
+
+/// A token of a body is shown to the realms as well, which then speak of a user of that name.
+fn refused_bearer(error: GrantError, purpose: Purpose<'_>) -> Failure {
+    match (error, purpose) {
+        (GrantError::Refused(why), Purpose::Action(_)) => {
+            Failure::unauthenticated(refusal("_bearer_token", purpose))
+                .with_metadata("additional_unsuccessful_credentials", json!(why))
+        }
+        (error, _) => refused_grant(error),
     }
 }
 

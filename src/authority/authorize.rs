@@ -18,9 +18,6 @@ use super::subject::{Means, Subject};
 use crate::config::realms::Anonymous;
 use crate::wire::roles::RoleDescriptor;
 
-/// Type of the realm of service accounts.
-const SERVICE_ACCOUNT_REALM: &str = "_service_account";
-
 /// Proof that the caller may do what the call asks.
 #[derive(Debug)]
 pub struct Granted {
@@ -170,7 +167,7 @@ fn grants_indices_only(role: &RoleDescriptor) -> bool {
         && role.restriction.is_none()
 }
 
-/// Writing profile data: the cluster privilege, or `global.profile.write` over every application named.
+/// Profile data: the cluster privilege, or `global.profile.write` over every application named.
 ///
 /// # Errors
 /// 403 with the denial sentence.
@@ -184,7 +181,7 @@ pub async fn for_profile_data(
             || !applications.is_empty()
                 && applications
                     .iter()
-                    .all(|name| permissions.writes_profiles_of(name))
+                    .all(|name| permissions.writes_profile_data_of(name))
     })
     .await
 }
@@ -299,7 +296,7 @@ fn describe_authenticated(subject: &Subject) -> String {
 
 /// Service accounts have privileges and no roles.
 fn is_service_account(principal: &Principal) -> bool {
-    principal.realm.kind == SERVICE_ACCOUNT_REALM
+    permissions::service_role(principal).is_some()
 }
 
 fn describe_roles(state: &State, names: &[String]) -> String {

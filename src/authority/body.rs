@@ -237,7 +237,7 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of an array, each under this field's name; `None` for anything else.
-    pub fn elements(&self) -> Option<Vec<Field<'a>>>
+    pub fn elements(&self) -> Option<Vec<Self>>
     where
         Self: 'a,
     {
@@ -245,7 +245,7 @@ impl<'a> Field<'a> {
             return None;
         }
         let items: Vec<&'a RawValue> = serde_json::from_str(self.raw.get()).ok()?;
-        let items = items.into_iter().map(|raw| Field { raw, ..*self });
+        let items = items.into_iter().map(|raw| Self { raw, ..*self });
         Some(items.collect())
     }
 

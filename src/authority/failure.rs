@@ -124,6 +124,35 @@ impl Failure {
         Self::envelope(StatusCode::INTERNAL_SERVER_ERROR, "exception", reason)
     }
 
+    /// 500 `unsupported_operation_exception`.
+    pub fn unsupported_operation(reason: impl Into<String>) -> Self {
+        Self::envelope(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unsupported_operation_exception",
+            reason,
+        )
+    }
+
+    /// 409 `version_conflict_engine_exception` about a document of one of Elasticsearch's security indices.
+    pub fn version_conflict(id: &str, why: &str, index: &str) -> Self {
+        let reason = format!("[{id}]: version conflict, {why}");
+        Self::envelope(
+            StatusCode::CONFLICT,
+            "version_conflict_engine_exception",
+            reason,
+        )
+        .with_metadata("shard", json!("0"))
+        .with_metadata("index", json!(index))
+    }
+
+    /// 404 `document_missing_exception` about a document of one of Elasticsearch's security indices.
+    pub fn document_missing(id: &str, index: &str) -> Self {
+        let reason = format!("[{id}]: document missing");
+        Self::envelope(StatusCode::NOT_FOUND, "document_missing_exception", reason)
+            .with_metadata("shard", json!("0"))
+            .with_metadata("index", json!(index))
+    }
+
     /// 413, for a body longer than the authority reads.
     pub fn too_large(limit: usize) -> Self {
         Self::envelope(

@@ -23,6 +23,7 @@ pub mod mustache;
 pub mod names;
 pub mod password;
 pub mod permissions;
+pub mod profile;
 pub mod realm;
 pub mod record;
 pub mod render;
@@ -30,6 +31,7 @@ pub mod run_as;
 pub mod state;
 pub mod store;
 pub mod subject;
+pub mod sweep;
 pub mod table;
 pub mod time_value;
 
@@ -56,6 +58,8 @@ use realm::chain::{RealmError, Realms};
 use realm::grants::random_text;
 use realm::login::Logins;
 use realm::pki::certificate::Chain;
+use realm::service::ServiceTokens;
+use realm::service_file::FileError;
 use record::Reserved;
 use render::Style;
 use state::State;
@@ -93,6 +97,8 @@ pub struct Options {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins per user name.
     pub failed_logins: FailedLogins,
+    /// Elasticsearch's `service_tokens` file; `None`: tokens of service accounts come from the API only.
+    pub service_tokens: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -107,6 +113,7 @@ impl Default for Options {
             realms: default_chain(),
             anonymous: None,
             failed_logins: FailedLogins::default(),
+            service_tokens: None,
         }
     }
 }
@@ -123,6 +130,9 @@ pub enum OpenError {
     /// The superuser's first password can't be written.
     #[error("the superuser's password could not be stored")]
     Superuser,
+    /// The `service_tokens` file can't be used.
+    #[error(transparent)]
+    ServiceTokens(#[from] FileError),
 }
 
 /// The open authority. Clones share everything; the store closes with the last one.
@@ -142,6 +152,7 @@ impl Authority {
             cluster_uuid: random_id(),
             node_id: random_id(),
         };
+        let service_tokens = ServiceTokens::open(options.service_tokens)?;
         let store = Store::open(options.data.as_deref(), &fresh)?;
         let passwords = Passwords::new(options.bcrypt_cost);
         let generated =
@@ -153,6 +164,7 @@ impl Authority {
             logins: Logins::new(passwords, options.failed_logins),
             realms: Realms::open(&options.realms).await?,
             anonymous: options.anonymous,
+            service_tokens,
             compiled: Compiled::default(),
             mappings: Mappings::default(),
             clock,
@@ -161,8 +173,10 @@ impl Authority {
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };
+        let state = Arc::new(state);
+        sweep::start(&state);
         Ok(Self {
-            state: Arc::new(state),
+            state,
             generated_password: generated.map(Arc::new),
         })
     }

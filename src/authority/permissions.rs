@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use super::access::Permissions;
 use super::access::application::ApplicationCatalogue;
 use super::access::pattern::PatternError;
+use super::builtin::accounts;
 use super::builtin::roles as reserved;
+use super::realm::service;
 use super::record::{ApiKey, Principal, RoleSet};
 use super::store::Tables;
 use super::subject::Subject;
@@ -23,7 +25,7 @@ const ENTRIES: u64 = 10_000;
 
 /// Compiled permissions by what they were compiled from.
 pub struct Compiled {
-    cache: Cache<Key, Permissions>,
+    cache: Cache<Source, Permissions>,
     catalogue: ArcSwap<(u64, ApplicationCatalogue)>,
     /// Bounds compilations at once.
     permits: Arc<Semaphore>,
@@ -41,9 +43,11 @@ pub enum CompileError {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Source {
     /// Roles revision, privileges revision, sorted role names.
     Roles(u64, u64, Arc<[String]>),
+    /// Privileges revision, name of a service account.
+    Service(u64, String),
     /// Privileges revision, key id and version.
     ApiKey(u64, String, u64),
 }
@@ -79,7 +83,7 @@ impl Compiled {
     ) -> Result<Permissions, CompileError> {
         match subject.acting_key() {
             Some(key) => self.of_key(tables, key).await,
-            None => self.of_roles(tables, &subject.effective.roles).await,
+            None => self.of_principal(tables, &subject.effective).await,
         }
     }
 
@@ -94,8 +98,28 @@ impl Compiled {
     ) -> Result<Permissions, CompileError> {
         match &subject.api_key {
             Some(key) => self.of_key(tables, key).await,
-            None => self.of_roles(tables, &subject.authenticated().roles).await,
+            None => self.of_principal(tables, subject.authenticated()).await,
         }
+    }
+
+    /// The permissions of a user by their roles, or of a service account.
+    ///
+    /// # Errors
+    /// See [`CompileError`].
+    pub async fn of_principal(
+        &self,
+        tables: &Tables,
+        principal: &Principal,
+    ) -> Result<Permissions, CompileError> {
+        let Some(role) = service_role(principal) else {
+            return self.of_roles(tables, &principal.roles).await;
+        };
+        let key = Source::Service(tables.privileges.revision(), principal.username.clone());
+        self.cached_or(key, || {
+            let catalogue = self.catalogue(tables);
+            move || Permissions::compile(std::slice::from_ref(role), &catalogue.1)
+        })
+        .await
     }
 
     async fn of_roles(
@@ -109,7 +133,7 @@ impl Compiled {
         let names: Arc<[String]> = names.into();
         // Revisions are read before the rows: a change in between leaves an entry under a key nobody asks for again.
         let revisions = (tables.roles.revision(), tables.privileges.revision());
-        let key = Key::Roles(revisions.0, revisions.1, Arc::clone(&names));
+        let key = Source::Roles(revisions.0, revisions.1, Arc::clone(&names));
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             let found = resolve(tables, &names).found;
@@ -125,7 +149,7 @@ impl Compiled {
         api_key: &Arc<ApiKey>,
     ) -> Result<Permissions, CompileError> {
         let revision = tables.privileges.revision();
-        let key = Key::ApiKey(revision, api_key.id.clone(), api_key.version);
+        let key = Source::ApiKey(revision, api_key.id.clone(), api_key.version);
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             let api_key = Arc::clone(api_key);
@@ -135,7 +159,7 @@ impl Compiled {
     }
 
     /// Compiling takes milliseconds, so it happens off the runtime's threads and a few at a time.
-    async fn cached_or<F, P>(&self, key: Key, prepare: P) -> Result<Permissions, CompileError>
+    async fn cached_or<F, P>(&self, key: Source, prepare: P) -> Result<Permissions, CompileError>
     where
         P: FnOnce() -> F,
         F: FnOnce() -> Result<Permissions, PatternError> + Send + 'static,
@@ -219,8 +243,21 @@ pub fn resolve(tables: &Tables, names: &[String]) -> Roles {
     roles
 }
 
+/// What a service account may do; `None` for everybody else.
+pub fn service_role(principal: &Principal) -> Option<&'static RoleDescriptor> {
+    accounts::service_account(&principal.username)
+        .filter(|_| principal.realm.kind == service::REALM)
+}
+
 /// The owner's descriptors as an API key remembers them: an API key's own when a key makes a key, else the roles' without descriptions.
 pub fn snapshot(tables: &Tables, owner: &Principal) -> RoleSet {
+    if let Some(role) = service_role(owner) {
+        let role = RoleDescriptor {
+            description: None,
+            ..role.clone()
+        };
+        return RoleSet::from([(owner.username.clone(), role)]);
+    }
     resolve(tables, &owner.roles)
         .found
         .into_iter()

@@ -146,6 +146,9 @@ pub struct AccessToken {
     pub invalidated: bool,
     /// Whom it stands for.
     pub bearer: Bearer,
+    /// Key of the refresh token made with it; older rows don't know theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<String>,
 }
 
 /// A refresh token, under the base64url SHA-256 of its text.
@@ -161,6 +164,9 @@ pub struct RefreshToken {
     pub client: Client,
     /// Set by its first use.
     pub refreshed: Option<Refreshed>,
+    /// Key of the access token made with it; older rows don't know theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
 }
 
 /// The client that asked for a token.
@@ -170,6 +176,33 @@ pub struct Client {
     pub username: String,
     /// Realm.
     pub realm: RealmRef,
+    /// Id of the API key, when the client is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+impl Client {
+    /// Whether this client may use what `creator` made: an API key only what the same key made, a user what the same user
+    /// of the same realm made.
+    pub fn may_use_what_was_made_by(&self, creator: &Self) -> bool {
+        match (&self.api_key, &creator.api_key) {
+            (Some(own), Some(other)) => own == other,
+            (Some(_), None) | (None, Some(_)) => false,
+            (None, None) => {
+                self.username == creator.username && is_same_realm(&self.realm, &creator.realm)
+            }
+        }
+    }
+}
+
+/// Whether users of the same name in these realms are the same user: there is one file and one native realm whatever their
+/// name, other realms count by name and type, and a security domain joins its realms.
+pub fn is_same_realm(one: &RealmRef, other: &RealmRef) -> bool {
+    let is_one_realm = match one.kind.as_str() {
+        "file" | "native" => one.kind == other.kind,
+        _ => one.kind == other.kind && one.name == other.name,
+    };
+    is_one_realm || (one.domain.is_some() && one.domain == other.domain)
 }
 
 /// What the first use of a refresh token left behind.
@@ -179,4 +212,47 @@ pub struct Refreshed {
     pub at: u64,
     /// The new pair, sealed under the old refresh token: a retry gets the same answer, a thief of the store gets nothing.
     pub sealed: String,
+}
+
+/// A service account token made by the API, under `namespace/service/name`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceToken {
+    /// SHA-256 of the secret, base64url.
+    pub secret: String,
+    /// Milliseconds since the Unix epoch.
+    pub creation: u64,
+    /// Who made it.
+    pub creator: Principal,
+}
+
+/// A user profile, under its uid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Whether it is suggested.
+    pub enabled: bool,
+    /// When the user was last copied here, in milliseconds since the Unix epoch.
+    pub last_synchronized: u64,
+    /// The user as they were then.
+    pub user: ProfileUser,
+    /// What applications can search by, by application name.
+    pub labels: Map<String, Value>,
+    /// What applications keep, by application name.
+    pub data: Map<String, Value>,
+    /// Goes up with every change, for `if_seq_no`.
+    pub seq_no: u64,
+}
+
+/// The user behind a profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProfileUser {
+    /// User name.
+    pub username: String,
+    /// Role names.
+    pub roles: Vec<String>,
+    /// Realm.
+    pub realm: RealmRef,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Full name.
+    pub full_name: Option<String>,
 }

@@ -115,8 +115,8 @@ fn shape(body: Vec<u8>, style: &Style, may_filter: bool) -> Vec<u8> {
     written.unwrap_or(body)
 }
 
-/// First what is wanted, then without what is not.
-fn filtered(value: Value, filter: &[String]) -> Value {
+/// What `filter_path` leaves of a value: first what is wanted, then without what is not.
+pub fn filtered(value: Value, filter: &[String]) -> Value {
     let paths = |negative: bool| -> Vec<Vec<&str>> {
         filter
             .iter()

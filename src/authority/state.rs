@@ -7,6 +7,7 @@ use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::chain::Realms;
 use crate::authority::realm::login::Logins;
+use crate::authority::realm::service::ServiceTokens;
 use crate::authority::store::{Store, Tables};
 use crate::config::realms::Anonymous;
 use crate::model::clock::{Clock, Now};
@@ -27,6 +28,8 @@ pub struct State {
     pub realms: Realms,
     /// Who a request without a credential is; `None`: nobody.
     pub anonymous: Option<Anonymous>,
+    /// The check of service tokens.
+    pub service_tokens: ServiceTokens,
     /// Permissions by roles and by API key.
     pub compiled: Compiled,
     /// Enabled role mappings, compiled.

@@ -14,9 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::record::{AccessToken, ApiKey, RefreshToken, Reserved, User};
+use super::record::{AccessToken, ApiKey, Profile, RefreshToken, Reserved, ServiceToken, User};
 use super::table::{Changes, Draft, Table};
-use crate::model::clock::Now;
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor, RoleMapping};
 
 /// Name of the file in the data directory.
@@ -152,33 +151,10 @@ tables! {
     access_tokens: AccessToken,
     /// Refresh tokens by hash.
     refresh_tokens: RefreshToken,
-}
-
-/// Invalidated and expired API keys stay this long, as Elasticsearch's `delete.retention_period`.
-const KEY_RETENTION_MILLIS: u64 = 7 * 24 * 3_600 * 1_000;
-/// Tokens stay this long after their creation: the life of a refresh token, and a day to say why it no longer works.
-const TOKEN_RETENTION_MILLIS: u64 = 48 * 3_600 * 1_000;
-
-impl Drafts<'_> {
-    /// Removes keys and tokens that are past their retention.
-    pub fn sweep(&mut self, now: Now) {
-        let now = now.unix_millis();
-        let keys = self.api_keys.select(|_, key| {
-            let ends = [key.expiration, key.invalidation];
-            let end = ends.into_iter().flatten().min();
-            end.is_some_and(|end| end.saturating_add(KEY_RETENTION_MILLIS) < now)
-        });
-        for (id, _) in keys {
-            self.api_keys.remove(&id);
-        }
-        let is_old = |creation: u64| creation.saturating_add(TOKEN_RETENTION_MILLIS) < now;
-        for (digest, _) in self.access_tokens.select(|_, row| is_old(row.creation)) {
-            self.access_tokens.remove(&digest);
-        }
-        for (digest, _) in self.refresh_tokens.select(|_, row| is_old(row.creation)) {
-            self.refresh_tokens.remove(&digest);
-        }
-    }
+    /// Service account tokens by `namespace/service/name`.
+    service_tokens: ServiceToken,
+    /// User profiles by uid.
+    profiles: Profile,
 }
 
 fn load_table<T: DeserializeOwned>(

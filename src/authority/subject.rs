@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::record::{ApiKey, Bearer, Client, Principal};
-use crate::wire::principals::{AuthenticateResponse, RealmRef};
+use crate::wire::principals::{AuthenticateResponse, RealmRef, TokenRef};
 
 /// Name and type of the realm API keys belong to.
 pub const API_KEY_REALM: &str = "_es_api_key";
@@ -18,7 +18,7 @@ pub enum Means {
     Realm,
     /// An API key.
     ApiKey,
-    /// An access token.
+    /// An access token, or the token of a service account.
     Token,
     /// Nothing at all: the anonymous user.
     Anonymous,
@@ -33,6 +33,8 @@ pub struct Subject {
     pub authenticating: Option<Arc<Principal>>,
     /// The key behind whoever authenticated.
     pub api_key: Option<Arc<ApiKey>>,
+    /// The service account's token, when that was the credential.
+    pub service_token: Option<Arc<TokenRef>>,
     /// By what means.
     pub means: Means,
     /// False when somebody wants to act as a user no realm knows.
@@ -46,6 +48,7 @@ impl Subject {
             effective: Arc::new(principal),
             authenticating: None,
             api_key: None,
+            service_token: None,
             means: Means::Realm,
             target_exists: true,
         }
@@ -120,6 +123,7 @@ impl Subject {
         Client {
             username: self.effective.username.clone(),
             realm: self.owner_realm().clone(),
+            api_key: self.acting_key().map(|key| key.id.clone()),
         }
     }
 
@@ -150,7 +154,11 @@ impl Subject {
             roles: user.roles.clone(),
             full_name: user.full_name.clone(),
             email: user.email.clone(),
-            token: None,
+            token: self
+                .service_token
+                .as_deref()
+                .filter(|_| self.authenticating.is_none())
+                .cloned(),
             metadata: user.metadata.clone(),
             // A disabled user never gets as far as being described.
             enabled: true,

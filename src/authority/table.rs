@@ -4,8 +4,9 @@
 //! in the same batch. Nothing here touches the disk.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// One table in memory. Readers take a short lock and leave with an `Arc`.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Table<T> {
     rows: RwLock<BTreeMap<String, Arc<T>>>,
     /// Goes up with every change to this table.
     revision: AtomicU64,
+    /// Where the next patrol starts.
+    patrolled: Mutex<Option<String>>,
 }
 
 impl<T> Default for Table<T> {
@@ -20,6 +23,7 @@ impl<T> Default for Table<T> {
         Self {
             rows: RwLock::new(BTreeMap::new()),
             revision: AtomicU64::new(0),
+            patrolled: Mutex::new(None),
         }
     }
 }
@@ -39,11 +43,48 @@ impl<T> Table<T> {
             .collect()
     }
 
+    /// The next `limit` rows after those of the patrol before, from the start again after the last one. A caller that
+    /// comes again and again sees every row without ever holding the lock for long.
+    pub fn patrol(&self, limit: usize) -> Vec<(String, Arc<T>)> {
+        let mut after = self
+            .patrolled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let slice: Vec<_> = self
+            .read()
+            .range::<String, _>((start, Bound::Unbounded))
+            .take(limit)
+            .map(|(key, row)| (key.clone(), Arc::clone(row)))
+            .collect();
+        *after = slice
+            .last()
+            .filter(|_| slice.len() == limit)
+            .map(|(key, _)| key.clone());
+        slice
+    }
+
+    /// Rows that are there now.
+    pub fn count(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Every row whose key starts with `prefix`, in key order. Costs as much as there are such rows.
+    pub fn with_prefix(&self, prefix: &str) -> Vec<(String, Arc<T>)> {
+        let start = (Bound::Included(prefix), Bound::Unbounded);
+        self.read()
+            .range::<str, _>(start)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .map(|(key, row)| (key.clone(), Arc::clone(row)))
+            .collect()
+    }
+
     /// A table of these rows.
     pub fn of(rows: BTreeMap<String, Arc<T>>) -> Self {
         Self {
             rows: RwLock::new(rows),
             revision: AtomicU64::new(0),
+            patrolled: Mutex::new(None),
         }
     }
 
@@ -118,6 +159,11 @@ impl<'a, T> Draft<'a, T> {
         rows
     }
 
+    /// The next durable rows, as [`Table::patrol`].
+    pub fn patrol(&self, limit: usize) -> Vec<(String, Arc<T>)> {
+        self.base.patrol(limit)
+    }
+
     /// Writes a row; true when there was none.
     pub fn put(&mut self, key: &str, row: T) -> bool {
         let created = self.find(key).is_none();
@@ -167,6 +213,29 @@ mod tests {
             .collect();
         rows.sort();
         rows
+    }
+
+    #[test]
+    fn patrols_see_every_row_in_turn_and_start_again() {
+        let rows = (0..5).map(|n| (format!("k{n}"), Arc::new(n)));
+        let table = Table::of(rows.collect());
+        let keys = || -> Vec<String> { table.patrol(2).into_iter().map(|(key, _)| key).collect() };
+        assert_eq!(keys(), ["k0", "k1"]);
+        assert_eq!(keys(), ["k2", "k3"]);
+        assert_eq!(keys(), ["k4"]);
+        assert_eq!(keys(), ["k0", "k1"]);
+    }
+
+    #[test]
+    fn rows_are_found_by_prefix() {
+        let rows = ["a/1", "a/b/1", "ab/1", "b/1"].map(|key| (key.to_owned(), Arc::new(1)));
+        let table = Table::of(BTreeMap::from(rows));
+        let found: Vec<String> = table
+            .with_prefix("a/")
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(found, ["a/1", "a/b/1"]);
     }
 
     #[test]

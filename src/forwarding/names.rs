@@ -17,6 +17,9 @@ pub struct Names {
 struct Bucket {
     /// Bit `n`: some whole name is `n` bytes long (the last bit: that long or longer).
     lengths: u64,
+    /// Bit `n`: some whole name or prefix has a third byte of `n` (modulo 64), or is shorter than that. Most listed names begin
+    /// with `x-`, as do many of a request's, so the first byte alone tells little.
+    thirds: u64,
     whole: Vec<Box<[u8]>>,
     prefixes: Vec<Box<[u8]>>,
 }
@@ -32,12 +35,15 @@ impl Names {
             if let Some(&first) = name.first() {
                 let bucket = &mut by_first[usize::from(first)];
                 bucket.lengths |= length_bit(name.len());
+                bucket.thirds |= thirds_of(&name);
                 bucket.whole.push(name);
             }
         }
         for name in prefixes.into_iter().map(folded) {
             if let Some(&first) = name.first() {
-                by_first[usize::from(first)].prefixes.push(name);
+                let bucket = &mut by_first[usize::from(first)];
+                bucket.thirds |= thirds_of(&name);
+                bucket.prefixes.push(name);
             }
         }
         Self { by_first }
@@ -50,6 +56,11 @@ impl Names {
             return false;
         };
         let bucket = &self.by_first[usize::from(FOLD[usize::from(first)])];
+        if let Some(&third) = name.get(2)
+            && bucket.thirds & third_bit(FOLD[usize::from(third)]) == 0
+        {
+            return false;
+        }
         (bucket.lengths & length_bit(name.len()) != 0
             && bucket
                 .whole
@@ -78,6 +89,7 @@ impl Names {
 impl Bucket {
     const EMPTY: Self = Self {
         lengths: 0,
+        thirds: 0,
         whole: Vec::new(),
         prefixes: Vec::new(),
     };
@@ -85,6 +97,15 @@ impl Bucket {
 
 fn folded(name: &str) -> Box<[u8]> {
     name.bytes().map(|byte| FOLD[usize::from(byte)]).collect()
+}
+
+/// The bits under which a name of any length must be found; a name of one or two bytes may be the prefix of all others.
+fn thirds_of(name: &[u8]) -> u64 {
+    name.get(2).map_or(u64::MAX, |third| third_bit(*third))
+}
+
+fn third_bit(folded: u8) -> u64 {
+    1 << (folded % 64)
 }
 
 fn length_bit(length: usize) -> u64 {
@@ -130,7 +151,30 @@ mod tests {
         assert!(!names.contains("x-elastic") && !names.contains(""));
     }
 
+    #[test]
+    fn short_names_and_prefixes_are_found_like_long_ones() {
+        let names = Names::new(["te"], ["x-"]);
+        assert!(names.contains("TE") && !names.contains("tea") && !names.contains("t"));
+        assert!(names.contains("X_anything") && names.contains("x-") && !names.contains("x"));
+    }
+
     proptest! {
+        #[test]
+        fn a_set_holds_what_comparing_each_name_would_find(
+            listed in proptest::collection::vec("[a-cxX][-_.a-d]{0,5}", 0..6),
+            prefixes in proptest::collection::vec("[a-cxX][-_.a-d]{0,3}", 0..3),
+            name in "[a-cxX]?[-_.a-d]{0,6}",
+        ) {
+            let names = Names::new(
+                listed.iter().map(String::as_str),
+                prefixes.iter().map(String::as_str),
+            );
+            let name_folded = folded(&name);
+            let expected = listed.iter().any(|whole| folded(whole) == name_folded)
+                || prefixes.iter().any(|prefix| name_folded.starts_with(&folded(prefix)));
+            prop_assert_eq!(names.contains(&name), expected);
+        }
+
         #[test]
         fn no_spelling_of_a_listed_name_survives(
             spelling in "[xX][-_.][fF]orwarded[-_.][uU][sS][eE][rR]",

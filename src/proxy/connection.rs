@@ -36,6 +36,8 @@ pub struct Connection {
     timer: Pin<Box<Sleep>>,
     /// Whether a request was answered on it before.
     pub reused: bool,
+    /// Whether its latest request had a body that may not have been sent to its end.
+    pub uploading: bool,
     /// When its latest request began.
     pub used: Duration,
 }
@@ -66,6 +68,7 @@ impl Connection {
             driver: Some(driver),
             timer: Box::pin(tokio::time::sleep(limit)),
             reused: false,
+            uploading: false,
             used: Duration::ZERO,
         }))
     }
@@ -104,6 +107,7 @@ impl Connection {
         self.used = started.mono;
         let mut answer = pin!(self.sender.try_send_request(outgoing.take()));
         let upload = outgoing.uploaded();
+        self.uploading = upload.is_some();
         let mut uploading = upload;
         let driver = &mut self.driver;
         let timer = &mut self.timer;

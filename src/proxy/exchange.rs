@@ -80,11 +80,17 @@ impl Exchange {
     /// Ties the response to the exchange: it is over when the body is.
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         self.status = Some(response.status());
-        response.map(|body| {
-            Body::Boxed(UnsyncBoxBody::new(Recorded {
+        response.map(|body| match body {
+            // Whole already: hyper takes it in one piece, and nothing more can be learned about it.
+            Body::Empty => body,
+            Body::Full(ref bytes) => {
+                self.bytes = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                body
+            }
+            Body::Incoming(_) | Body::Boxed(_) => Body::Boxed(UnsyncBoxBody::new(Recorded {
                 body,
                 exchange: self,
-            }))
+            })),
         })
     }
 

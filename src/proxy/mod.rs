@@ -17,6 +17,7 @@ pub mod request_id;
 pub mod respond;
 pub mod rewrite;
 pub mod site;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -32,6 +33,7 @@ use self::outgoing::Incoming;
 use self::respond::{Denial, Manner, Wants, respond};
 use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
+use self::turn::Turn;
 use self::upgrade::Handshake;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
@@ -129,7 +131,12 @@ async fn forward(
             ))
             .await
         }
-        None => upstream.send(pools, incoming, clock, started).await,
+        None => {
+            if incoming.head.version < Version::HTTP_2 {
+                Turn::default().await;
+            }
+            upstream.send(pools, incoming, clock, started).await
+        }
     };
     match sent {
         Ok(mut response) => {

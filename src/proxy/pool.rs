@@ -41,9 +41,11 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back if it is whole; the oldest makes room when the pool is full.
+    /// Takes a connection back; the oldest makes room when the pool is full.
+    ///
+    /// Whether it is whole shows when it is taken, but one that still holds a client's upload must not wait for that.
     pub fn put(&self, mut connection: Box<Connection>) {
-        if !connection.is_ready() {
+        if connection.uploading && !connection.is_ready() {
             return;
         }
         let mut idle = lock(&self.idle);

@@ -146,6 +146,7 @@ impl Rewrite {
     ) {
         let te_trailers = te_trailers && head.headers.get(TE).is_some_and(|te| te == "trailers");
         let host = host_of(head);
+        let sent_host = head.headers.contains_key(HOST);
         let headers = &mut head.headers;
         // Room for what is set here and for an identity, so that the map grows once at most.
         headers.reserve(SET_HEADERS);
@@ -163,7 +164,8 @@ impl Rewrite {
         }
         tell_who_came(headers, peer, host.as_ref());
         headers.insert(X_REQUEST_ID, request_id.clone());
-        if let Some(host) = host {
+        // No `Connection` line can have named it away, so where the client sent one it is still there.
+        if let (Some(host), false) = (host, sent_host) {
             headers.insert(HOST, host);
         }
     }

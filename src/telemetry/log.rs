@@ -100,11 +100,23 @@ where
     Ok((subscriber, level))
 }
 
-/// Our own events at any level; those of dependencies at info and above.
+/// Our own events at any level; those of dependencies at info and above. Of rustls only errors: it warns of odd handshakes,
+/// so that any client could fill the log.
 fn may_be_heard(event: &Metadata<'_>) -> bool {
     let target = event.target();
-    let ours = target == "sidegate" || target.starts_with("sidegate::");
-    ours || *event.level() <= Level::INFO
+    let of = |name: &str| {
+        target
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let loudest = if of("sidegate") {
+        Level::TRACE
+    } else if of("rustls") {
+        Level::ERROR
+    } else {
+        Level::INFO
+    };
+    *event.level() <= loudest
 }
 
 fn parse(directives: &str) -> Result<EnvFilter, LogError> {
@@ -220,6 +232,17 @@ mod tests {
         });
         assert!(text.contains("ours") && text.contains("worth knowing"));
         assert!(!text.contains("theirs") && !text.contains("aHVudGVyMg"));
+    }
+
+    #[test]
+    fn what_clients_can_make_rustls_warn_of_is_not_logged() {
+        let text = heard(LogFormat::Text, "info", |_| {
+            tracing::warn!(target: "rustls::msgs::handshake", "illegal server name");
+            tracing::error!(target: "rustls::conn", "broken");
+            tracing::warn!(target: "rustls_platform", "another crate");
+        });
+        assert!(text.contains("broken") && text.contains("another crate"));
+        assert!(!text.contains("illegal server name"));
     }
 
     #[test]

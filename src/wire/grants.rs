@@ -99,7 +99,7 @@ pub struct TokenResponse {
     /// Absent for client credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
-    /// base64 of the acceptor's last SPNEGO token, for the client to know whom it spoke to. Only for Kerberos.
+    /// base64 of a Kerberos realm's answer to the client, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kerberos_authentication_response_token: Option<String>,
     /// Whom the token stands for.

@@ -7,4 +7,5 @@ pub mod error;
 pub mod grants;
 pub mod principals;
 pub mod privileges;
+pub mod profiles;
 pub mod roles;

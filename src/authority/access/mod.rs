@@ -61,7 +61,8 @@ struct Parts {
     application: ApplicationPart,
     run_as: Automaton,
     managed_applications: Automaton,
-    written_profiles: Automaton,
+    /// Applications whose profile data may be written.
+    profile_applications: Automaton,
     managed_roles: IndexPart,
     manages_roles: bool,
 }
@@ -89,7 +90,7 @@ impl Permissions {
             application: ApplicationPart::compile(roles, catalogue)?,
             run_as: Automaton::of_patterns(run_as)?,
             managed_applications: Automaton::of_patterns(applications.iter().copied())?,
-            written_profiles: Automaton::of_patterns(written.iter().copied())?,
+            profile_applications: Automaton::of_patterns(written.iter().copied())?,
             managed_roles: IndexPart::compile(&managed)?,
             manages_roles: !managed.is_empty(),
         };
@@ -163,8 +164,8 @@ impl Permissions {
     }
 
     /// Whether profile data of an application may be written (`global.profile.write`).
-    pub fn writes_profiles_of(&self, application: &str) -> bool {
-        self.every(|parts| parts.written_profiles.matches(application))
+    pub fn writes_profile_data_of(&self, application: &str) -> bool {
+        self.every(|parts| parts.profile_applications.matches(application))
     }
 
     /// Whether roles of some kind may be managed (`global.role.manage`), if only empty ones.

@@ -10,13 +10,19 @@ pub mod caches;
 pub mod delegate_pki;
 pub mod info;
 pub mod privileges;
+pub mod profile_body;
+pub mod profile_privileges;
+pub mod profile_suggest;
+pub mod profiles;
 pub mod role_body;
 pub mod role_global;
 pub mod role_indices;
 pub mod role_mappings;
 pub mod role_query;
 pub mod roles;
+pub mod service_accounts;
 pub mod token_body;
+pub mod token_invalidation;
 pub mod tokens;
 pub mod user_privileges;
 pub mod users;
@@ -93,7 +99,24 @@ pub static TABLE: &[Endpoint] = &[
     line!([DELETE], "/_security/api_key", "admin/xpack/security/api_key/invalidate", [], body, api_keys::invalidate),
 
     line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
-    line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, tokens::invalidate),
+    line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, token_invalidation::invalidate),
+
+    line!([GET], "/_security/service", "admin/xpack/security/service_account/get", [], none, service_accounts::find),
+    line!([GET], "/_security/service/{namespace}", "admin/xpack/security/service_account/get", [], none, service_accounts::find),
+    line!([GET], "/_security/service/{namespace}/{service}", "admin/xpack/security/service_account/get", [], none, service_accounts::find),
+    line!([GET], "/_security/service/{namespace}/{service}/credential", "admin/xpack/security/service_account/credential/get", [], none, service_accounts::credentials),
+    line!([POST], "/_security/service/{namespace}/{service}/credential/token", "admin/xpack/security/service_account/token/create", ["refresh"], none, service_accounts::create_token),
+    line!([PUT | POST], "/_security/service/{namespace}/{service}/credential/token/{name}", "admin/xpack/security/service_account/token/create", ["refresh"], none, service_accounts::create_token),
+    line!([DELETE], "/_security/service/{namespace}/{service}/credential/token/{name}", "admin/xpack/security/service_account/token/delete", ["refresh"], none, service_accounts::delete_token),
+    line!([POST], "/_security/service/{namespace}/{service}/credential/token/{name}/_clear_cache", "admin/xpack/security/cache/clear", [], none, service_accounts::clear_cache),
+
+    line!([POST], "/_security/profile/_activate", "admin/xpack/security/profile/activate", [], body, profiles::activate),
+    line!([GET], "/_security/profile/{uid}", "admin/xpack/security/profile/get", ["data"], none, profiles::find),
+    line!([GET | POST], "/_security/profile/_suggest", "admin/xpack/security/profile/suggest", ["data"], body, profile_suggest::suggest),
+    line!([PUT | POST], "/_security/profile/{uid}/_data", "admin/xpack/security/profile/put/data", ["if_seq_no", "if_primary_term", "refresh"], body, profiles::update_data),
+    line!([PUT | POST], "/_security/profile/{uid}/_enable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::enable),
+    line!([PUT | POST], "/_security/profile/{uid}/_disable", "admin/xpack/security/profile/set_enabled", ["refresh"], none, profiles::disable),
+    line!([GET | POST], "/_security/profile/_has_privileges", "admin/xpack/security/profile/has_privileges", [], body, profile_privileges::has_privileges),
 
     line!([POST], "/_security/delegate_pki", "admin/xpack/security/delegate_pki", [], body, delegate_pki::delegate),
 

@@ -282,7 +282,7 @@ fn parse_restriction(field: &Field<'_>, role: &str) -> Result<Option<Value>, Fai
         if field.name != "workflows" {
             return Err(fail(format!("unexpected field [{}]", field.name)));
         }
-        let workflows = role_indices::strings(&field, false).map_err(|why| fail(why))?;
+        let workflows = role_indices::strings(&field, false).map_err(fail)?;
         if workflows.is_empty() {
             return Err(fail("[workflows] cannot be an empty array".to_owned()));
         }

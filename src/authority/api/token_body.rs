@@ -22,7 +22,7 @@ pub enum Ground {
     Refresh(Secret),
     /// The caller's own credential.
     ClientCredentials,
-    /// A Kerberos ticket, base64 as the client of the client sent it.
+    /// A Kerberos ticket, base64.
     Kerberos(Secret),
 }
 
@@ -51,18 +51,18 @@ struct Fields {
 pub fn parse(object: &Object<'_>) -> Result<TokenRequest, Failure> {
     let mut fields = Fields::default();
     for field in object.fields() {
-        let secret = || Ok(field.optional_string()?.map(Secret::from));
+        let secret = || Ok(Some(Secret::from(field.string()?)));
         match field.name {
-            "grant_type" => fields.grant_type = field.optional_string()?,
-            "username" => fields.username = field.optional_string()?,
+            "grant_type" => fields.grant_type = Some(field.string()?),
+            "username" => fields.username = Some(field.string()?),
             "password" => fields.password = secret()?,
             "kerberos_ticket" => fields.kerberos_ticket = secret()?,
             "refresh_token" => fields.refresh_token = secret()?,
-            "scope" => fields.scope = field.optional_string()?,
+            "scope" => fields.scope = Some(field.string()?),
             _ => return Err(field.unknown()),
         }
     }
-    let scoped = fields.scope.as_ref().is_some_and(|scope| !scope.is_empty());
+    let scoped = fields.scope.is_some();
     let ground = fields.ground().map_err(|faults| {
         let text = validation_text(&faults);
         let code = if text.contains("grant_type") {
@@ -110,25 +110,25 @@ impl Fields {
                 empty(&self.refresh_token),
             ),
         ];
-        let mut faults = Vec::new();
-        for (name, present, empty) in given {
-            if !needs.contains(&name) && present {
-                faults.push(format!(
-                    "{name} is not supported with the {grant} grant_type"
-                ));
-            } else if needs.contains(&name) && empty {
-                faults.push(format!("{name} is missing"));
-            }
-        }
+        let refused = given
+            .iter()
+            .filter(|(name, present, _)| !needs.contains(name) && *present)
+            .map(|(name, ..)| format!("{name} is not supported with the {grant} grant_type"));
+        let missing = given
+            .iter()
+            .filter(|(name, _, empty)| needs.contains(name) && *empty)
+            .map(|(name, ..)| format!("{name} is missing"));
+        let faults: Vec<String> = refused.chain(missing).collect();
         if !faults.is_empty() {
             return Err(faults);
         }
-        let login = self.username.zip(self.password);
-        Ok(match (login, self.refresh_token, self.kerberos_ticket) {
-            (Some((username, password)), ..) => Ground::Password { username, password },
-            (_, Some(token), _) => Ground::Refresh(token),
-            (.., Some(ticket)) => Ground::Kerberos(ticket),
-            (None, None, None) => Ground::ClientCredentials,
+        Ok(match (self.username, self.password, self.refresh_token) {
+            (Some(username), Some(password), _) => Ground::Password { username, password },
+            (_, _, Some(token)) => Ground::Refresh(token),
+            _ => match self.kerberos_ticket {
+                Some(ticket) => Ground::Kerberos(ticket),
+                None => Ground::ClientCredentials,
+            },
         })
     }
 }
@@ -153,29 +153,37 @@ pub enum Target {
 /// # Errors
 /// What doesn't fit the grammar or is not valid.
 pub fn parse_target(object: &Object<'_>) -> Result<Target, Failure> {
-    let (mut token, mut username, mut realm) = (None, None, None);
+    let (mut access, mut refresh, mut username, mut realm) = (None, None, None, None);
     for field in object.fields() {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
         match field.name {
-            "token" | "refresh_token" if token.is_some() => {
-                return Err(Failure::x_content(format!(
-                    "[invalidate_token] failed to parse field [{}]",
-                    field.name
-                ))
-                .caused_by(
-                    "illegal_argument_exception",
-                    "only one of [token, refresh_token] may be sent per request",
-                ));
-            }
-            "token" => token = Some(Target::Access(Secret::from(field.string()?))),
-            "refresh_token" => token = Some(Target::Refresh(Secret::from(field.string()?))),
-            "username" => username = Some(field.string()?).filter(|text| !text.is_empty()),
-            "realm_name" => realm = Some(field.string()?).filter(|text| !text.is_empty()),
+            "token" => access = given(field.string()?),
+            "refresh_token" => refresh = given(field.string()?),
+            "username" => username = given(field.string()?),
+            "realm_name" => realm = given(field.string()?),
             _ => return Err(field.unknown()),
         }
     }
-    match (token, username.is_some() || realm.is_some()) {
+    let token = match (access, refresh) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::x_content(
+                "Failed to build [invalidate_token] after last required field arrived",
+            )
+            .caused_by(
+                "illegal_argument_exception",
+                "only one of [token, refresh_token] may be sent per request",
+            ));
+        }
+        (Some(token), None) => Some(Target::Access(Secret::from(token))),
+        (None, Some(token)) => Some(Target::Refresh(Secret::from(token))),
+        (None, None) => None,
+    };
+    let has_text =
+        |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+    match (token, has_text(&username) || has_text(&realm)) {
         (Some(_), true) => Err(Failure::request_validation(&[
             "token string must not be provided when realm name or username is specified",
+            "token type must not be provided when realm name or username is specified",
         ])),
         (None, false) => Err(Failure::request_validation(&[
             "token string must be provided when not specifying a realm name or a username",

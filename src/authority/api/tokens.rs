@@ -1,4 +1,4 @@
-//! OAuth2 tokens: create, refresh, invalidate (`/_security/oauth2/token`).
+//! OAuth2 tokens: create and refresh (`POST /_security/oauth2/token`); [`super::token_invalidation`] takes them back.
 //!
 //! Always true: only hashes are stored; a refresh token works once, and for 30 seconds after gives the same pair again, which
 //! is kept sealed under the old token; only the client that asked may refresh.
@@ -6,16 +6,16 @@
 use aws_lc_rs::{aead, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::token_body::{self, Ground, Target, TokenRequest};
+use super::token_body::{self, Ground, TokenRequest};
 use super::write::write;
 use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::realm::chain::Negotiated;
+use crate::authority::permissions;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
 use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
 use crate::authority::state::State;
@@ -24,10 +24,10 @@ use crate::authority::subject::{Means, Subject};
 use crate::model::clock::Now;
 use crate::model::credential::Credential;
 use crate::model::secret::Secret;
-use crate::wire::grants::{InvalidateTokensResponse, TokenResponse};
+use crate::wire::grants::TokenResponse;
 
 /// How long a refresh token works.
-const REFRESH_MILLIS: u64 = 24 * 3_600 * 1_000;
+pub const REFRESH_MILLIS: u64 = 24 * 3_600 * 1_000;
 /// How long after its first use a refresh token gives the same answer again.
 const RETRY_MILLIS: u64 = 30_000;
 const REFRESH_ACTION: &str = "cluster:admin/xpack/security/token/refresh";
@@ -39,7 +39,6 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         call.action = REFRESH_ACTION;
     }
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let mut told = None;
     let issued = match ground {
         Ground::Password { username, password } => {
             let credential = Credential::Basic { username, password };
@@ -49,20 +48,21 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         }
         Ground::ClientCredentials => {
             let subject = call.subject.clone();
+            // A service account that runs as a user asks for that user, which is fine.
+            if permissions::service_role(&subject.effective).is_some() {
+                return Err(Failure::server(
+                    "OAuth2 token creation is not supported for service accounts",
+                ));
+            }
             issue(&granted, state, &call, subject, false).await?
         }
         Ground::Refresh(token) => refresh(&granted, state, &call, token).await?,
         Ground::Kerberos(ticket) => {
-            let purpose = Purpose::Action(call.action);
-            match authenticate::negotiate(state, &ticket, purpose, call.now).await? {
-                Negotiated::Unfinished { reply } => {
-                    return Err(Failure::oauth("_unauthorized", reply));
-                }
-                Negotiated::Known { principal, reply } => {
-                    told = reply;
-                    let subject = Subject::user(principal);
-                    issue(&granted, state, &call, subject, true).await?
-                }
+            let accepted = accept_ticket(state, &ticket, &call).await?;
+            let issued = issue(&granted, state, &call, accepted.subject, true).await?;
+            Issued {
+                reply: accepted.reply,
+                ..issued
             }
         }
     };
@@ -72,9 +72,38 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         expires_in: state.token_timeout.as_secs(),
         scope: scoped.then(|| "full".to_owned()),
         refresh_token: issued.pair.refresh,
-        kerberos_authentication_response_token: told,
+        kerberos_authentication_response_token: issued.reply,
         authentication: Some(issued.subject.describe()),
     })
+}
+
+/// What a Kerberos realm makes of a ticket.
+struct Accepted {
+    subject: Subject,
+    /// base64 of what the realm answers the client's library, for mutual authentication.
+    reply: Option<String>,
+}
+
+/// Shows a ticket to the Kerberos realms; where the negotiation needs another round, the answer is `_unauthorized` with their
+/// reply.
+async fn accept_ticket(state: &State, ticket: &Secret, call: &Call) -> Result<Accepted, Failure> {
+    // The ticket itself stays out of the message: a mistyped one may still be worth stealing.
+    if STANDARD.decode(ticket.expose()).is_err() {
+        return Err(
+            Failure::unsupported_operation("could not decode base64 kerberos ticket").caused_by(
+                "illegal_argument_exception",
+                "Input byte array is not in valid base64",
+            ),
+        );
+    }
+    let purpose = Purpose::Action(call.action);
+    match authenticate::negotiate(state, ticket, purpose, call.now).await? {
+        Negotiated::Unfinished { reply } => Err(Failure::oauth("_unauthorized", reply)),
+        Negotiated::Known { principal, reply } => Ok(Accepted {
+            subject: Subject::user(principal),
+            reply,
+        }),
+    }
 }
 
 /// A pair of tokens as their owner sees them.
@@ -87,6 +116,8 @@ struct Pair {
 struct Issued {
     pair: Pair,
     subject: Subject,
+    /// What a Kerberos realm sends back.
+    reply: Option<String>,
 }
 
 async fn issue(
@@ -101,16 +132,16 @@ async fn issue(
     let bearer = subject.bearer();
     let client = call.subject.client();
     let (now, life) = (call.now, life_millis(state));
-    let sweep = state.sweep_due(now);
     write(granted, state, move |drafts| {
-        if sweep {
-            drafts.sweep(now);
-        }
         store_pair(drafts, &for_store, bearer, client, now, life);
         Ok(())
     })
     .await?;
-    Ok(Issued { pair, subject })
+    Ok(Issued {
+        pair,
+        subject,
+        reply: None,
+    })
 }
 
 /// An access token alone, for somebody a realm proved on the caller's behalf; its text, and whom it stands for.
@@ -151,26 +182,29 @@ fn store_pair(
     life: u64,
 ) {
     let creation = now.unix_millis();
+    let access_key = digest_text(pair.access.as_bytes());
+    let refresh_key = pair
+        .refresh
+        .as_ref()
+        .map(|text| digest_text(text.as_bytes()));
     let access = AccessToken {
         creation,
         expiration: creation.saturating_add(life),
         invalidated: false,
         bearer: bearer.clone(),
+        refresh: refresh_key.clone(),
     };
-    drafts
-        .access_tokens
-        .put(&digest_text(pair.access.as_bytes()), access);
-    if let Some(refresh) = &pair.refresh {
+    drafts.access_tokens.put(&access_key, access);
+    if let Some(refresh_key) = refresh_key {
         let row = RefreshToken {
             creation,
             invalidated: false,
             bearer,
             client,
             refreshed: None,
+            access: Some(access_key),
         };
-        drafts
-            .refresh_tokens
-            .put(&digest_text(refresh.as_bytes()), row);
+        drafts.refresh_tokens.put(&refresh_key, row);
     }
 }
 
@@ -211,7 +245,11 @@ async fn refresh(
         .ok_or_else(|| Failure::oauth("invalid_grant", "could not refresh the requested token"))?;
     let means = Means::Token;
     let subject = Subject { means, ..subject };
-    Ok(Issued { pair, subject })
+    Ok(Issued {
+        pair,
+        subject,
+        reply: None,
+    })
 }
 
 /// In Elasticsearch's order: expired, invalidated, another client.
@@ -222,7 +260,7 @@ fn check_refresh(row: &RefreshToken, client: &Client, now: Now) -> Result<(), &'
     if row.invalidated {
         return Err("token has been invalidated");
     }
-    if row.client != *client {
+    if !client.may_use_what_was_made_by(&row.client) {
         return Err("tokens must be refreshed by the creating client");
     }
     Ok(())
@@ -272,106 +310,43 @@ fn open(token: &Secret, sealed: &str) -> Option<Pair> {
     serde_json::from_slice(opened).ok()
 }
 
-/// `DELETE /_security/oauth2/token`
-pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
-    let target = token_body::parse_target(&call.object(token_body::INVALIDATE)?)?;
-    let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let (status, answer) = write(&granted, state, move |drafts| {
-        Ok(match target {
-            Target::Access(token) => {
-                let digest = digest_text(token.expose());
-                one(take_access(drafts, &digest))
-            }
-            Target::Refresh(token) => {
-                let digest = digest_text(token.expose());
-                one(take_refresh(drafts, &digest))
-            }
-            Target::Owner { username, realm } => {
-                let answer = take_all(drafts, username.as_deref(), realm.as_deref());
-                (StatusCode::OK, answer)
-            }
-        })
-    })
-    .await?;
-    granted.reply_with(status, &answer)
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// What happened to one token; `None`: there is none.
-fn one(taken: Option<Taken>) -> (StatusCode, InvalidateTokensResponse) {
-    let mut answer = InvalidateTokensResponse::default();
-    let Some(taken) = taken else {
-        return (StatusCode::NOT_FOUND, answer);
-    };
-    taken.count(&mut answer);
-    (StatusCode::OK, answer)
-}
+    use super::*;
 
-enum Taken {
-    Now,
-    Before,
-}
-
-impl Taken {
-    fn count(&self, answer: &mut InvalidateTokensResponse) {
-        match self {
-            Self::Now => answer.invalidated_tokens += 1,
-            Self::Before => answer.previously_invalidated_tokens += 1,
-        }
+    #[test]
+    fn a_retry_is_answered_within_thirty_seconds_either_way_and_only_to_the_holder() {
+        let token = Secret::from("old refresh token");
+        let pair = Pair {
+            access: "a".to_owned(),
+            refresh: Some("r".to_owned()),
+        };
+        let sealed = seal(&token, &pair).unwrap();
+        let before = Refreshed {
+            at: 100_000,
+            sealed,
+        };
+        let retry = |millis: u64| {
+            let now = Now {
+                mono: Duration::ZERO,
+                unix: Duration::from_millis(millis),
+            };
+            check_retry(&before, &token, now).map(|pair| pair.access)
+        };
+        assert_eq!(retry(70_000), Ok("a".to_owned()));
+        assert_eq!(retry(130_000), Ok("a".to_owned()));
+        assert_eq!(
+            retry(130_001),
+            Err("token has already been refreshed more than 30 seconds in the past")
+        );
+        assert_eq!(
+            retry(69_999),
+            Err(
+                "token has been refreshed more than 30 seconds in the future, clock skew too great"
+            )
+        );
+        assert!(open(&Secret::from("another token"), &before.sealed).is_none());
     }
-}
-
-fn take_access(drafts: &mut Drafts<'_>, digest: &str) -> Option<Taken> {
-    let row = drafts.access_tokens.find(digest)?;
-    if row.invalidated {
-        return Some(Taken::Before);
-    }
-    let row = AccessToken {
-        invalidated: true,
-        ..(*row).clone()
-    };
-    drafts.access_tokens.put(digest, row);
-    Some(Taken::Now)
-}
-
-fn take_refresh(drafts: &mut Drafts<'_>, digest: &str) -> Option<Taken> {
-    let row = drafts.refresh_tokens.find(digest)?;
-    if row.invalidated {
-        return Some(Taken::Before);
-    }
-    let row = RefreshToken {
-        invalidated: true,
-        ..(*row).clone()
-    };
-    drafts.refresh_tokens.put(digest, row);
-    Some(Taken::Now)
-}
-
-fn take_all(
-    drafts: &mut Drafts<'_>,
-    username: Option<&str>,
-    realm: Option<&str>,
-) -> InvalidateTokensResponse {
-    let is_meant = |bearer: &Bearer| {
-        let user = &bearer.effective;
-        username.is_none_or(|name| name == user.username)
-            && realm.is_none_or(|name| name == user.realm.name)
-    };
-    let access = drafts
-        .access_tokens
-        .select(|_, row| !row.invalidated && is_meant(&row.bearer));
-    let refresh = drafts
-        .refresh_tokens
-        .select(|_, row| !row.invalidated && is_meant(&row.bearer));
-    let mut answer = InvalidateTokensResponse::default();
-    for (digest, _) in access {
-        if let Some(taken) = take_access(drafts, &digest) {
-            taken.count(&mut answer);
-        }
-    }
-    for (digest, _) in refresh {
-        if let Some(taken) = take_refresh(drafts, &digest) {
-            taken.count(&mut answer);
-        }
-    }
-    answer
 }

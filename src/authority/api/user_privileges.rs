@@ -91,7 +91,6 @@ fn global(roles: &[RoleDescriptor]) -> Value {
 }
 
 /// Index privileges on the same names, merged.
-#[derive(Default)]
 struct Group<'r> {
     privileges: BTreeSet<&'r String>,
     /// `None` once somebody has the names without document level security.
@@ -100,15 +99,17 @@ struct Group<'r> {
     fields: Option<Vec<&'r FieldSecurity>>,
 }
 
-impl<'r> Group<'r> {
-    fn new() -> Self {
+impl Default for Group<'_> {
+    fn default() -> Self {
         Self {
+            privileges: BTreeSet::new(),
             queries: Some(BTreeSet::new()),
             fields: Some(Vec::new()),
-            ..Self::default()
         }
     }
+}
 
+impl<'r> Group<'r> {
     fn add(&mut self, item: &'r IndexPrivileges) {
         self.privileges.extend(&item.privileges);
         match (&item.query, &mut self.queries) {
@@ -155,7 +156,7 @@ fn indices(roles: &[RoleDescriptor]) -> Value {
     let mut groups: BTreeMap<(BTreeSet<&String>, bool), Group<'_>> = BTreeMap::new();
     for item in roles.iter().flat_map(|role| &role.indices) {
         let key = (item.names.iter().collect(), item.allow_restricted_indices);
-        groups.entry(key).or_insert_with(Group::new).add(item);
+        groups.entry(key).or_default().add(item);
     }
     let objects = groups
         .iter()
@@ -172,10 +173,7 @@ fn remote_indices(roles: &[RoleDescriptor]) -> Vec<Value> {
             item.indices.names.iter().collect(),
             item.indices.allow_restricted_indices,
         );
-        groups
-            .entry(key)
-            .or_insert_with(Group::new)
-            .add(&item.indices);
+        groups.entry(key).or_default().add(&item.indices);
     }
     groups
         .iter()

@@ -12,6 +12,7 @@ use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::names;
 use crate::authority::password::{self, HashingError};
+use crate::authority::profile::identity::profile_uid_of;
 use crate::authority::realm::account::{self, Account};
 use crate::authority::record::{Reserved, User};
 use crate::authority::state::State;
@@ -200,13 +201,15 @@ async fn hash_password(state: &State, password: Password) -> Result<String, Fail
 
 /// `GET /_security/user[/{usernames}]`
 pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
-    call.query.flag("with_profile_uid")?;
+    let with_profile = call.query.flag("with_profile_uid")?;
     let wanted = call.path_list("username");
     let granted = authorize::by_cluster_privilege(state, &call).await?;
     let tables = state.tables();
     let mut users = Map::new();
     let mut add = |account: Account| {
-        users.insert(account.principal.username.clone(), render(account));
+        let user = &account.principal;
+        let uid = with_profile.then(|| profile_uid_of(tables, &user.username, &user.realm));
+        users.insert(user.username.clone(), render(account, uid.flatten()));
     };
     if wanted.is_empty() {
         for user in accounts::reserved_users() {
@@ -229,7 +232,7 @@ pub async fn find(state: &State, call: Call) -> Result<Reply, Failure> {
     granted.reply_with(status, &users)
 }
 
-fn render(account: Account) -> Value {
+fn render(account: Account, profile_uid: Option<String>) -> Value {
     let principal = account.principal;
     json!(principals::User {
         username: principal.username,
@@ -238,7 +241,7 @@ fn render(account: Account) -> Value {
         email: principal.email,
         metadata: principal.metadata,
         enabled: account.enabled,
-        profile_uid: None,
+        profile_uid,
     })
 }
 

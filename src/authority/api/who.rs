@@ -29,7 +29,7 @@ pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure>
             &format!("expected an object but found [{found}] instead"),
         )
     })?;
-    let question = parse_question(&object, asked)?;
+    let question = read_question(&object, asked)?;
     question::check(&question).map_err(|faults| Failure::request_validation(&faults))?;
     let granted = authorize::for_self(state, &call, asked == own).await?;
     if asked != own {
@@ -73,7 +73,7 @@ pub fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The first thing that doesn't fit the grammar of roles, or nothing asked at all.
-pub fn parse_question(
+pub fn read_question(
     object: &Object<'_>,
     description: &str,
 ) -> Result<HasPrivilegesRequest, Failure> {

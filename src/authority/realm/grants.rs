@@ -73,6 +73,7 @@ pub fn check_api_key(tables: &Tables, value: &Secret, now: Now) -> Result<Subjec
         effective: Arc::new(key_principal(&key)),
         authenticating: None,
         api_key: Some(key),
+        service_token: None,
         means: Means::ApiKey,
         target_exists: true,
     })
@@ -122,6 +123,7 @@ pub fn bearer_subject(tables: &Tables, bearer: &Bearer, now: Now) -> Option<Subj
         effective: Arc::new(bearer.effective.clone()),
         authenticating: bearer.authenticating.clone().map(Arc::new),
         api_key,
+        service_token: None,
         means: Means::Token,
         target_exists: true,
     })

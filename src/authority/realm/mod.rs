@@ -16,5 +16,7 @@ pub mod login;
 pub mod native;
 pub mod pattern;
 pub mod pki;
+pub mod service;
+pub mod service_file;
 pub mod throttle;
 pub mod watch;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Node, basic, options};
+use crate::authority::realm::service::ServiceCredential;
 use crate::authority::store::{FILE, Identity, Store};
 use crate::authority::{Authority, OpenError, Options, store};
 use crate::model::clock::Clock;
@@ -80,6 +81,31 @@ async fn everything_acknowledged_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn service_tokens_and_profiles_are_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::open(in_directory(directory.path())).await;
+    let path = "/_security/service/elastic/kibana/credential/token/t";
+    let made = node.done("PUT", path, Value::Null).await;
+    let grant =
+        json!({"grant_type": "password", "username": "elastic", "password": super::PASSWORD});
+    let profile = node
+        .done("POST", "/_security/profile/_activate", grant)
+        .await;
+    drop(node);
+    let node = Node::open(in_directory(directory.path())).await;
+    let auth = format!("Bearer {}", made["token"]["value"].as_str().unwrap());
+    let who = node
+        .with(&auth, "GET", "/_security/_authenticate", &Value::Null)
+        .await;
+    assert_eq!(who.json()["username"], "elastic/kibana");
+    let path = format!("/_security/profile/{}", profile["uid"].as_str().unwrap());
+    assert_eq!(
+        node.done("GET", &path, Value::Null).await["profiles"][0],
+        profile
+    );
+}
+
+#[tokio::test]
 async fn a_copy_taken_while_it_runs_holds_every_acknowledged_write() {
     let directory = tempfile::tempdir().unwrap();
     let node = Node::open(in_directory(directory.path())).await;
@@ -113,9 +139,14 @@ async fn no_secret_is_in_the_file() {
     let first = node.done("POST", "/_security/oauth2/token", grant).await;
     let refresh = json!({"grant_type": "refresh_token", "refresh_token": first["refresh_token"]});
     let second = node.done("POST", "/_security/oauth2/token", refresh).await;
+    let service = "/_security/service/elastic/kibana/credential/token/t";
+    let service = node.done("PUT", service, Value::Null).await;
+    let service = Secret::from(service["token"]["value"].as_str().unwrap());
+    let service = ServiceCredential::parse(&service).unwrap();
     drop(node);
     let bytes = std::fs::read(directory.path().join(FILE)).unwrap();
     let secrets = [
+        service.secret.expose_str().unwrap(),
         "joe-password",
         "elastic-password",
         key["api_key"].as_str().unwrap(),

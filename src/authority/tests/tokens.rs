@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Answer, Node, basic};
 
-const PATH: &str = "/_security/oauth2/token";
+pub(super) const PATH: &str = "/_security/oauth2/token";
 
-fn bearer(pair: &Value) -> String {
+pub(super) fn bearer(pair: &Value) -> String {
     format!("Bearer {}", pair["access_token"].as_str().unwrap())
 }
 
-async fn log_in(node: &Node) -> Value {
+pub(super) async fn log_in(node: &Node) -> Value {
     node.done(
         "PUT",
         "/_security/user/joe",
@@ -23,7 +23,7 @@ async fn log_in(node: &Node) -> Value {
     node.done("POST", PATH, body).await
 }
 
-async fn refresh(node: &Node, pair: &Value) -> Answer {
+pub(super) async fn refresh(node: &Node, pair: &Value) -> Answer {
     let body = json!({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]});
     node.elastic("POST", PATH, body).await
 }
@@ -199,6 +199,16 @@ async fn bad_requests_are_refused_in_the_oauth_shape() {
             "Validation Failed: 1: password is not supported with the client_credentials grant_type;",
         ),
         (
+            json!({"grant_type": "password", "refresh_token": "x", "kerberos_ticket": "y"}),
+            "unsupported_grant_type",
+            "Validation Failed: 1: kerberos_ticket is not supported with the password grant_type;2: refresh_token is not supported with the password grant_type;3: username is missing;4: password is missing;",
+        ),
+        (
+            json!({"grant_type": "_kerberos"}),
+            "invalid_request",
+            "Validation Failed: 1: kerberos_ticket is missing;",
+        ),
+        (
             json!({"grant_type": "refresh_token"}),
             "invalid_request",
             "Validation Failed: 1: refresh_token is missing;",
@@ -229,80 +239,6 @@ async fn bad_requests_are_refused_in_the_oauth_shape() {
         )
         .await;
     assert_eq!(answer.status, 403);
-}
-
-#[tokio::test]
-async fn tokens_are_taken_back_one_by_one_or_by_owner() {
-    let node = Node::fresh().await;
-    let pair = log_in(&node).await;
-    let counts = |now: u64, before: u64| json!({"invalidated_tokens": now, "previously_invalidated_tokens": before, "error_count": 0});
-    let by_token = json!({"token": pair["access_token"]});
-    assert_eq!(
-        node.done("DELETE", PATH, by_token.clone()).await,
-        counts(1, 0)
-    );
-    assert_eq!(node.done("DELETE", PATH, by_token).await, counts(0, 1));
-    assert_eq!(
-        node.with(&bearer(&pair), "GET", "/", &Value::Null)
-            .await
-            .reason(),
-        "token expired"
-    );
-    let by_refresh = json!({"refresh_token": pair["refresh_token"]});
-    assert_eq!(node.done("DELETE", PATH, by_refresh).await, counts(1, 0));
-    let refused = refresh(&node, &pair).await;
-    assert_eq!(
-        refused.json()["error_description"],
-        "token has been invalidated"
-    );
-
-    log_in(&node).await;
-    assert_eq!(
-        node.done(
-            "DELETE",
-            PATH,
-            json!({"username": "joe", "realm_name": "default_native"})
-        )
-        .await,
-        counts(2, 0)
-    );
-    assert_eq!(
-        node.done("DELETE", PATH, json!({"username": "nobody"}))
-            .await,
-        counts(0, 0)
-    );
-    let answer = node.elastic("DELETE", PATH, json!({"token": "nope"})).await;
-    assert_eq!((answer.status, answer.json()), (404, counts(0, 0)));
-}
-
-#[tokio::test]
-async fn bad_invalidations_are_refused_with_their_words() {
-    let node = Node::fresh().await;
-    for (body, text) in [
-        (
-            json!({}),
-            "Validation Failed: 1: token string must be provided when not specifying a realm name or a username;",
-        ),
-        (
-            json!({"token": "x", "username": "y"}),
-            "Validation Failed: 1: token string must not be provided when realm name or username is specified;",
-        ),
-        (
-            json!({"token": "x", "refresh_token": "y"}),
-            "[invalidate_token] failed to parse field [refresh_token]",
-        ),
-        (
-            json!({"nope": "x"}),
-            "[1:2] [invalidate_token] unknown field [nope]",
-        ),
-    ] {
-        let answer = node.elastic("DELETE", PATH, body.clone()).await;
-        assert_eq!(
-            (answer.status, answer.reason().as_str()),
-            (400, text),
-            "{body}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -349,7 +285,116 @@ async fn a_token_of_an_api_key_has_the_keys_privileges_and_dies_with_it() {
 }
 
 #[tokio::test]
-async fn old_keys_and_tokens_leave_the_store() {
+async fn only_the_same_key_may_refresh_what_an_api_key_asked_for() {
+    let node = Node::fresh().await;
+    log_in(&node).await;
+    let mut keys = Vec::new();
+    for name in ["a", "b"] {
+        let roles = json!({"r": {"cluster": ["manage_token"]}});
+        let body = json!({"name": name, "role_descriptors": roles});
+        let key = node.done("PUT", "/_security/api_key", body).await;
+        keys.push(format!("ApiKey {}", key["encoded"].as_str().unwrap()));
+    }
+    let body = json!({"grant_type": "password", "username": "joe", "password": "joe-password"});
+    let pair = node.with(&keys[0], "POST", PATH, &body).await.json();
+    let body = json!({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]});
+    for (stranger, why) in [
+        (keys[1].as_str(), "another key of the same owner"),
+        (&basic("elastic", super::PASSWORD), "the owner"),
+    ] {
+        let answer = node.with(stranger, "POST", PATH, &body).await;
+        assert_eq!(
+            answer.json()["error_description"],
+            "tokens must be refreshed by the creating client",
+            "{why}"
+        );
+    }
+    assert_eq!(node.with(&keys[0], "POST", PATH, &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_that_is_over_says_so_whatever_else_is_wrong() {
+    let node = Node::fresh().await;
+    let ann = node
+        .user_with("ann", json!({"cluster": ["manage_token"]}))
+        .await;
+    let pair = log_in(&node).await;
+    let body = json!({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]});
+    let why = async || {
+        let answer = node.with(&ann, "POST", PATH, &body).await;
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str()),
+            (400, Some("invalid_grant"))
+        );
+        answer.json()["error_description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    refresh(&node, &pair).await;
+    assert_eq!(
+        why().await,
+        "tokens must be refreshed by the creating client"
+    );
+    let taken = json!({"refresh_token": pair["refresh_token"]});
+    node.done("DELETE", PATH, taken).await;
+    assert_eq!(why().await, "token has been invalidated");
+    node.clock.advance(Duration::from_secs(24 * 3_600 + 1));
+    assert_eq!(why().await, "token document has expired");
+}
+
+#[tokio::test]
+async fn a_kerberos_ticket_finds_no_realm() {
+    let node = Node::fresh().await;
+    let ask = |ticket: &str| json!({"grant_type": "_kerberos", "kerberos_ticket": ticket});
+    let answer = node.elastic("POST", PATH, ask("YIIChg==")).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.reason(),
+        "unable to authenticate user [<Kerberos Token>] for action [cluster:admin/xpack/security/token/create]"
+    );
+    let answer = node.elastic("POST", PATH, ask("not base64")).await;
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (500, "unsupported_operation_exception")
+    );
+    assert!(
+        !answer.text.contains("not base64"),
+        "the ticket is not repeated"
+    );
+}
+
+#[tokio::test]
+async fn mistyped_and_unknown_fields_are_refused_by_the_parser() {
+    let node = Node::fresh().await;
+    for (body, reason) in [
+        (
+            r#"{"grant_type":null}"#,
+            "[1:15] [token_request] grant_type doesn't support values of type: VALUE_NULL",
+        ),
+        (
+            r#"{"grant_type":"password","user":"x"}"#,
+            "[1:26] [token_request] unknown field [user]",
+        ),
+    ] {
+        let auth = basic("elastic", super::PASSWORD);
+        let headers = [
+            ("authorization", auth.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let answer = node.send("POST", PATH, &headers, body).await;
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (400, "x_content_parse_exception")
+        );
+        assert_eq!(answer.reason(), reason);
+    }
+    let answer = node.elastic("POST", PATH, Value::Null).await;
+    assert_eq!(answer.reason(), "request body is required");
+}
+
+#[tokio::test]
+async fn old_keys_and_tokens_leave_the_store_a_slice_at_a_time() {
     let node = Node::fresh().await;
     log_in(&node).await;
     node.done(
@@ -358,11 +403,32 @@ async fn old_keys_and_tokens_leave_the_store() {
         json!({"name": "old", "expiration": "1s"}),
     )
     .await;
-    node.clock.advance(Duration::from_secs(8 * 86_400));
-    node.done("PUT", "/_security/api_key", json!({"name": "new"}))
-        .await;
     let state = &node.authority.state;
-    assert_eq!(state.tables().api_keys.select(|_, _| true).len(), 1);
-    assert!(state.tables().access_tokens.select(|_, _| true).is_empty());
-    assert!(state.tables().refresh_tokens.select(|_, _| true).is_empty());
+    let row = state.tables().access_tokens.select(|_, _| true)[0]
+        .1
+        .clone();
+    let many = state.store.write(move |drafts| {
+        for number in 0..2_500 {
+            drafts
+                .access_tokens
+                .put(&format!("t{number}"), (*row).clone());
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    many.await.unwrap();
+    let weak = std::sync::Arc::downgrade(state);
+    node.clock.advance(Duration::from_secs(86_400));
+    assert!(crate::authority::sweep::pass(&weak).await);
+    assert_eq!(state.tables().access_tokens.count(), 2_501);
+    assert_eq!(state.tables().refresh_tokens.count(), 1);
+    node.clock.advance(Duration::from_secs(8 * 86_400));
+    assert!(crate::authority::sweep::pass(&weak).await);
+    assert_eq!(state.tables().api_keys.count(), 0);
+    assert_eq!(state.tables().access_tokens.count(), 0);
+    assert_eq!(state.tables().refresh_tokens.count(), 0);
+    drop(node);
+    assert!(
+        !crate::authority::sweep::pass(&weak).await,
+        "ends with the authority"
+    );
 }

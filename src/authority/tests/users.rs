@@ -355,3 +355,56 @@ async fn a_token_may_not_change_its_own_password() {
         200
     );
 }
+
+#[tokio::test]
+async fn the_anonymous_user_is_nobodys_to_change() {
+    let anonymous = crate::config::realms::Anonymous {
+        username: "_anonymous".to_owned(),
+        roles: vec!["guest".to_owned()],
+        authz_exception: true,
+    };
+    let node = Node::open(super::Options {
+        anonymous: Some(anonymous),
+        ..super::options()
+    })
+    .await;
+    let path = "/_security/user/_anonymous";
+    for (method, path, body, text) in [
+        (
+            "PUT",
+            path.to_owned(),
+            json!({"password": "123456", "roles": []}),
+            "Validation Failed: 1: user [_anonymous] is anonymous and cannot be modified via the API;",
+        ),
+        (
+            "DELETE",
+            path.to_owned(),
+            Value::Null,
+            "user [_anonymous] is anonymous and cannot be deleted",
+        ),
+        (
+            "PUT",
+            format!("{path}/_disable"),
+            Value::Null,
+            "user [_anonymous] is anonymous and cannot be modified using the api",
+        ),
+        (
+            "PUT",
+            format!("{path}/_password"),
+            json!({"password": "123456"}),
+            "user [_anonymous] is anonymous and cannot be modified via the API",
+        ),
+    ] {
+        let answer = node.elastic(method, &path, body).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (400, text));
+    }
+    let headers = [("es-security-runas-user", "elastic")];
+    let who = node
+        .send("GET", "/_security/_authenticate", &headers, "")
+        .await;
+    assert_eq!(
+        (who.status, &who.json()["username"]),
+        (200, &json!("_anonymous")),
+        "nobody in particular acts as nobody else"
+    );
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Node, PASSWORD, basic};
+use super::{Node, basic};
 
 #[tokio::test]
 async fn authenticate_describes_the_caller() {
