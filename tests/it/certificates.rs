@@ -352,6 +352,40 @@ fn headers_of_a_terminator_count_only_from_listed_peers_and_never_travel_on() {
 }
 
 #[test]
+fn the_embedded_authoritys_pki_realm_knows_whose_certificate_it_is() {
+    let site = Site::new();
+    let client = Client::of(&site.issuing, "robot", |_| {});
+    let ca = site.path("ca.pem");
+    let ca = ca.display();
+    let gate = Plan::with_authority(&format!(
+        "embedded: {{ address: \"127.0.0.1:0\", superuser_password: elastic-password, realms: {{ pki: {{ pki1: {{ order: 5, certificate_authorities: [{ca}], delegation: {{ enabled: true }} }} }} }} }}"
+    ))
+    .upstream("app", &site.app)
+    .route(
+        "all",
+        "/**",
+        "allow: authenticated, forward: { identity_headers: {} }",
+    )
+    .clients(&format!("{{ mode: required, ca: {ca} }}"))
+    .start();
+    let authority = gate.authority.as_ref().unwrap();
+    authority
+        .put_json(
+            "/_security/role_mapping/machines",
+            &serde_json::json!({"enabled": true, "roles": ["machine"], "rules": {"field": {"dn": "CN=robot"}}}),
+        )
+        .basic("elastic", "elastic-password")
+        .send()
+        .expect(200);
+    let (config, _) = client.config(&server_ca(&gate));
+    with(&gate, &config).get("/").send().expect(200);
+    let request = site.app.only_request();
+    assert_eq!(request.header("x-forwarded-user"), Some("robot"));
+    assert_eq!(request.header("x-forwarded-roles"), Some("machine"));
+    assert_eq!(request.header("authorization"), None);
+}
+
+#[test]
 fn nginx_in_front_terminates_tls_and_tells_the_certificate() {
     let Some(nginx) = tools::find("nginx", "a TLS terminator in front") else {
         return;
