@@ -26,7 +26,8 @@ use sidegate::gate::limiter::LoginLimiter;
 use sidegate::gate::metrics::GateFamilies;
 use sidegate::gate::trace::Steps;
 use sidegate::model::clock::Clock;
-use sidegate::net::http::{Body, BodyError, Head, Peer, Request, Response};
+use sidegate::config::ways::{Credentials, RouteCredentials};
+use sidegate::net::http::{PeerCertificate, Body, BodyError, Head, Peer, Request, Response};
 use sidegate::telemetry::metrics::Registry;
 
 /// As in the program itself.
@@ -68,6 +69,7 @@ fn main_settings(routes: usize) -> Settings {
             expiry_leeway: second,
         },
         routes: (0..routes).map(route).collect(),
+        credentials: Credentials::default(),
         login_limit: settings::LoginLimit {
             per_address: 0,
             per_username: 0,
@@ -100,6 +102,7 @@ fn route(at: usize) -> settings::Route {
         upstream: "app".into(),
         forward: Forward::None,
         websocket: false,
+        credentials: RouteCredentials::default(),
     }
 }
 
@@ -165,6 +168,7 @@ fn peer() -> Peer {
         trusted: false,
         tls: true,
         listener: "bench".into(),
+        certificate: PeerCertificate::Absent,
     }
 }
 

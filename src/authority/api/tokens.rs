@@ -14,8 +14,8 @@ use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
-use crate::authority::realm::chain::Negotiated;
 use crate::authority::permissions;
+use crate::authority::realm::chain::Negotiated;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
 use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
 use crate::authority::state::State;
@@ -100,7 +100,7 @@ async fn accept_ticket(state: &State, ticket: &Secret, call: &Call) -> Result<Ac
     match authenticate::negotiate(state, ticket, purpose, call.now).await? {
         Negotiated::Unfinished { reply } => Err(Failure::oauth("_unauthorized", reply)),
         Negotiated::Known { principal, reply } => Ok(Accepted {
-            subject: Subject::user(principal),
+            subject: Subject::user(*principal),
             reply,
         }),
     }

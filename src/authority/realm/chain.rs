@@ -69,7 +69,7 @@ pub enum Negotiated {
     /// Somebody; `reply` (base64) tells them whom they spoke to.
     Known {
         /// Who, with their roles.
-        principal: Principal,
+        principal: Box<Principal>,
         /// base64
         reply: Option<String>,
     },
@@ -158,7 +158,10 @@ impl Realms {
                 Leg::Refused(reason) => refused(realm.as_ref(), "kerberos ticket", &reason),
                 Leg::Proven { proven, reply } => {
                     if let Some(principal) = self.authorise(realm.as_ref(), proven, asking) {
-                        return Ok(Negotiated::Known { principal, reply });
+                        return Ok(Negotiated::Known {
+                            principal: Box::new(principal),
+                            reply,
+                        });
                     }
                 }
             }

@@ -113,7 +113,8 @@ async fn a_token_of_a_known_issuer_is_good_with_and_without_a_key_id() {
 #[tokio::test]
 async fn claims_that_are_not_ours_or_not_now_are_refused() {
     let bench = Bench::new();
-    let cases: [(fn(&mut Value), &str); 9] = [
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 9] = [
         (
             |claims| claims["iss"] = json!("https://id.example"),
             "unknown issuer",
