@@ -18,6 +18,7 @@ use serde_json::json;
 use sidegate::config::settings::{
     self, Access, Forward, Requirement, Settings, Template, TemplatePart,
 };
+use sidegate::config::ways::{Credentials, RouteCredentials};
 use sidegate::elastic::client::Client;
 use sidegate::elastic::metrics::ElasticMetrics;
 use sidegate::elastic::transport::Transport;
@@ -26,8 +27,7 @@ use sidegate::gate::limiter::LoginLimiter;
 use sidegate::gate::metrics::GateFamilies;
 use sidegate::gate::trace::Steps;
 use sidegate::model::clock::Clock;
-use sidegate::config::ways::{Credentials, RouteCredentials};
-use sidegate::net::http::{PeerCertificate, Body, BodyError, Head, Peer, Request, Response};
+use sidegate::net::http::{Body, BodyError, Head, Peer, PeerCertificate, Request, Response};
 use sidegate::telemetry::metrics::Registry;
 
 /// As in the program itself.

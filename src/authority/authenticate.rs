@@ -305,7 +305,8 @@ fn unchecked(error: HashingError) -> Failure {
         .with_header("Retry-After", "1")
 }
 
-fn refusal(username: &str, purpose: Purpose<'_>) -> String {
+/// What a 401 says about somebody whose credential is no good, wherever it was found.
+pub fn refusal(username: &str, purpose: Purpose<'_>) -> String {
     match purpose {
         Purpose::Request(uri) => {
             format!("unable to authenticate user [{username}] for REST request [{uri}]")

@@ -137,6 +137,22 @@ impl<'a> Field<'a> {
         place(self.whole, offset(self.whole, self.raw.get()))
     }
 
+    /// The refusal of a value whose own parser refused it: `[1:9] [parser] failed to parse field [x]`, with the cause inside.
+    pub fn failed(&self, kind: &'static str, cause: impl Into<String>) -> Failure {
+        let reason = match self.grammar {
+            Grammar::Strict(parser) => format!(
+                "{} [{parser}] failed to parse field [{}]",
+                position(self.whole, self.raw.get()),
+                self.name
+            ),
+            Grammar::Hand(what) => format!(
+                "failed to parse {what}. failed to parse field [{}]",
+                self.name
+            ),
+        };
+        Failure::x_content(reason).caused_by(kind, cause)
+    }
+
     /// Its token.
     pub fn token(&self) -> &'static str {
         token(self.raw)

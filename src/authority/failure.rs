@@ -79,6 +79,11 @@ impl Failure {
         Self::envelope(StatusCode::BAD_REQUEST, "parse_exception", reason)
     }
 
+    /// 400 `parsing_exception`, thrown by the parsers of queries and aggregations; the reason says where.
+    pub fn query_parsing(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "parsing_exception", reason)
+    }
+
     /// 400 `x_content_parse_exception`, thrown by strict parsers and by broken JSON.
     pub fn x_content(reason: impl Into<String>) -> Self {
         Self::envelope(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
@@ -110,12 +115,55 @@ impl Failure {
         )
     }
 
-    /// 400 `media_type_header_exception`.
-    pub fn media_type(reason: impl Into<String>) -> Self {
+    /// 400 `media_type_header_exception`: these headers, and the type and sentence of what is wrong with them.
+    pub fn media_type(headers: &str, kind: &'static str, reason: impl Into<String>) -> Self {
         Self::envelope(
             StatusCode::BAD_REQUEST,
             "media_type_header_exception",
+            format!("Invalid media-type value on headers [{headers}]"),
+        )
+        .caused_by(kind, reason)
+    }
+
+    /// 400 `status_exception`, thrown outside of any parser.
+    pub fn status_exception(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "status_exception", reason)
+    }
+
+    /// `security_exception` with any status and no challenge.
+    pub fn security(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::envelope(status, "security_exception", reason)
+    }
+
+    /// 400 `security_exception`: a credential in a body that can't be used this way.
+    pub fn bad_credential(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "security_exception", reason)
+    }
+
+    /// 404 `resource_not_found_exception`.
+    pub fn resource_not_found(reason: impl Into<String>) -> Self {
+        Self::envelope(
+            StatusCode::NOT_FOUND,
+            "resource_not_found_exception",
             reason,
+        )
+    }
+
+    /// `status_exception`, with the status it is named after.
+    pub fn status(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::envelope(status, "status_exception", reason)
+    }
+
+    /// 400 `too_many_buckets_exception`: an aggregation that would make more than `limit` buckets.
+    pub fn too_many_buckets(limit: usize) -> Self {
+        Self::envelope(
+            StatusCode::BAD_REQUEST,
+            "too_many_buckets_exception",
+            format!(
+                "Trying to create too many buckets. Must be less than or equal to: [{limit}] but was [{}]. This limit can be set \
+                 by changing the [search.max_buckets] cluster level setting.",
+                limit + 1
+            ),
         )
     }
 
@@ -335,6 +383,17 @@ impl Failure {
                 json!({"error": code, "error_description": description})
             }
         }
+    }
+
+    /// The JSON body with `error_trace`: type and sentence where Elasticsearch has a stack, for there is no stack to show.
+    pub fn traced_body(&self) -> Value {
+        let mut body = self.body();
+        if let Shape::Envelope { kind, reason, .. } = &*self.shape {
+            let trace = json!(format!("{kind}: {reason}"));
+            body["error"]["root_cause"][0]["stack_trace"] = trace.clone();
+            body["error"]["stack_trace"] = trace;
+        }
+        body
     }
 
     /// The response headers, ready to send.

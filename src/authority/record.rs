@@ -37,6 +37,13 @@ pub struct Reserved {
     pub enabled: bool,
 }
 
+/// Settings of one security index: kept and shown, for there is no index that they could change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexSettings {
+    /// By name, such as `index.number_of_replicas`, in the text Elasticsearch shows; the defaults apply where one is absent.
+    pub values: BTreeMap<String, String>,
+}
+
 /// Role descriptors by name: an API key's own, or the snapshot of its owner's.
 pub type RoleSet = BTreeMap<String, RoleDescriptor>;
 
@@ -102,12 +109,25 @@ pub struct ApiKey {
     pub limited_by: RoleSet,
     /// Free metadata.
     pub metadata: Map<String, Value>,
+    /// Cross-cluster keys: the pattern the subject of the remote cluster's certificate must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_identity: Option<String>,
     /// Goes up with every update; tells compiled permissions apart.
     #[serde(default)]
     pub version: u64,
 }
 
 impl ApiKey {
+    /// Whether `username` of `realm` owns it. Realms of one security domain count as one.
+    pub fn is_owned_by(&self, username: &str, realm: &RealmRef) -> bool {
+        self.creator.username == username && is_same_realm(&self.creator.realm, realm)
+    }
+
+    /// Whether it works: neither invalidated nor expired.
+    pub fn is_active(&self, now_millis: u64) -> bool {
+        self.invalidation.is_none() && !self.is_expired(now_millis)
+    }
+
     /// Whether it is past its expiration.
     pub fn is_expired(&self, now_millis: u64) -> bool {
         self.expiration.is_some_and(|at| at <= now_millis)

@@ -1,8 +1,14 @@
 //! What every call can reach: the store, the password check, the compiled permissions, the clock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
+use crate::authority::audit::Audit;
+use crate::authority::certificates::InUse;
+use crate::authority::control::Control;
 use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::chain::Realms;
@@ -18,6 +24,8 @@ const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
 
 /// The authority's insides, shared by all calls.
 pub struct State {
+    /// Takes commands of the same user; first here, so that it lets go of the store before the store closes.
+    pub control: Option<Control>,
     /// Durable tables.
     pub store: Store,
     /// What the gate of this process shows as its own credential; new with every start, never written down.
@@ -34,6 +42,8 @@ pub struct State {
     pub compiled: Compiled,
     /// Enabled role mappings, compiled.
     pub mappings: Mappings,
+    /// Bounds searches at once.
+    pub scans: Arc<Semaphore>,
     /// Time.
     pub clock: Clock,
     /// `cluster_name` and node name in answers.
@@ -42,6 +52,12 @@ pub struct State {
     pub max_body: usize,
     /// Life of an access token.
     pub token_timeout: Duration,
+    /// The audit log.
+    pub audit: Audit,
+    /// Certificates this process serves with.
+    pub certificates: InUse,
+    /// Whether answers are compressed for those who ask.
+    pub compress: bool,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
     pub swept: AtomicU64,
 }

@@ -118,6 +118,11 @@ impl Subject {
             .map_or(&self.effective.realm, |key| &key.creator.realm)
     }
 
+    /// Whether an API key belongs to this subject.
+    pub fn owns(&self, key: &ApiKey) -> bool {
+        key.is_owned_by(&self.effective.username, self.owner_realm())
+    }
+
     /// The client this subject is, for the same-client rule of refresh tokens.
     pub fn client(&self) -> Client {
         Client {

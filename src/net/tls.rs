@@ -109,6 +109,16 @@ impl ServerTls {
         })
     }
 
+    /// File and chain (DER, leaf first) of every certificate.
+    pub fn chains(&self) -> Vec<(String, Vec<CertificateDer<'static>>)> {
+        self.current
+            .load()
+            .certificates
+            .iter()
+            .map(|certificate| (certificate.name.clone(), certificate.chain().to_vec()))
+            .collect()
+    }
+
     /// Name and end of validity (Unix seconds) of every certificate.
     pub fn expiries(&self) -> Vec<(String, i64)> {
         self.current

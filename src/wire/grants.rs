@@ -60,6 +60,18 @@ pub struct ApiKeyInfo {
     /// The owner's roles at creation: a list of one, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited_by: Option<Vec<BTreeMap<String, RoleDescriptor>>>,
+    /// Cross-cluster keys: what was asked for, in the words of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Value>,
+    /// Cross-cluster keys: pattern for the subject of the remote cluster's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_identity: Option<String>,
+    /// Profile of the owner, when asked for and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_uid: Option<String>,
+    /// What it was sorted by, when a query sorted.
+    #[serde(rename = "_sort", default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<Vec<Value>>,
 }
 
 /// The answer of `GET /_security/api_key`.
@@ -81,6 +93,41 @@ pub struct InvalidateApiKeysResponse {
     /// Why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub error_details: Vec<Value>,
+}
+
+/// The answer of `POST /_security/api_key/_bulk_update`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BulkUpdateApiKeysResponse {
+    /// Ids that changed.
+    pub updated: Vec<String>,
+    /// Ids that were so already.
+    pub noops: Vec<String>,
+    /// What went wrong with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<BulkErrors>,
+}
+
+/// Errors of a bulk call, by id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BulkErrors {
+    /// How many.
+    pub count: usize,
+    /// `type` and `reason` by id.
+    pub details: Map<String, Value>,
+}
+
+/// The answer of `POST /_security/_query/api_key`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueryApiKeysResponse {
+    /// How many keys fit.
+    pub total: usize,
+    /// How many of them are in this answer.
+    pub count: usize,
+    /// This page.
+    pub api_keys: Vec<ApiKeyInfo>,
+    /// Results by aggregation, when asked for and anything fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregations: Option<Map<String, Value>>,
 }
 
 /// The answer of `POST /_security/oauth2/token` (RFC 6749 §5.1, and who it is about).

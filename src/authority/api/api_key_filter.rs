@@ -149,9 +149,7 @@ impl Filter {
     /// Whether a key passes.
     pub fn accepts(&self, key: &ApiKey, subject: &Subject) -> bool {
         let creator = &key.creator;
-        let own = !self.owner
-            || (creator.username == subject.effective.username
-                && creator.realm.name == subject.owner_realm().name);
+        let own = !self.owner || subject.owns(key);
         own && self.ids.as_ref().is_none_or(|ids| ids.contains(&key.id))
             && self
                 .name

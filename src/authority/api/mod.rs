@@ -3,12 +3,25 @@
 //! Paths and methods follow the REST API reference of Elasticsearch 9.0; actions are Elasticsearch's, since denials print them.
 
 pub mod api_key_body;
+pub mod api_key_clone;
 pub mod api_key_filter;
+pub mod api_key_grant;
+pub mod api_key_making;
+pub mod api_key_query;
+pub mod api_key_update;
+pub mod api_key_view;
 pub mod api_keys;
 pub mod bulk_roles;
 pub mod caches;
+pub mod certificates;
+pub mod cross_cluster_body;
+pub mod cross_cluster_keys;
 pub mod delegate_pki;
+pub mod document_query;
+pub mod enroll;
+pub mod fields;
 pub mod info;
+pub mod oidc;
 pub mod privileges;
 pub mod profile_body;
 pub mod profile_privileges;
@@ -20,11 +33,17 @@ pub mod role_indices;
 pub mod role_mappings;
 pub mod role_query;
 pub mod roles;
+pub mod saml;
+pub mod search;
 pub mod service_accounts;
+pub mod settings;
+pub mod sso_token;
+pub mod stats;
 pub mod token_body;
 pub mod token_invalidation;
 pub mod tokens;
 pub mod user_privileges;
+pub mod user_query;
 pub mod users;
 pub mod who;
 pub mod write;
@@ -97,6 +116,16 @@ pub static TABLE: &[Endpoint] = &[
     line!([PUT | POST], "/_security/api_key", "admin/xpack/security/api_key/create", ["refresh"], body, api_keys::create),
     line!([GET], "/_security/api_key", "admin/xpack/security/api_key/get", ["id", "name", "username", "realm_name", "owner", "with_limited_by", "active_only", "with_profile_uid"], none, api_keys::find),
     line!([DELETE], "/_security/api_key", "admin/xpack/security/api_key/invalidate", [], body, api_keys::invalidate),
+    line!([PUT | POST], "/_security/api_key/grant", "admin/xpack/security/api_key/grant", ["refresh"], body, api_key_grant::grant),
+    line!([PUT | POST], "/_security/api_key/clone", "admin/xpack/security/api_key/clone", ["refresh"], body, api_key_clone::clone),
+    line!([POST], "/_security/api_key/_bulk_update", "admin/xpack/security/api_key/bulk_update", [], body, api_key_update::bulk_update),
+    line!([PUT], "/_security/api_key/{id}", "admin/xpack/security/api_key/update", [], body, api_key_update::update),
+    line!([POST], "/_security/cross_cluster/api_key", "admin/xpack/security/cross_cluster/api_key/create", [], body, cross_cluster_keys::create),
+    line!([PUT], "/_security/cross_cluster/api_key/{id}", "admin/xpack/security/cross_cluster/api_key/update", [], body, api_key_update::update_cross_cluster),
+
+    line!([GET | POST], "/_security/_query/api_key", "admin/xpack/security/api_key/query", ["with_limited_by", "with_profile_uid", "typed_keys"], body, api_key_query::query),
+    line!([GET | POST], "/_security/_query/user", "admin/xpack/security/user/query", ["with_profile_uid"], body, user_query::query),
+    line!([GET | POST], "/_security/_query/role", "admin/xpack/security/role/query", [], body, role_query::query),
 
     line!([POST], "/_security/oauth2/token", "admin/xpack/security/token/create", [], body, tokens::create),
     line!([DELETE], "/_security/oauth2/token", "admin/xpack/security/token/invalidate", [], body, token_invalidation::invalidate),
@@ -124,4 +153,22 @@ pub static TABLE: &[Endpoint] = &[
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),
     line!([POST], "/_security/privilege/{application}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
     line!([POST], "/_security/api_key/{ids}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
+
+    line!([GET], "/_security/settings", "admin/xpack/security/settings/get", ["master_timeout"], none, settings::find),
+    line!([PUT], "/_security/settings", "admin/xpack/security/settings/update", ["master_timeout", "timeout"], body, settings::update),
+    line!([GET], "/_security/stats", "monitor/xpack/security/stats", [], none, stats::find),
+    line!([GET], "/_security/enroll/kibana", "admin/xpack/security/enroll/kibana", [], none, enroll::refuse),
+    line!([GET], "/_security/enroll/node", "admin/xpack/security/enroll/node", [], none, enroll::refuse),
+    line!([GET], "/_ssl/certificates", "monitor/xpack/ssl/certificates/get", [], none, certificates::find),
+
+    line!([POST], "/_security/saml/prepare", "admin/xpack/security/saml/prepare", [], body, saml::prepare),
+    line!([POST], "/_security/saml/authenticate", "admin/xpack/security/saml/authenticate", [], body, saml::authenticate),
+    line!([POST], "/_security/saml/logout", "admin/xpack/security/saml/logout", [], body, saml::logout),
+    line!([POST], "/_security/saml/invalidate", "admin/xpack/security/saml/invalidate", [], body, saml::invalidate),
+    line!([POST], "/_security/saml/complete_logout", "admin/xpack/security/saml/complete_logout", [], body, saml::complete_logout),
+    line!([GET], "/_security/saml/metadata/{realm_name}", "admin/xpack/security/saml/metadata", [], none, saml::metadata),
+
+    line!([POST], "/_security/oidc/prepare", "admin/xpack/security/oidc/prepare", [], body, oidc::prepare),
+    line!([POST], "/_security/oidc/authenticate", "admin/xpack/security/oidc/authenticate", [], body, oidc::authenticate),
+    line!([POST], "/_security/oidc/logout", "admin/xpack/security/oidc/logout", [], body, oidc::logout),
 ];

@@ -1,13 +1,13 @@
 //! Reading role descriptors, for stored roles and for API keys, with the words of Elasticsearch's hand-written role parser.
 //!
-//! Index privileges are in [`super::role_indices`], global ones in [`super::role_global`], queries in [`super::role_query`].
+//! Index privileges are in [`super::role_indices`], global ones in [`super::role_global`], queries in [`super::document_query`].
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::role_indices::{self, string_array};
-use super::{role_global, role_query};
+use super::{document_query, role_global};
 use crate::authority::access::names;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
@@ -77,7 +77,7 @@ pub fn parse_set(field: &Field<'_>) -> Result<BTreeMap<String, RoleDescriptor>, 
         .fields()
         .map(|field| {
             let role = parse(&expect_role(&field)?, field.name, Purpose::ApiKey)?;
-            role_query::check(&role)?;
+            document_query::check(&role)?;
             Ok((field.name.to_owned(), role))
         })
         .collect()

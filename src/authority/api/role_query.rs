@@ -1,263 +1,145 @@
-//! Which queries a role may carry for document level security.
-//!
-//! A query is kept for whoever runs searches; here it must be one Elasticsearch would take: known, and of no kind that reads
-//! other documents. Templates are only known when a user is, so they pass.
+//! `_query/role`: searching roles, the reserved ones included.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::sync::Arc;
 
+use serde_json::{Map, Value, json};
+
+use super::role_body;
+use super::search;
+use crate::authority::authorize;
+use crate::authority::body::Grammar;
+use crate::authority::builtin::roles as reserved;
+use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::query::datum::{Datum, Document, text, visit_metadata};
+use crate::authority::query::schema::{Definition, Field, Kind, Schema};
+use crate::authority::query::search::Plan;
+use crate::authority::state::State;
 use crate::wire::roles::RoleDescriptor;
 
-/// Every query of Elasticsearch 9.0, sorted.
-const KNOWN: [&str; 65] = [
-    "bool",
-    "boosting",
-    "combined_fields",
-    "constant_score",
-    "dis_max",
-    "distance_feature",
-    "exists",
-    "function_score",
-    "fuzzy",
-    "geo_bounding_box",
-    "geo_distance",
-    "geo_grid",
-    "geo_polygon",
-    "geo_shape",
-    "has_child",
-    "has_parent",
-    "ids",
-    "interval",
-    "intervals",
-    "knn",
-    "kql",
-    "match",
-    "match_all",
-    "match_bool_prefix",
-    "match_none",
-    "match_phrase",
-    "match_phrase_prefix",
-    "more_like_this",
-    "multi_match",
-    "nested",
-    "parent_id",
-    "percolate",
-    "pinned",
-    "prefix",
-    "query_string",
-    "random_sampler",
-    "range",
-    "rank_feature",
-    "regexp",
-    "rule",
-    "script",
-    "script_score",
-    "semantic",
-    "shape",
-    "simple_query_string",
-    "span_containing",
-    "span_field_masking",
-    "span_first",
-    "span_gap",
-    "span_multi",
-    "span_near",
-    "span_not",
-    "span_or",
-    "span_term",
-    "span_within",
-    "sparse_vector",
-    "template",
-    "term",
-    "terms",
-    "terms_set",
-    "text_expansion",
-    "weighted_tokens",
-    "wildcard",
-    "wrapper",
-    "xy_shape",
-];
+const GRAMMAR: Grammar = Grammar::Strict("query_role_request_payload");
 
-/// Clauses that hold queries, by query.
-const CLAUSES: [(&str, &[&str]); 9] = [
-    ("bool", &["must", "should", "filter", "must_not"]),
-    ("boosting", &["positive", "negative"]),
-    ("constant_score", &["filter"]),
-    ("dis_max", &["queries"]),
-    ("function_score", &["query"]),
-    ("nested", &["query"]),
-    ("pinned", &["organic"]),
-    ("rule", &["organic"]),
-    ("script_score", &["query"]),
-];
+/// What roles can be asked about.
+pub static SCHEMA: Schema = Schema(&[
+    field("name", "name", Kind::Keyword),
+    field("description", "description", Kind::Text),
+    field(
+        "applications.application",
+        "applications.application",
+        Kind::Keyword,
+    ),
+    field(
+        "applications.resources",
+        "applications.resources",
+        Kind::Keyword,
+    ),
+    field(
+        "applications.privileges",
+        "applications.privileges",
+        Kind::Keyword,
+    ),
+    field("metadata", "metadata_flattened", Kind::Flattened),
+]);
 
-/// Why a query is refused: type and text of the cause.
-type Why = (&'static str, String);
-
-/// Checks the queries of a role's own indices.
-///
-/// # Errors
-/// `failed to parse field 'query' for indices [..] at index privilege [n] of role descriptor`, with its cause.
-pub fn check(role: &RoleDescriptor) -> Result<(), Failure> {
-    for (number, item) in role.indices.iter().enumerate() {
-        let Some(query) = &item.query else { continue };
-        check_text(query).map_err(|(kind, why)| {
-            Failure::parse(format!(
-                "failed to parse field 'query' for indices [{}] at index privilege [{number}] of role descriptor",
-                item.names.join(",")
-            ))
-            .caused_by(kind, why)
-        })?;
-    }
-    Ok(())
-}
-
-fn check_text(query: &str) -> Result<(), Why> {
-    let value: Value = serde_json::from_str(query).map_err(|error| {
-        let (_, text) = crate::authority::body::broken(&error).cause_owned();
-        ("x_content_parse_exception", text)
-    })?;
-    let Value::Object(query) = value else {
-        let text = "[1:1] expected [START_OBJECT] but found another value instead";
-        return Err(("x_content_parse_exception", text.to_owned()));
-    };
-    match query.keys().next() {
-        None => Err((
-            "x_content_parse_exception",
-            "[1:2] expected [FIELD_NAME] with value a query name or 'template' but found [END_OBJECT] instead".to_owned(),
-        )),
-        Some(name) if name == "template" => Ok(()),
-        Some(_) => check_query(&query),
+const fn field(name: &'static str, index_name: &'static str, kind: Kind) -> Definition {
+    Definition {
+        name,
+        index_name,
+        kind,
     }
 }
 
-fn check_query(query: &Map<String, Value>) -> Result<(), Why> {
-    let mut fields = query.iter();
-    let Some((name, body)) = fields.next() else {
-        return Err((
-            "illegal_argument_exception",
-            "query malformed, empty clause found at [1:2]".to_owned(),
-        ));
-    };
-    if fields.next().is_some() {
-        return Err((
-            "parsing_exception",
-            format!("[{name}] malformed query, expected [END_OBJECT] but found [FIELD_NAME]"),
-        ));
-    }
-    let refused = |what: &str| {
-        let text = format!("{what} isn't supported as part of a role query");
-        Err(("illegal_argument_exception", text))
-    };
-    match name.as_str() {
-        "percolate" | "has_child" | "has_parent" => return refused(&format!("{name} query")),
-        "terms" if has_inside(body, |_, value| value.is_object()) => {
-            return refused("terms query with terms lookup");
+/// A role that is searched for.
+struct RoleDocument {
+    name: String,
+    role: Role,
+}
+
+/// Where a role comes from.
+enum Role {
+    Reserved(&'static RoleDescriptor),
+    Stored(Arc<RoleDescriptor>),
+}
+
+impl RoleDocument {
+    fn role(&self) -> &RoleDescriptor {
+        match &self.role {
+            Role::Reserved(role) => role,
+            Role::Stored(role) => role,
         }
-        "geo_shape" | "shape"
-            if has_inside(body, |_, value| value.get("indexed_shape").is_some()) =>
-        {
-            return refused("geoshape query referring to indexed shapes");
-        }
-        known if KNOWN.contains(&known) => {}
-        unknown => return Err(("parsing_exception", format!("unknown query [{unknown}]"))),
     }
-    check_clauses(name, body)
 }
 
-fn has_inside(body: &Value, wanted: impl Fn(&str, &Value) -> bool) -> bool {
-    body.as_object()
-        .is_some_and(|fields| fields.iter().any(|(name, value)| wanted(name, value)))
-}
+impl Document for RoleDocument {
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("role-{}", self.name))
+    }
 
-fn check_clauses(name: &str, body: &Value) -> Result<(), Why> {
-    let Value::Object(fields) = body else {
-        return Err((
-            "parsing_exception",
-            format!("[{name}] query malformed, no start_object after query name"),
-        ));
-    };
-    if name == "function_score" {
-        let functions = fields.get("functions").and_then(Value::as_array);
-        for function in functions.into_iter().flatten() {
-            if let Some(Value::Object(filter)) = function.get("filter") {
-                check_query(filter)?;
+    fn visit(&self, field: &Field, each: &mut dyn FnMut(Datum<'_>)) {
+        let role = self.role();
+        let mut every = |texts: &[String]| texts.iter().for_each(|it| each(text(it)));
+        match field.name {
+            "name" => every(std::slice::from_ref(&self.name)),
+            "description" => every(role.description.as_slice()),
+            "applications.application" => role
+                .applications
+                .iter()
+                .for_each(|it| every(std::slice::from_ref(&it.application))),
+            "applications.resources" => {
+                role.applications.iter().for_each(|it| every(&it.resources));
             }
-        }
-    }
-    let clauses = CLAUSES.iter().find(|(query, _)| *query == name);
-    for clause in clauses.map_or(&[][..], |(_, clauses)| clauses) {
-        match fields.get(*clause) {
-            Some(Value::Object(query)) => check_query(query)?,
-            Some(Value::Array(queries)) => {
-                for query in queries.iter().filter_map(Value::as_object) {
-                    check_query(query)?;
-                }
+            "applications.privileges" => {
+                role.applications
+                    .iter()
+                    .for_each(|it| every(&it.privileges));
             }
-            Some(_) | None => {}
+            _ => visit_metadata(&role.metadata, field.path.as_deref(), each),
         }
     }
-    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// `GET|POST /_security/_query/role`
+pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
+    let request = search::parse(&call, GRAMMAR, false)?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let plan = Plan::new(&request, &SCHEMA, false, call.now.unix_millis());
+    let plan = plan.map_err(search::refuse)?;
+    let found = search::run(state, plan, documents(state)).await?;
+    let roles: Vec<Value> = found
+        .hits
+        .into_iter()
+        .map(|(document, sort)| describe(&document, sort))
+        .collect();
+    granted.reply(&json!({"total": found.total, "count": roles.len(), "roles": roles}))
+}
 
-    use super::*;
+/// Every role by name; a reserved one hides a stored one of its name, as it does when roles are resolved.
+fn documents(state: &State) -> Vec<RoleDocument> {
+    let stored = state
+        .tables()
+        .roles
+        .select(|name, _| reserved::reserved_role(name).is_none());
+    let stored = stored.into_iter().map(|(name, role)| RoleDocument {
+        name,
+        role: Role::Stored(role),
+    });
+    let reserved = reserved::reserved_roles().map(|(name, role)| RoleDocument {
+        name: name.to_owned(),
+        role: Role::Reserved(role),
+    });
+    let mut documents: Vec<RoleDocument> = stored.chain(reserved).collect();
+    documents.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    documents
+}
 
-    fn why(query: &Value) -> Option<String> {
-        check_text(&query.to_string()).err().map(|(_, why)| why)
+fn describe(document: &RoleDocument, sort: Vec<Value>) -> Value {
+    let mut shown = Map::from_iter([("name".to_owned(), json!(document.name))]);
+    if let Value::Object(fields) = json!(role_body::render(document.role())) {
+        shown.extend(fields);
     }
-
-    #[test]
-    fn queries_that_read_other_documents_are_refused_at_any_depth() {
-        let lookup = json!({"terms": {"user": {"index": "i", "id": "1", "path": "p"}}});
-        let shape = json!({"geo_shape": {"place": {"indexed_shape": {"id": "1"}}}});
-        let child = json!({"has_child": {"type": "c", "query": {"match_all": {}}}});
-        let percolate = json!({"percolate": {"field": "q"}});
-        for (inner, text) in [
-            (
-                &lookup,
-                "terms query with terms lookup isn't supported as part of a role query",
-            ),
-            (
-                &shape,
-                "geoshape query referring to indexed shapes isn't supported as part of a role query",
-            ),
-            (
-                &child,
-                "has_child query isn't supported as part of a role query",
-            ),
-            (
-                &percolate,
-                "percolate query isn't supported as part of a role query",
-            ),
-        ] {
-            for query in [
-                inner.clone(),
-                json!({"bool": {"must": {"match_all": {}}, "should": [{"term": {"a": 1}}, inner]}}),
-                json!({"constant_score": {"filter": {"boosting": {"positive": {"match_all": {}}, "negative": inner}}}}),
-                json!({"function_score": {"query": {"match_all": {}}, "functions": [{"filter": inner}]}}),
-            ] {
-                assert_eq!(why(&query).as_deref(), Some(text), "{query}");
-            }
-        }
+    if !sort.is_empty() {
+        shown.insert("_sort".to_owned(), Value::Array(sort));
     }
-
-    #[test]
-    fn ordinary_queries_and_templates_pass_and_unknown_ones_do_not() {
-        for query in [
-            json!({"term": {"a": 1}}),
-            json!({"terms": {"a": ["x"], "boost": 1}}),
-            json!({"template": {"source": {"terms": {"a": "{{_user.username}}"}}}}),
-            json!({"geo_shape": {"place": {"shape": {"type": "point"}}}}),
-        ] {
-            assert_eq!(why(&query), None, "{query}");
-        }
-        assert_eq!(
-            why(&json!({"nope": {}})).as_deref(),
-            Some("unknown query [nope]")
-        );
-        assert!(check_text("{").is_err() && check_text("[]").is_err() && check_text("{}").is_err());
-    }
+    Value::Object(shown)
 }

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Map, json};
 
+use super::document_query;
 use super::role_body::{self, Purpose};
-use super::role_query;
 use super::write::write;
 use crate::authority::authorize::{self, RoleChange};
 use crate::authority::builtin::roles as reserved;
@@ -43,7 +43,7 @@ pub fn check(name: &str, role: &RoleDescriptor) -> Result<(), Failure> {
         faults.push(format!("Role [{name}] is reserved and may not be used."));
         return Err(Failure::request_validation(&faults));
     }
-    role_query::check(role)?;
+    document_query::check(role)?;
     if faults.is_empty() {
         return Ok(());
     }

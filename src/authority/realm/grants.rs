@@ -37,27 +37,41 @@ pub fn digest_text(secret: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret))
 }
 
-/// Checks the value of an `ApiKey` credential: base64 of `id:secret`.
+/// The two halves of an `ApiKey` credential.
+pub struct KeyCredential {
+    /// Which key.
+    pub id: String,
+    secret: Secret,
+}
+
+/// Reads base64 of `id:secret`; `None` when it is anything else.
+pub fn parse_api_key(value: &Secret) -> Option<KeyCredential> {
+    let decoded = Secret::new(STANDARD.decode(value.expose()).ok()?);
+    let (id, secret) = decoded.expose_str()?.split_once(':')?;
+    (!id.is_empty()).then(|| KeyCredential {
+        id: id.to_owned(),
+        secret: Secret::from(secret),
+    })
+}
+
+/// Finds the key of a credential, by its id and without a scan, and checks secret, kind and life.
 ///
 /// # Errors
 /// See [`GrantError`].
-pub fn check_api_key(tables: &Tables, value: &Secret, now: Now) -> Result<Subject, GrantError> {
+pub fn verify_api_key(
+    tables: &Tables,
+    credential: &KeyCredential,
+    now: Now,
+) -> Result<Arc<ApiKey>, GrantError> {
+    let id = &credential.id;
     let refused = |why: String| Err(GrantError::Refused(format!("API key: {why}")));
-    let invalid = || GrantError::Refused("API key: invalid ApiKey value".to_owned());
-    let decoded = STANDARD.decode(value.expose()).map_err(|_| invalid())?;
-    let decoded = Secret::new(decoded);
-    let text = decoded.expose_str().ok_or_else(invalid)?;
-    let (id, secret) = text
-        .split_once(':')
-        .filter(|(id, _)| !id.is_empty())
-        .ok_or_else(invalid)?;
     let Some(key) = tables.api_keys.find(id) else {
         return refused(format!("unable to find apikey with id {id}"));
     };
     if key.invalidation.is_some() {
         return refused(format!("api key [{id}] has been invalidated"));
     }
-    let given = Secret::from(digest_text(secret.as_bytes()));
+    let given = Secret::from(digest_text(credential.secret.expose()));
     if given != Secret::from(key.secret.as_str()) {
         return refused(format!("invalid credentials for API key [{id}]"));
     }
@@ -69,6 +83,17 @@ pub fn check_api_key(tables: &Tables, value: &Secret, now: Now) -> Result<Subjec
     if key.is_expired(now.unix_millis()) {
         return refused("api key is expired".to_owned());
     }
+    Ok(key)
+}
+
+/// Checks the value of an `ApiKey` credential: base64 of `id:secret`.
+///
+/// # Errors
+/// See [`GrantError`].
+pub fn check_api_key(tables: &Tables, value: &Secret, now: Now) -> Result<Subject, GrantError> {
+    let credential = parse_api_key(value)
+        .ok_or_else(|| GrantError::Refused("API key: invalid ApiKey value".to_owned()))?;
+    let key = verify_api_key(tables, &credential, now)?;
     Ok(Subject {
         effective: Arc::new(key_principal(&key)),
         authenticating: None,
@@ -116,7 +141,7 @@ pub fn bearer_subject(tables: &Tables, bearer: &Bearer, now: Now) -> Option<Subj
             tables
                 .api_keys
                 .find(id)
-                .filter(|key| key.invalidation.is_none() && !key.is_expired(now.unix_millis()))?,
+                .filter(|key| key.is_active(now.unix_millis()))?,
         ),
     };
     Some(Subject {

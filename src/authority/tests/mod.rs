@@ -1,12 +1,18 @@
 //! The authority driven as its callers do: requests in, responses out, time by a manual clock.
 
+mod api_key_changes;
+mod api_key_laws;
 mod api_keys;
+mod audit;
 mod certificates;
+mod common_behaviour;
 mod durability;
 mod every_endpoint;
+mod housekeeping;
 mod privileges;
 mod profile_search;
 mod profiles;
+mod queries;
 mod realms;
 mod role_mappings;
 mod roles;

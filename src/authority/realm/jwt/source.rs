@@ -90,7 +90,7 @@ impl KeySource {
             JwksPath::File(path) => {
                 let shared = Arc::clone(&shared);
                 let runtime = tokio::runtime::Handle::current();
-                Some(Watch::start(&[path.clone()], move || {
+                Some(Watch::start(std::slice::from_ref(path), move || {
                     runtime.block_on(shared.renew())
                 }))
             }

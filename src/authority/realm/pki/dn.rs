@@ -57,7 +57,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
 
 /// The text of a string type; `None`: Java prints the bytes.
 fn text(any: &Any<'_>) -> Option<String> {
-    let bytes = any.data.as_ref();
+    let bytes = any.data;
     match any.tag() {
         Tag::Utf8String => std::str::from_utf8(bytes).ok().map(str::to_owned),
         Tag::PrintableString | Tag::Ia5String => {

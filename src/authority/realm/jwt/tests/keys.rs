@@ -8,10 +8,13 @@ use super::*;
 use crate::config::realm_values::JwksPath;
 use crate::config::realms::PublicKeys;
 
+/// Signs a message with an algorithm of the key's kind.
+type Signer = Box<dyn Fn(&[u8], &str) -> Vec<u8>>;
+
 /// A pair of every kind, as a JWK and as what signs.
 pub(super) struct Issuer {
     pub(super) jwk: Value,
-    sign: Box<dyn Fn(&[u8], &str) -> Vec<u8>>,
+    sign: Signer,
 }
 
 pub(super) fn rsa_issuer(kid: &str) -> Issuer {
