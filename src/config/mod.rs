@@ -19,6 +19,7 @@ pub mod forwards;
 pub mod grants;
 pub mod headers;
 pub mod nearest;
+mod origins;
 pub mod patterns;
 pub mod realm_values;
 pub mod realms;
