@@ -1,5 +1,6 @@
 //! Who is asked: a client for the configured authority, and the embedded one when that is what was configured.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,9 @@ use anyhow::Context as _;
 
 use super::running::Running;
 
+use crate::authority::audit::Audit;
+use crate::authority::audit::event::Events;
+use crate::authority::certificates::{self, Certificate, InUse};
 use crate::authority::{Authority, Options};
 use crate::config::settings;
 use crate::elastic::client::Client;
@@ -14,6 +18,8 @@ use crate::elastic::error::AskError;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::elastic::transport::Transport;
 use crate::model::clock::Clock;
+use crate::net::tls::ServerTls;
+use crate::telemetry::audit::AuditLog;
 
 /// How long one ask of the embedded authority may take: hashing a password under load is the slow part.
 const EMBEDDED_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +31,26 @@ pub(super) struct Asked {
     /// Asks it.
     pub(super) client: Client,
     /// It, when it lives in this process.
-    pub(super) embedded: Option<Authority>,
+    pub(super) embedded: Option<Embedded>,
+}
+
+/// The embedded authority, and what the rest of the program keeps up to date about it.
+#[derive(Clone)]
+pub(super) struct Embedded {
+    /// It.
+    pub(super) authority: Authority,
+    /// Its audit log.
+    pub(super) audit: Option<AuditLog>,
+    /// The certificates it tells of.
+    pub(super) certificates: InUse,
+}
+
+/// An open authority with what must be told to it later.
+pub(super) struct Opened {
+    /// It.
+    pub(super) authority: Authority,
+    /// Its audit log, to be reopened when files are rotated.
+    pub(super) audit: Option<AuditLog>,
 }
 
 /// Sets up the client; opens the store of an embedded authority, connects to no node yet.
@@ -39,7 +64,9 @@ pub(super) async fn set_up(
 ) -> anyhow::Result<Asked> {
     match settings {
         settings::Authority::Embedded(embedded) => {
-            let authority = open(embedded, clock.clone()).await?;
+            let certificates = InUse::default();
+            let Opened { authority, audit } =
+                open(embedded, certificates.clone(), clock.clone()).await?;
             let transport = Transport::embedded(authority.clone());
             let client = Client::new(
                 transport,
@@ -52,7 +79,11 @@ pub(super) async fn set_up(
             );
             Ok(Asked {
                 client,
-                embedded: Some(authority),
+                embedded: Some(Embedded {
+                    authority,
+                    audit,
+                    certificates,
+                }),
             })
         }
         settings::Authority::Elasticsearch(nodes) => Ok(Asked {
@@ -82,13 +113,35 @@ pub(super) fn client_of(
     ))
 }
 
-async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Authority> {
+/// Opens the store and the audit log, and shows a password that was made up.
+///
+/// # Errors
+/// A store or a log that can't be opened.
+pub(super) async fn open(
+    settings: &settings::Embedded,
+    certificates: InUse,
+    clock: Clock,
+) -> anyhow::Result<Opened> {
+    let log = match &settings.audit {
+        Some(audit) => Some(AuditLog::start(&audit.target).context("authority.embedded.audit")?),
+        None => None,
+    };
+    let audit = match (&log, &settings.audit) {
+        (Some(log), Some(audit)) => {
+            Audit::to(log.clone(), Events::named(audit.events.iter().copied()))
+        }
+        _ => Audit::off(),
+    };
     let options = Options {
         data: settings.data.clone(),
         superuser_password: settings.superuser_password.clone(),
         realms: settings.realms.clone(),
         anonymous: settings.anonymous.clone(),
         failed_logins: settings.failed_logins,
+        audit,
+        certificates,
+        // The length of what is compressed shows through TLS.
+        compress: settings.tls.is_none(),
         ..Options::default()
     };
     let authority = Authority::open(options, clock)
@@ -100,7 +153,19 @@ async fn open(settings: &settings::Embedded, clock: Clock) -> anyhow::Result<Aut
     {
         announce_password(password);
     }
-    Ok(authority)
+    Ok(Opened {
+        authority,
+        audit: log,
+    })
+}
+
+/// The certificates of these listeners, as the authority tells them.
+pub(super) fn in_use<'t>(served: impl IntoIterator<Item = &'t ServerTls>) -> Vec<Certificate> {
+    served
+        .into_iter()
+        .flat_map(ServerTls::chains)
+        .flat_map(|(path, chain)| certificates::describe(Path::new(&path), &chain, true))
+        .collect()
 }
 
 /// Once, on standard error and not through the log, which may be kept: nobody could log in otherwise.

@@ -2,8 +2,10 @@
 //!
 //! Assembly only: no type that another floor needs is defined here, and no decision about a request is made here.
 
+pub mod alone;
 mod authority;
 pub mod build;
+mod door;
 mod operations;
 pub mod probe;
 mod reload;
@@ -38,7 +40,7 @@ pub use serving::Addresses;
 pub struct App {
     running: Arc<Running>,
     serving: Serving,
-    embedded: Option<Authority>,
+    embedded: Option<authority::Embedded>,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -76,7 +78,7 @@ impl App {
 
     /// The embedded authority, when there is one.
     pub fn embedded_authority(&self) -> Option<&Authority> {
-        self.embedded.as_ref()
+        self.embedded.as_ref().map(|embedded| &embedded.authority)
     }
 
     /// Serves until SIGTERM or SIGINT, reloading meanwhile, then drains. A second signal cuts the drain short.
@@ -116,9 +118,9 @@ impl App {
     /// Check, then swap: whatever is wrong with the new files, the old configuration stays whole.
     fn reload(&self, reloads: &Reloads, cause: Cause) {
         if cause == Cause::Signal
-            && let Err(error) = self.running.reopen_access_log()
+            && let Err(error) = self.running.reopen_logs()
         {
-            tracing::error!(%error, "the access log could not be reopened");
+            tracing::error!(%error, "a log could not be reopened");
         }
         let outcome = self.try_reload(reloads);
         self.running.note_reload(&outcome);
@@ -174,6 +176,7 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref())
+        .chain(settings.authority.tls())
         .flat_map(|tls| {
             tls.certificates
                 .iter()

@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use super::authority;
 use super::build;
 use super::workshop;
-use crate::authority::Authority;
 use crate::config::settings::{self, Listener, NodeUrl, Settings};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -27,6 +26,7 @@ use crate::proxy::Proxy;
 use crate::proxy::metrics::ProxyMetrics;
 use crate::proxy::site::{Shared, Site};
 use crate::telemetry::access::AccessLog;
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log::LogLevel;
 use crate::telemetry::metrics::{CounterVec, Gauge, RegisterError, Registry};
 
@@ -89,6 +89,7 @@ pub(super) struct Running {
     /// Who makes what upstreams get in place of clients' credentials.
     workshop: Workshop,
     access_log: AccessLog,
+    audit_log: Option<AuditLog>,
     clock: Clock,
     draining: AtomicBool,
     /// Why the last reload was refused, until one is applied.
@@ -105,11 +106,15 @@ impl Running {
         clock: Clock,
         level: LogLevel,
         drain: Watch,
-    ) -> anyhow::Result<(Self, Option<Authority>)> {
+    ) -> anyhow::Result<(Self, Option<authority::Embedded>)> {
         let families = Families::register()?;
         let access_log = AccessLog::start(&settings.access_log)?;
         access_log.register(&families.registry)?;
         let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+        let audit_log = asked.embedded.as_ref().and_then(|it| it.audit.clone());
+        if let Some(log) = &audit_log {
+            log.register(&families.registry)?;
+        }
         let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
         let workshop = workshop::open(&settings, &families.exchanges, &clock);
         let site = site(&settings, asked.client, &families, &limiter, &workshop)?;
@@ -128,6 +133,7 @@ impl Running {
             limiter,
             workshop,
             access_log,
+            audit_log,
             clock,
             draining: AtomicBool::new(false),
             last_refusal: ArcSwap::from_pointee(None),
@@ -249,17 +255,24 @@ impl Running {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Opens the access log's file anew, for log rotation.
+    /// Opens the files of access and audit log anew, for log rotation.
     ///
     /// # Errors
-    /// When it can't be opened; the old one stays in use.
-    pub(super) fn reopen_access_log(&self) -> anyhow::Result<()> {
-        Ok(self.access_log.reopen()?)
+    /// When one can't be opened; the old one stays in use.
+    pub(super) fn reopen_logs(&self) -> anyhow::Result<()> {
+        let access = self.access_log.reopen();
+        if let Some(log) = &self.audit_log {
+            log.reopen()?;
+        }
+        Ok(access?)
     }
 
     /// Writes out what is still in memory.
     pub(super) fn stop(&self) {
         self.access_log.stop();
+        if let Some(log) = &self.audit_log {
+            log.flush();
+        }
     }
 }
 

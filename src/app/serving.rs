@@ -5,32 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http::StatusCode;
-use tower::ServiceExt as _;
 
+use super::authority::{self, Embedded};
+use super::door::{AuthorityDoor, SIDE_LIMITS, internal_error};
 use super::running::Running;
 use crate::admin::Admin;
 use crate::admin::operations::Operations;
-use crate::authority::Authority;
-use crate::config::settings::{self, Limits, Settings};
+use crate::authority::certificates::InUse;
+use crate::config::settings::{self, Settings};
 use crate::net::drain::{Drain, Report, Watch};
-use crate::net::http::{Body, Peer, Request, Response};
+use crate::net::http::{Peer, Request, Response};
 use crate::net::listen::Bound;
 use crate::net::serve::{Front, Handler};
-use crate::net::tls::ServerTls;
+use crate::net::tls::{ServerTls, TlsError};
 use crate::net::workers::{Workers, worker_count};
-
-/// Bounds of the doors that operators use: small, because their clients are few.
-const SIDE_LIMITS: Limits = Limits {
-    max_connections: 256,
-    max_headers: 100,
-    max_header_bytes: 32 * 1024,
-    handshake_timeout: Duration::from_secs(10),
-    header_timeout: Duration::from_secs(10),
-    body_idle_timeout: Duration::from_secs(30),
-    keep_alive_timeout: Duration::from_secs(75),
-    max_streams: 100,
-};
 
 /// Where everything was bound.
 #[derive(Debug, Clone)]
@@ -50,6 +38,9 @@ pub(super) struct Serving {
     /// The drain of the side doors begins only when the proxy's is over, so that an orchestrator can watch it.
     side_drain: Drain,
     certificates: Vec<Option<Arc<ServerTls>>>,
+    authority_tls: Option<Arc<ServerTls>>,
+    /// What the embedded authority tells of all of them.
+    in_use: Option<InUse>,
     // In this order: the proxy's workers stop before the side doors do.
     _workers: Arc<Workers>,
     _side: Arc<Workers>,
@@ -62,7 +53,7 @@ impl Serving {
     /// An address that is taken or not ours, a certificate that can't be read, no threads.
     pub(super) fn start(
         running: &Arc<Running>,
-        embedded: Option<Authority>,
+        embedded: Option<Embedded>,
         (drain, watch): (Drain, Watch),
     ) -> anyhow::Result<Self> {
         let settings = running.settings();
@@ -77,25 +68,20 @@ impl Serving {
         let certificates = settings
             .listeners
             .iter()
-            .map(|listener| {
-                listener
-                    .tls
-                    .as_ref()
-                    .map(|tls| ServerTls::load(tls).map(Arc::new))
-                    .transpose()
-            })
+            .map(|listener| load(listener.tls.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         let side = Arc::new(Workers::start(1)?);
         let admin = listen_beside(
             running,
             &side,
             &side_watch,
-            ("admin", settings.admin.address),
+            ("admin", settings.admin.address, None),
             AdminDoor(admin_of(running)),
         )?;
-        let authority = match (embedded, &settings.authority) {
+        let authority_tls = load(settings.authority.tls())?;
+        let authority = match (&embedded, &settings.authority) {
             (
-                Some(authority),
+                Some(embedded),
                 settings::Authority::Embedded(settings::Embedded {
                     address: Some(address),
                     ..
@@ -104,8 +90,8 @@ impl Serving {
                 running,
                 &side,
                 &side_watch,
-                ("authority", *address),
-                AuthorityDoor(authority),
+                ("authority", *address, authority_tls.clone()),
+                AuthorityDoor(embedded.authority.clone()),
             )?),
             _ => None,
         };
@@ -133,10 +119,12 @@ impl Serving {
             drain,
             side_drain,
             certificates,
+            authority_tls,
+            in_use: embedded.map(|embedded| embedded.certificates),
             _workers: workers,
             _side: side,
         };
-        serving.tell_expiries(running);
+        serving.tell_certificates(running);
         Ok(serving)
     }
 
@@ -151,10 +139,9 @@ impl Serving {
     /// A file that can't be read, a key that doesn't fit its certificate.
     pub(super) fn try_certificates(settings: &Settings) -> anyhow::Result<()> {
         for listener in &settings.listeners {
-            if let Some(tls) = &listener.tls {
-                ServerTls::load(tls).with_context(|| format!("listener {}", listener.name))?;
-            }
+            load(listener.tls.as_ref()).with_context(|| format!("listener {}", listener.name))?;
         }
+        load(settings.authority.tls()).context("authority.embedded.tls")?;
         Ok(())
     }
 
@@ -174,13 +161,23 @@ impl Serving {
                     .with_context(|| format!("listener {}", listener.name))?;
             }
         }
-        self.tell_expiries(running);
+        if let (Some(written), Some(serving)) = (settings.authority.tls(), &self.authority_tls) {
+            serving.reload(written).context("authority.embedded.tls")?;
+        }
+        self.tell_certificates(running);
         Ok(())
     }
 
-    fn tell_expiries(&self, running: &Running) {
-        for tls in self.certificates.iter().flatten() {
+    fn tell_certificates(&self, running: &Running) {
+        let served = || {
+            let listeners = self.certificates.iter().flatten();
+            listeners.chain(&self.authority_tls).map(|tls| &**tls)
+        };
+        for tls in served() {
             running.families.net.certificates(&tls.expiries());
+        }
+        if let Some(in_use) = &self.in_use {
+            in_use.set(authority::in_use(served()));
         }
     }
 
@@ -192,12 +189,18 @@ impl Serving {
     }
 }
 
+/// Reads what a listener's TLS names, if it has any.
+fn load(tls: Option<&settings::Tls>) -> Result<Option<Arc<ServerTls>>, TlsError> {
+    tls.map(|tls| ServerTls::load(tls).map(Arc::new))
+        .transpose()
+}
+
 /// Binds and serves a door that is not the proxy's, on the side worker.
 fn listen_beside<H: Handler>(
     running: &Arc<Running>,
     workers: &Arc<Workers>,
     watch: &Watch,
-    (name, address): (&str, SocketAddr),
+    (name, address, tls): (&str, SocketAddr, Option<Arc<ServerTls>>),
     handler: H,
 ) -> anyhow::Result<SocketAddr> {
     let bound =
@@ -214,7 +217,7 @@ fn listen_beside<H: Handler>(
     tracing::info!(listener = name, %address, "listening");
     accept(
         bound,
-        Front::new(&listener, Arc::new(handler), None, metrics, watch.clone()),
+        Front::new(&listener, Arc::new(handler), tls, metrics, watch.clone()),
         workers,
     );
     Ok(address)
@@ -249,26 +252,4 @@ impl Handler for AdminDoor {
     fn panicked(&self) -> Response {
         internal_error()
     }
-}
-
-struct AuthorityDoor(Authority);
-
-impl Handler for AuthorityDoor {
-    async fn call(&self, request: Request, _peer: &Arc<Peer>) -> Response {
-        self.0
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap_or_else(|never| match never {})
-    }
-
-    fn panicked(&self) -> Response {
-        internal_error()
-    }
-}
-
-fn internal_error() -> Response {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response
 }

@@ -200,8 +200,10 @@ async fn decide(
         .await
         .map_err(|error| uncompiled(&error))?;
     if may(&permissions) {
+        call.trail.granted(call.action, subject);
         return Ok(Granted { permissions });
     }
+    call.trail.denied(call.action, subject);
     let asks_for_login = |anonymous: &Anonymous| !anonymous.authz_exception;
     if subject.means == Means::Anonymous && state.anonymous.as_ref().is_some_and(asks_for_login) {
         return Err(Failure::unauthenticated(format!(
@@ -244,8 +246,10 @@ async fn check_run_as(state: &State, call: &Call) -> Result<(), Failure> {
         .map_err(|error| uncompiled(&error))?;
     let target = &subject.effective.username;
     if subject.target_exists && real.may_run_as(target) {
+        call.trail.run_as_granted(call.action, subject);
         return Ok(());
     }
+    call.trail.run_as_denied(call.action, subject);
     let who = describe_authenticated(subject);
     let roles = match &subject.api_key {
         Some(_) => String::new(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::audit::Trail;
 use super::body::{Grammar, Object, split_commas};
 use super::failure::Failure;
 use super::subject::Subject;
@@ -15,6 +16,9 @@ use crate::model::clock::Now;
 
 /// Query parameters every endpoint takes.
 const COMMON: [&str; 5] = ["error_trace", "filter_path", "format", "human", "pretty"];
+
+/// Most query parameters that are read: no endpoint has twenty.
+const MOST_PARAMETERS: usize = 1_024;
 
 /// A request for one endpoint, from somebody known.
 pub struct Call {
@@ -32,6 +36,8 @@ pub struct Call {
     pub body: Bytes,
     /// When it arrived.
     pub now: Now,
+    /// What it leaves in the audit log.
+    pub trail: Trail,
 }
 
 impl Call {
@@ -96,11 +102,12 @@ impl Call {
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Decodes `a=1&b=2`.
+    /// Decodes `a=1&b=2`. At most [`MOST_PARAMETERS`] count; the rest is not looked at.
     pub fn parse(query: &str) -> Self {
         Self(
             form_urlencoded::parse(query.as_bytes())
                 .into_owned()
+                .take(MOST_PARAMETERS)
                 .collect(),
         )
     }
@@ -158,14 +165,15 @@ fn did_you_mean(name: &str, known: &[&str]) -> String {
     if name.len() > 64 {
         return String::new();
     }
-    let mut near: Vec<&str> = known
+    let mut near: Vec<(f64, &str)> = known
         .iter()
         .chain(&COMMON)
-        .copied()
-        .filter(|known| strsim::normalized_levenshtein(name, known) > 0.5)
+        .map(|known| (strsim::normalized_levenshtein(name, known), *known))
+        .filter(|(likeness, _)| *likeness > 0.5)
         .collect();
-    near.sort_unstable();
-    match near.as_slice() {
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let names: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
+    match names.as_slice() {
         [] => String::new(),
         [one] => format!(" -> did you mean [{one}]?"),
         several => format!(" -> did you mean any of [{}]?", several.join(", ")),

@@ -115,13 +115,24 @@ impl Failure {
         )
     }
 
-    /// 400 `media_type_header_exception`.
-    pub fn media_type(reason: impl Into<String>) -> Self {
+    /// 400 `media_type_header_exception`: these headers, and the type and sentence of what is wrong with them.
+    pub fn media_type(headers: &str, kind: &'static str, reason: impl Into<String>) -> Self {
         Self::envelope(
             StatusCode::BAD_REQUEST,
             "media_type_header_exception",
-            reason,
+            format!("Invalid media-type value on headers [{headers}]"),
         )
+        .caused_by(kind, reason)
+    }
+
+    /// 400 `status_exception`, thrown outside of any parser.
+    pub fn status_exception(reason: impl Into<String>) -> Self {
+        Self::envelope(StatusCode::BAD_REQUEST, "status_exception", reason)
+    }
+
+    /// `security_exception` with any status and no challenge.
+    pub fn security(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::envelope(status, "security_exception", reason)
     }
 
     /// 400 `security_exception`: a credential in a body that can't be used this way.
@@ -141,15 +152,6 @@ impl Failure {
     /// `status_exception`, with the status it is named after.
     pub fn status(status: StatusCode, reason: impl Into<String>) -> Self {
         Self::envelope(status, "status_exception", reason)
-    }
-
-    /// 403 `role_restriction_exception`: an API key bound to a workflow asks for something else.
-    pub fn restricted_by_workflow() -> Self {
-        Self::envelope(
-            StatusCode::FORBIDDEN,
-            "role_restriction_exception",
-            "access restricted by workflow",
-        )
     }
 
     /// 400 `too_many_buckets_exception`: an aggregation that would make more than `limit` buckets.
@@ -381,6 +383,17 @@ impl Failure {
                 json!({"error": code, "error_description": description})
             }
         }
+    }
+
+    /// The JSON body with `error_trace`: type and sentence where Elasticsearch has a stack, for there is no stack to show.
+    pub fn traced_body(&self) -> Value {
+        let mut body = self.body();
+        if let Shape::Envelope { kind, reason, .. } = &*self.shape {
+            let trace = json!(format!("{kind}: {reason}"));
+            body["error"]["root_cause"][0]["stack_trace"] = trace.clone();
+            body["error"]["stack_trace"] = trace;
+        }
+        body
     }
 
     /// The response headers, ready to send.

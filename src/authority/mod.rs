@@ -5,20 +5,29 @@
 //! every write is durable before its 2xx. It never keeps a secret as such and never calls out. A new endpoint is one line in
 //! [`api`] and a handler beside it.
 //!
-//! One request: [`authenticate`] → [`endpoint`] → [`media`] → handler in [`api`] ([`body`] → [`authorize`] → [`store`]) →
-//! [`render`].
+//! One request: [`dispatch`] takes it through [`authenticate`] → [`endpoint`] → [`media`] → [`compression`] → a handler in [`api`]
+//! ([`body`] → [`authorize`] → [`store`]), [`render`] writes the answer, and [`audit`] is told on the way.
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod backup;
 pub mod body;
 pub mod builtin;
 pub mod call;
+pub mod certificates;
+pub mod compression;
+pub mod control;
+pub mod dispatch;
 pub mod endpoint;
 pub mod failure;
+pub mod filter_path;
+mod job;
 pub mod mapping;
 pub mod media;
+pub mod migration;
 pub mod mustache;
 pub mod names;
 pub mod password;
@@ -35,31 +44,29 @@ pub mod subject;
 pub mod sweep;
 pub mod table;
 pub mod time_value;
+pub mod yaml;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
-use http_body::Body as _;
+use http::Method;
 use tokio::sync::Semaphore;
 
-use call::{Call, Query, Reply};
-use endpoint::Found;
-use failure::Failure;
+use audit::Audit;
+use certificates::InUse;
+use control::Control;
 use mapping::Mappings;
 use password::Passwords;
 use permissions::Compiled;
 use realm::chain::{RealmError, Realms};
 use realm::grants::random_text;
 use realm::login::Logins;
-use realm::pki::certificate::Chain;
 use realm::service::ServiceTokens;
 use realm::service_file::FileError;
 use record::Reserved;
@@ -68,15 +75,12 @@ use state::State;
 use store::{Identity, Store};
 
 use crate::config::realms::{Anonymous, FailedLogins, Realm, default_chain};
-use crate::model::clock::{Clock, Now};
+use crate::model::clock::Clock;
 use crate::model::secret::Secret;
-use crate::net::http::{Body, CollectError, Request, Response};
+use crate::net::http::{Request, Response};
 
 /// Name of the superuser.
 pub const SUPERUSER: &str = "elastic";
-
-/// Longest `filter_path`; the work of filtering grows with it.
-const MAX_FILTER: usize = 4_096;
 
 /// Searches at once; each may take a core for a while.
 const SCANS: usize = 2;
@@ -102,6 +106,12 @@ pub struct Options {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins per user name.
     pub failed_logins: FailedLogins,
+    /// The audit log.
+    pub audit: Audit,
+    /// The certificates that are served with; whoever loads them keeps this up to date.
+    pub certificates: InUse,
+    /// Whether answers are compressed for those who ask; off where they travel over TLS.
+    pub compress: bool,
     /// Elasticsearch's `service_tokens` file; `None`: tokens of service accounts come from the API only.
     pub service_tokens: Option<PathBuf>,
 }
@@ -118,6 +128,9 @@ impl Default for Options {
             realms: default_chain(),
             anonymous: None,
             failed_logins: FailedLogins::default(),
+            audit: Audit::off(),
+            certificates: InUse::default(),
+            compress: true,
             service_tokens: None,
         }
     }
@@ -163,7 +176,12 @@ impl Authority {
         let generated =
             set_first_password(&store, &passwords, options.superuser_password.as_ref()).await?;
         let hour = Duration::from_secs(3_600);
+        let control = options
+            .data
+            .as_deref()
+            .and_then(|data| listen_for_commands(data, &store));
         let state = State {
+            control,
             store,
             logins: Logins::new(passwords, options.failed_logins),
             realms: Realms::open(&options.realms).await?,
@@ -175,6 +193,9 @@ impl Authority {
             clock,
             cluster_name: options.cluster_name,
             max_body: options.max_body,
+            audit: options.audit,
+            certificates: options.certificates,
+            compress: options.compress,
             own: random_text::<36>(),
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
@@ -202,13 +223,14 @@ impl Authority {
         let now = self.state.clock.now();
         let method = request.method().clone();
         let mut style = Style::plain();
-        if method == Method::OPTIONS {
-            let segments = endpoint::segments(request.uri().path()).unwrap_or_default();
-            if let Found::WrongMethod(allowed) = endpoint::find(api::TABLE, &method, &segments) {
-                return render::options(&allowed);
+        let outcome = if method == Method::OPTIONS {
+            match dispatch::options(&request) {
+                Ok(response) => return response,
+                Err(failure) => Err(failure),
             }
-        }
-        let outcome = dispatch(&self.state, request, &mut style, now).await;
+        } else {
+            dispatch::answer(&self.state, request, &mut style, now).await
+        };
         render::respond(outcome, &style, &method)
     }
 }
@@ -232,6 +254,13 @@ impl tower::Service<Request> for Authority {
         let authority = self.clone();
         Box::pin(async move { Ok(authority.answer(request).await) })
     }
+}
+
+/// The control socket; without it everything works but commands such as `authority backup`.
+fn listen_for_commands(data: &Path, store: &Store) -> Option<Control> {
+    Control::listen(data, store.snapshots())
+        .inspect_err(|error| tracing::warn!(%error, "the control socket can't be opened: no backup while this runs"))
+        .ok()
 }
 
 /// Gives the superuser a password when they have none; returns one that was made up.
@@ -266,100 +295,6 @@ async fn set_first_password(
 fn random_id() -> String {
     let id = random_text::<16>();
     id.expose_str().unwrap_or_default().to_owned()
-}
-
-async fn dispatch(
-    state: &State,
-    request: Request,
-    style: &mut Style,
-    now: Now,
-) -> Result<Reply, Failure> {
-    let (head, body) = request.into_parts();
-    let target = head.uri.path_and_query();
-    let uri = target
-        .map_or("/", http::uri::PathAndQuery::as_str)
-        .to_owned();
-    let query = Query::parse(head.uri.query().unwrap_or_default());
-    *style = Style::of(&query, style.media);
-    let subject = authenticate::request(
-        state,
-        &head.headers,
-        head.extensions.get::<Chain>(),
-        &uri,
-        now,
-    )
-    .await?;
-    let (endpoint, path) = find(&head, &uri)?;
-    let body = read_body(body, state.max_body).await?;
-    style.media = media::negotiate(&head.headers, !body.is_empty())?;
-    check_common(&query)?;
-    query.check_known(head.uri.path(), endpoint.query)?;
-    if !endpoint.body && !body.is_empty() {
-        return Err(Failure::illegal_argument(format!(
-            "request [{} {}] does not support having a body",
-            head.method,
-            head.uri.path()
-        )));
-    }
-    let call = Call {
-        action: endpoint.action,
-        subject,
-        uri,
-        path,
-        query,
-        body,
-        now,
-    };
-    (endpoint.handler)(state, call).await
-}
-
-type Captures = Vec<(&'static str, String)>;
-
-fn find(
-    head: &http::request::Parts,
-    uri: &str,
-) -> Result<(&'static endpoint::Endpoint, Captures), Failure> {
-    let nothing = || Failure::no_handler(uri, &head.method);
-    let segments = endpoint::segments(head.uri.path()).ok_or_else(nothing)?;
-    match endpoint::find(api::TABLE, &head.method, &segments) {
-        Found::Endpoint(endpoint, captures) => Ok((endpoint, captures)),
-        Found::Nothing => Err(nothing()),
-        Found::WrongMethod(allowed) => Err(Failure::dispatch(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!(
-                "Incorrect HTTP method for uri [{uri}] and method [{}], allowed: [{}]",
-                head.method,
-                render::join(&allowed, ", ")
-            ),
-        )
-        .with_header("Allow", render::join(&allowed, ","))),
-    }
-}
-
-fn check_common(query: &Query) -> Result<(), Failure> {
-    for flag in ["pretty", "human", "error_trace"] {
-        query.flag(flag)?;
-    }
-    let filter = query.text("filter_path").map_or(0, str::len);
-    if filter > MAX_FILTER {
-        return Err(Failure::illegal_argument(format!(
-            "[filter_path] may not be longer than [{MAX_FILTER}] characters"
-        )));
-    }
-    Ok(())
-}
-
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Failure> {
-    // A declared length is refused before a byte is read.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Failure::too_large(limit));
-    }
-    body.collect_up_to(limit)
-        .await
-        .map_err(|error| match error {
-            CollectError::TooLarge { limit } => Failure::too_large(limit),
-            CollectError::Broken(_) => Failure::illegal_argument("request body could not be read"),
-        })
 }
 
 #[cfg(test)]

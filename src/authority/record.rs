@@ -37,6 +37,13 @@ pub struct Reserved {
     pub enabled: bool,
 }
 
+/// Settings of one security index: kept and shown, for there is no index that they could change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IndexSettings {
+    /// By name, such as `index.number_of_replicas`, in the text Elasticsearch shows; the defaults apply where one is absent.
+    pub values: BTreeMap<String, String>,
+}
+
 /// Role descriptors by name: an API key's own, or the snapshot of its owner's.
 pub type RoleSet = BTreeMap<String, RoleDescriptor>;
 
@@ -119,11 +126,6 @@ impl ApiKey {
     /// Whether it works: neither invalidated nor expired.
     pub fn is_active(&self, now_millis: u64) -> bool {
         self.invalidation.is_none() && !self.is_expired(now_millis)
-    }
-
-    /// Whether one of its own roles is bound to a workflow; such a key is good for nothing else.
-    pub fn is_restricted(&self) -> bool {
-        self.roles.values().any(|role| role.restriction.is_some())
     }
 
     /// Whether it is past its expiration.

@@ -1,11 +1,19 @@
-//! From an outcome to an HTTP response: `pretty`, `filter_path`, media type, and the headers every answer has.
+//! From an outcome to an HTTP response: `pretty`, `filter_path`, `error_trace`, media type, compression, and the headers every
+//! answer has.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use std::io;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize as _;
 use serde_json::Value;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::call::{Query, Reply};
+use super::compression;
 use super::failure::Failure;
+use super::filter_path::FilterPath;
 use super::media::Media;
+use super::yaml;
 use crate::net::http::{Body, Response};
 
 /// Marks every answer; official clients refuse a server without it.
@@ -18,8 +26,12 @@ pub struct Style {
     pub media: Media,
     /// Indented.
     pub pretty: bool,
-    /// Patterns of `filter_path`; those that start with `-` take away; empty: everything.
-    pub filter: Vec<String>,
+    /// Errors carry a `stack_trace`.
+    pub trace: bool,
+    /// Compressed.
+    pub gzip: bool,
+    /// What is wanted of it.
+    pub filter: FilterPath,
 }
 
 impl Style {
@@ -28,50 +40,82 @@ impl Style {
         Self {
             media: Media::Json,
             pretty: false,
-            filter: Vec::new(),
+            trace: false,
+            gzip: false,
+            filter: FilterPath::default(),
         }
     }
 
-    /// Reads `pretty` and `filter_path`.
-    pub fn of(query: &Query, media: Media) -> Self {
-        let filter = query.non_empty("filter_path").unwrap_or_default();
+    /// Reads what headers and common parameters ask for; what is wrong with them is left to those who may refuse.
+    pub fn of(query: &Query, headers: &HeaderMap, may_compress: bool) -> Self {
+        let filter = query.non_empty("filter_path").map(FilterPath::parse);
+        let format = query.non_empty("format").and_then(Media::of_format);
         Self {
-            media,
+            media: format.unwrap_or_else(|| Media::wanted(headers)),
             pretty: query.flag("pretty").unwrap_or(false),
-            filter: super::body::split_commas(filter),
+            trace: query.flag("error_trace").unwrap_or(false),
+            gzip: may_compress && compression::wants_gzip(headers),
+            filter: filter.and_then(Result::ok).unwrap_or_default(),
         }
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.pretty && self.filter.is_empty() && self.media != Media::Yaml
     }
 }
 
 /// Writes a reply or a failure.
 pub fn respond(outcome: Result<Reply, Failure>, style: &Style, method: &Method) -> Response {
     let (status, body, headers) = match outcome {
-        Ok(reply) => (reply.status, shape(reply.body, style, true), Vec::new()),
+        Ok(reply) if style.is_plain() => (reply.status, reply.body, Vec::new()),
+        Ok(reply) => (reply.status, reshaped(reply.body, style), Vec::new()),
         Err(failure) => {
-            let body = serde_json::to_vec(&failure.body()).unwrap_or_default();
+            let value = if style.trace {
+                failure.traced_body()
+            } else {
+                failure.body()
+            };
             let headers: Vec<_> = failure.headers().collect();
-            (failure.status, shape(body, style, false), headers)
+            (failure.status, written(&value, style), headers)
         }
     };
-    let body = if method == Method::HEAD {
-        Vec::new()
-    } else {
-        body
-    };
-    let mut response = Response::new(Body::full(body));
-    *response.status_mut() = status;
-    let map = response.headers_mut();
-    map.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
-    map.insert(header::CONTENT_TYPE, style.media.content_type());
+    let mut response = assembled(status, body, style, method);
     for (name, value) in headers {
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
-            map.append(name, value);
+            response.headers_mut().append(name, value);
         }
     }
     response
 }
 
-/// The answer to `OPTIONS` on a path that exists.
+fn assembled(status: StatusCode, body: Vec<u8>, style: &Style, method: &Method) -> Response {
+    let packed = (style.gzip && !body.is_empty())
+        .then(|| compression::gzip(&body).ok())
+        .flatten();
+    let is_packed = packed.is_some();
+    let body = packed.unwrap_or(body);
+    let length = body.len();
+    let is_head = method == Method::HEAD;
+    let mut response = Response::new(if is_head {
+        Body::Empty
+    } else {
+        Body::full(body)
+    });
+    *response.status_mut() = status;
+    let map = response.headers_mut();
+    map.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
+    map.insert(header::CONTENT_TYPE, style.media.content_type());
+    if is_packed {
+        map.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if is_head {
+        // RFC 9110 §9.3.2: as long as GET's would be.
+        map.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+/// The answer to `OPTIONS`: what the path allows, nothing when it leads nowhere.
 pub fn options(allowed: &[Method]) -> Response {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::OK;
@@ -81,7 +125,10 @@ pub fn options(allowed: &[Method]) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=UTF-8"),
     );
-    if let Ok(value) = HeaderValue::from_str(&join(allowed, ",")) {
+    if let (false, Ok(value)) = (
+        allowed.is_empty(),
+        HeaderValue::from_str(&join(allowed, ",")),
+    ) {
         map.insert(header::ALLOW, value);
     }
     response
@@ -93,142 +140,101 @@ pub fn join(methods: &[Method], separator: &str) -> String {
     names.join(separator)
 }
 
-fn shape(body: Vec<u8>, style: &Style, may_filter: bool) -> Vec<u8> {
-    let filter = may_filter && !style.filter.is_empty();
-    if !filter && !style.pretty {
-        return body;
+fn reshaped(body: Vec<u8>, style: &Style) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(value) if style.filter.is_empty() => written(&value, style),
+        Ok(value) => written(&style.filter.apply(value), style),
+        Err(_) => body,
     }
-    let Ok(mut value) = serde_json::from_slice::<Value>(&body) else {
-        return body;
+}
+
+fn written(value: &Value, style: &Style) -> Vec<u8> {
+    if style.media == Media::Yaml {
+        return yaml::document(value);
+    }
+    let mut out = Vec::new();
+    if !style.pretty {
+        // Writing a value to memory does not fail.
+        let _ = value.serialize(&mut serde_json::Serializer::with_formatter(
+            &mut out,
+            CompactFormatter,
+        ));
+        return out;
+    }
+    let formatter = Spacious {
+        pretty: PrettyFormatter::new(),
+        filled: false,
     };
-    if filter {
-        value = filtered(value, &style.filter);
-    }
-    let written = if style.pretty {
-        serde_json::to_vec_pretty(&value).map(|mut bytes| {
-            bytes.push(b'\n');
-            bytes
-        })
-    } else {
-        serde_json::to_vec(&value)
-    };
-    written.unwrap_or(body)
+    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut out, formatter,
+    ));
+    out.push(b'\n');
+    out
 }
 
-/// What `filter_path` leaves of a value: first what is wanted, then without what is not.
-pub fn filtered(value: Value, filter: &[String]) -> Value {
-    let paths = |negative: bool| -> Vec<Vec<&str>> {
-        filter
-            .iter()
-            .filter(|path| path.starts_with('-') == negative)
-            .map(|path| path.trim_start_matches('-').split('.').collect())
-            .collect()
-    };
-    let empty = || Value::Object(serde_json::Map::new());
-    let wanted = paths(false);
-    let mut value = if wanted.is_empty() {
-        value
-    } else {
-        let wanted: Vec<&[&str]> = wanted.iter().map(Vec::as_slice).collect();
-        keep(&value, &wanted).unwrap_or_else(empty)
-    };
-    let unwanted = paths(true);
-    let unwanted: Vec<&[&str]> = unwanted.iter().map(Vec::as_slice).collect();
-    if !unwanted.is_empty() {
-        remove(&mut value, &unwanted);
-    }
-    value
+/// serde_json's pretty form with a blank before each colon and in empty brackets, as Elasticsearch's.
+struct Spacious {
+    pretty: PrettyFormatter<'static>,
+    /// Whether the innermost open bracket has something in it.
+    filled: bool,
 }
 
-/// Takes `paths` out of a value. Arrays are looked through.
-fn remove(value: &mut Value, paths: &[&[&str]]) {
-    match value {
-        Value::Object(map) => map.retain(|key, value| {
-            let next = advance(paths, key);
-            let whole = next.iter().any(|path| path.is_empty());
-            if !whole && !next.is_empty() {
-                remove(value, &next);
-            }
-            !whole
-        }),
-        Value::Array(items) => items.iter_mut().for_each(|item| remove(item, paths)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+impl Formatter for Spacious {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.filled = false;
+        self.pretty.begin_array(out)
     }
-}
 
-/// What remains of a value when only `paths` are wanted. Arrays are looked through.
-fn keep(value: &Value, paths: &[&[&str]]) -> Option<Value> {
-    if paths.iter().any(|path| path.is_empty()) {
-        return Some(value.clone());
-    }
-    match value {
-        Value::Object(map) => {
-            let kept: serde_json::Map<String, Value> = map
-                .iter()
-                .filter_map(|(key, value)| {
-                    let next = advance(paths, key);
-                    (!next.is_empty())
-                        .then(|| keep(value, &next))
-                        .flatten()
-                        .map(|value| (key.clone(), value))
-                })
-                .collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
+    fn end_array<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        if !self.filled {
+            out.write_all(b" ")?;
         }
-        Value::Array(items) => {
-            let kept: Vec<Value> = items.iter().filter_map(|item| keep(item, paths)).collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        self.filled = true;
+        self.pretty.end_array(out)
     }
-}
 
-/// What is left of all paths below `key`. The same rest counts once, or many `**` would multiply.
-fn advance<'p>(paths: &[&'p [&'p str]], key: &str) -> Vec<&'p [&'p str]> {
-    let mut next: Vec<&[&str]> = paths.iter().flat_map(|path| step(path, key)).collect();
-    next.sort_unstable_by_key(|path| (path.as_ptr() as usize, path.len()));
-    next.dedup_by(|a, b| std::ptr::eq(*a, *b));
-    next
-}
-
-/// The paths left to walk below `key`; `**` may stay or go.
-fn step<'p>(path: &'p [&'p str], key: &str) -> Vec<&'p [&'p str]> {
-    match path {
-        ["**"] => vec![&[]],
-        ["**", rest @ ..] => {
-            let mut next = vec![path];
-            next.extend(step(rest, key));
-            next
-        }
-        [first, rest @ ..] if matches_wildcard(first.as_bytes(), key.as_bytes()) => vec![rest],
-        _ => Vec::new(),
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.filled = true;
+        self.pretty.begin_array_value(out, first)
     }
-}
 
-/// `*` matches any run of bytes. Linear in the product of lengths, without recursion.
-fn matches_wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(byte) if *byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    p = at + 1;
-                    t = taken + 1;
-                }
-                None => return false,
-            },
-        }
+    fn end_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.pretty.end_array_value(out)
     }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.filled = false;
+        self.pretty.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        if !self.filled {
+            out.write_all(b" ")?;
+        }
+        self.filled = true;
+        self.pretty.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.filled = true;
+        self.pretty.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b" : ")
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.pretty.end_object_value(out)
+    }
 }
 
 #[cfg(test)]
@@ -236,24 +242,40 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn after(path: &str) -> Value {
-        let value = json!({"a": {"b": 1, "c": [{"d": 2, "e": 3}]}, "f": 4});
-        let style = Style {
-            filter: super::super::body::split_commas(path),
-            ..Style::plain()
-        };
-        serde_json::from_slice(&shape(serde_json::to_vec(&value).unwrap(), &style, true)).unwrap()
+    fn shown(value: &Value, query: &str) -> String {
+        let style = Style::of(&Query::parse(query), &HeaderMap::new(), false);
+        String::from_utf8(reshaped(value.to_string().into_bytes(), &style)).unwrap()
     }
 
     #[test]
-    fn filter_path_keeps_what_it_names() {
-        assert_eq!(after("a.c.d"), json!({"a": {"c": [{"d": 2}]}}));
-        assert_eq!(after("*.b,f"), json!({"a": {"b": 1}, "f": 4}));
-        assert_eq!(after("**.e"), json!({"a": {"c": [{"e": 3}]}}));
-        assert_eq!(after("x"), json!({}));
-        assert_eq!(after("**")["a"]["b"], 1);
-        assert_eq!(after(&(["**"; 200].join(".") + ".f")), json!({"f": 4}));
-        assert_eq!(after("-a.c,-f"), json!({"a": {"b": 1}}));
-        assert_eq!(after("a,-**.d"), json!({"a": {"b": 1, "c": [{"e": 3}]}}));
+    fn pretty_has_elasticsearchs_blanks() {
+        let value = json!({"a": [1, {"b": true}], "c": {}});
+        assert_eq!(
+            shown(&value, "pretty"),
+            "{\n  \"a\" : [\n    1,\n    {\n      \"b\" : true\n    }\n  ],\n  \"c\" : { }\n}\n"
+        );
+    }
+
+    #[test]
+    fn yaml_is_an_answers_form_too() {
+        assert_eq!(
+            shown(&json!({"a": 1}), "format=yaml&filter_path=a"),
+            "---\na: 1\n"
+        );
+        assert_eq!(
+            shown(&json!({"a": 1}), "format=nope&pretty=false"),
+            "{\"a\":1}"
+        );
+    }
+
+    #[test]
+    fn head_tells_the_length_and_sends_nothing() {
+        let reply = Reply {
+            status: StatusCode::OK,
+            body: b"{\"a\":1}".to_vec(),
+        };
+        let response = respond(Ok(reply), &Style::plain(), &Method::HEAD);
+        assert_eq!(response.headers()["content-length"], "7");
+        assert!(matches!(response.body(), Body::Empty));
     }
 }

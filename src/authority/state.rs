@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::authority::audit::Audit;
+use crate::authority::certificates::InUse;
+use crate::authority::control::Control;
 use crate::authority::mapping::Mappings;
 use crate::authority::permissions::Compiled;
 use crate::authority::realm::chain::Realms;
@@ -21,6 +24,8 @@ const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
 
 /// The authority's insides, shared by all calls.
 pub struct State {
+    /// Takes commands of the same user; first here, so that it lets go of the store before the store closes.
+    pub control: Option<Control>,
     /// Durable tables.
     pub store: Store,
     /// The password check.
@@ -45,6 +50,12 @@ pub struct State {
     pub max_body: usize,
     /// Life of an access token.
     pub token_timeout: Duration,
+    /// The audit log.
+    pub audit: Audit,
+    /// Certificates this process serves with.
+    pub certificates: InUse,
+    /// Whether answers are compressed for those who ask.
+    pub compress: bool,
     /// The bearer token of the program around the authority: random, known to nobody else, gone with the process.
     pub own: Secret,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.

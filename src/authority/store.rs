@@ -2,7 +2,8 @@
 //!
 //! Always true: a write is on disk (fsynced) before it is visible and before [`Store::write`] returns; readers never wait for
 //! the disk; jobs run one after another, so read-modify-write inside a job is atomic. Jobs that queue up while the disk is
-//! busy share one commit. Without a directory the same code runs on memory. A new table is one line in `tables!`.
+//! busy share one commit. Without a directory the same code runs on memory. A new table is one line in `tables!`; a change of
+//! what a row looks like is a step in [`migration`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,18 +15,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::record::{AccessToken, ApiKey, Profile, RefreshToken, Reserved, ServiceToken, User};
+use super::backup::{META, Snapshots};
+use super::job::{Closure, Job};
+use super::migration::{self, MigrationError};
+use super::record::{
+    AccessToken, ApiKey, IndexSettings, Profile, RefreshToken, Reserved, ServiceToken, User,
+};
 use super::table::{Changes, Draft, Table};
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor, RoleMapping};
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "authority.redb";
-/// The format this program writes. Older ones are migrated, newer ones refused.
-pub const FORMAT: &str = "1";
 /// Jobs that share one commit at most.
 const BATCH: usize = 256;
-
-const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +53,9 @@ pub enum OpenError {
     /// Reading or writing failed.
     #[error("store failed")]
     Store(#[source] Box<redb::Error>),
-    /// The file was written by a newer program.
-    #[error("store has format {found}, this program knows up to {FORMAT}")]
-    Format {
-        /// The format found.
-        found: String,
-    },
+    /// The format is unknown, or could not be brought up to date.
+    #[error(transparent)]
+    Format(#[from] MigrationError),
     /// A record doesn't have the shape its table promises.
     #[error("record {key} of table {table} can't be read")]
     Record {
@@ -151,6 +150,8 @@ tables! {
     access_tokens: AccessToken,
     /// Refresh tokens by hash.
     refresh_tokens: RefreshToken,
+    /// Settings of the security indices, by `security`, `security-tokens`, `security-profile`.
+    index_settings: IndexSettings,
     /// Service account tokens by `namespace/service/name`.
     service_tokens: ServiceToken,
     /// User profiles by uid.
@@ -210,45 +211,11 @@ fn store_error(error: impl Into<redb::Error>) -> OpenError {
     OpenError::Store(Box::new(error.into()))
 }
 
-/// A queued write: runs against the drafts, and is told afterwards whether the commit held.
-trait Job: Send {
-    /// True when its changes are to be kept.
-    fn run(&mut self, drafts: &mut Drafts<'_>) -> bool;
-    fn finish(self: Box<Self>, durable: bool);
-}
-
-struct Closure<F, T, E> {
-    work: Option<F>,
-    outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, WriteError<E>>>,
-}
-
-impl<F, T, E> Job for Closure<F, T, E>
-where
-    F: FnOnce(&mut Drafts<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: Send,
-{
-    fn run(&mut self, drafts: &mut Drafts<'_>) -> bool {
-        self.outcome = self.work.take().map(|work| work(drafts));
-        matches!(self.outcome, Some(Ok(_)))
-    }
-
-    fn finish(self: Box<Self>, durable: bool) {
-        let answer = match self.outcome {
-            Some(Ok(value)) if durable => Ok(value),
-            Some(Err(refused)) => Err(WriteError::Refused(refused)),
-            Some(Ok(_)) | None => Err(WriteError::Unavailable),
-        };
-        // The caller may have hung up; the write stands all the same.
-        let _ = self.reply.send(answer);
-    }
-}
-
 /// The open store. Dropping it waits for the writer, so the file can be opened again at once.
 pub struct Store {
     tables: Arc<Tables>,
     identity: Identity,
+    database: Arc<Database>,
     jobs: Option<mpsc::SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -268,31 +235,76 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]. Blocks on the disk.
     pub fn open(directory: Option<&Path>, fresh: &Identity) -> Result<Self, OpenError> {
-        let database = match directory {
+        let database = Arc::new(match directory {
             Some(directory) => open_file(directory)?,
             None => Database::builder()
                 .create_with_backend(redb::backends::InMemoryBackend::new())
                 .map_err(store_error)?,
-        };
+        });
+        let path = directory.map(|directory| directory.join(FILE));
+        migration::upgrade(&database, path.as_deref())?;
         let identity = read_or_write_meta(&database, fresh)?;
         let tables = Arc::new(Tables::load(&database)?);
         let (jobs, queue) = mpsc::sync_channel(4 * BATCH);
-        let for_writer = Arc::clone(&tables);
+        let for_writer = (Arc::clone(&database), Arc::clone(&tables));
         let writer = std::thread::Builder::new()
             .name("authority-store".to_owned())
-            .spawn(move || write_loop(&database, &for_writer, &queue))
+            .spawn(move || write_loop(&for_writer.0, &for_writer.1, &queue))
             .map_err(OpenError::Thread)?;
         Ok(Self {
             tables,
             identity,
+            database,
             jobs: Some(jobs),
             writer: Some(writer),
         })
     }
 
+    /// The store in `directory`, opened only to be copied.
+    ///
+    /// # Errors
+    /// When another process has it open, or it is no store that this program knows. Blocks on the disk.
+    pub fn open_for_copy(directory: &Path) -> Result<Snapshots, OpenError> {
+        Self::open_file_for_copy(&directory.join(FILE))
+    }
+
+    /// The same for a file of any name, such as a backup.
+    ///
+    /// # Errors
+    /// As for [`Store::open_for_copy`].
+    pub fn open_file_for_copy(path: &Path) -> Result<Snapshots, OpenError> {
+        let database = Database::open(path).map_err(|error| OpenError::File {
+            path: path.to_owned(),
+            source: Box::new(error.into()),
+        })?;
+        migration::check(&database)?;
+        Ok(Snapshots::of(Arc::new(database)))
+    }
+
+    /// Makes the directory of a store, if absent, private to the user.
+    ///
+    /// # Errors
+    /// [`OpenError::Directory`]
+    pub fn make_directory(directory: &Path) -> Result<(), OpenError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(directory)
+            .map_err(|source| OpenError::Directory {
+                path: directory.to_owned(),
+                source,
+            })
+    }
+
     /// The tables, for reading.
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// Copies of the store, made while it is in use.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::of(Arc::clone(&self.database))
     }
 
     /// What the store was born with.
@@ -311,11 +323,7 @@ impl Store {
         E: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Closure {
-            work: Some(work),
-            outcome: None,
-            reply,
-        });
+        let job = Box::new(Closure::new(work, reply));
         let jobs = self.jobs.as_ref().ok_or(WriteError::Unavailable)?;
         // A full queue means the disk is far behind: shedding is better than blocking a runtime thread.
         jobs.try_send(job).map_err(|_| WriteError::Unavailable)?;
@@ -362,10 +370,7 @@ fn open_file(directory: &Path) -> Result<Database, OpenError> {
         path: directory.to_owned(),
         source,
     };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(in_directory)?;
+    Store::make_directory(directory)?;
     let path = directory.join(FILE);
     // Made here first so that nobody else can read it, whatever the umask.
     let mut options = std::fs::OpenOptions::new();
@@ -397,10 +402,6 @@ fn read_or_write_meta(database: &Database, fresh: &Identity) -> Result<Identity,
             meta.insert(key, value).map_err(store_error)?;
             Ok(value.to_owned())
         };
-        let found = read_or("format", FORMAT)?;
-        if found != FORMAT {
-            return Err(OpenError::Format { found });
-        }
         Identity {
             cluster_uuid: read_or("cluster_uuid", &fresh.cluster_uuid)?,
             node_id: read_or("node_id", &fresh.node_id)?,

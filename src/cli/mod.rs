@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the command failed or found
 //! faults, 2 the arguments are wrong (clap).
 
+mod authority;
 mod check;
 mod dev;
 mod explain;
@@ -32,6 +33,8 @@ enum Command {
     Dev(dev::Options),
     /// Run the gate from a configuration file
     Run(run::Options),
+    /// Run the embedded authority alone, or copy its store
+    Authority(authority::Options),
     /// Check a configuration file and report every fault at once
     Check(check::Options),
     /// Send a request through the gate and print each step of the decision
@@ -72,6 +75,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Dev(options) => block_on(dev::run(options)),
         Command::Run(options) => block_on(run::run(options)),
+        Command::Authority(options) => block_on(authority::run(options)),
         Command::Check(options) => block_on(check::run(options)),
         Command::Explain(options) => block_on(explain::run(options)),
         Command::Schema { markdown } => {

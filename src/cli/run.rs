@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -28,7 +27,7 @@ pub(super) struct Options {
 
 /// Forms of the program's own log.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// Readable lines
     Text,
     /// One JSON object per line
@@ -67,9 +66,5 @@ fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyho
         .collect();
     let line =
         json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});
-    // Written beside and renamed, so that a reader never sees half a line.
-    let draft = path.with_extension("partial");
-    std::fs::write(&draft, format!("{line}\n"))
-        .and_then(|()| std::fs::rename(&draft, path))
-        .with_context(|| format!("can't write {}", path.display()))
+    startup::write_ready_file(path, &line)
 }

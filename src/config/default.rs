@@ -80,6 +80,8 @@ pub const WINDOW: &str = "5m";
 pub const ACCESS_LOG_FORMAT: &str = "json";
 /// `access_log.target`
 pub const ACCESS_LOG_TARGET: &str = "stdout";
+/// `authority.embedded.audit.target`
+pub const AUDIT_TARGET: &str = "stdout";
 /// `forward.identity_headers.username`
 pub const USERNAME_HEADER: &str = "X-Forwarded-User";
 /// `forward.identity_headers.roles`

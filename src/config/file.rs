@@ -215,7 +215,7 @@ pub struct BasicCredential {
 pub struct Embedded {
     /// Directory that it keeps its users, roles and keys in. Without it, all of that is gone when the process ends.
     pub data: Option<Written<PathBuf>>,
-    /// Loopback address that its API is served at as well, for `curl` and clients of Elasticsearch. Without it, it is reached only from inside.
+    /// Address that its API is served at as well, for `curl` and clients of Elasticsearch. Without it, it is reached only from inside.
     pub address: Option<Written<SocketAddr>>,
     /// The first password of the superuser `elastic`. Without it, a random one is printed once.
     pub superuser_password: Option<Written<SecretRef>>,
@@ -225,6 +225,58 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins per user name, beside the gate's own `login_limit`.
     pub failed_logins: Option<FailedLogins>,
+    /// TLS at `address`. Without it, plain HTTP is spoken there, and the address must be loopback.
+    pub tls: Option<Tls>,
+    /// The audit log: who was let in, who was refused, who changed what. Without it, nothing is audited.
+    pub audit: Option<Audit>,
+}
+
+/// The audit log of the embedded authority: JSON lines with Elasticsearch's field and event names.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Where it goes.
+    #[schemars(extend("default" = default::AUDIT_TARGET))]
+    pub target: Option<AccessLogTarget>,
+    /// The events that are written. Without it, all but `authentication_success`.
+    pub events: Option<Vec<AuditEvent>>,
+}
+
+/// Events of the audit log.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// A caller may not do what they ask.
+    AccessDenied,
+    /// A caller may do what they ask.
+    AccessGranted,
+    /// A request had no credential.
+    AnonymousAccessDenied,
+    /// A credential was refused.
+    AuthenticationFailed,
+    /// A credential was good.
+    AuthenticationSuccess,
+    /// A caller may not act as another user.
+    RunAsDenied,
+    /// A caller may act as another user.
+    RunAsGranted,
+    /// A user, role, mapping, privilege, key or token was changed.
+    SecurityConfigChange,
+}
+
+/// The file of `sidegate authority`: the section `authority` of the full file, alone.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorityFile {
+    /// The authority to serve; only `embedded` makes sense.
+    #[schemars(with = "Authority")]
+    pub authority: Option<Authority>,
+    /// How long requests under way may take to finish after SIGTERM or SIGINT before they are cut.
+    #[schemars(extend("default" = default::DRAIN_TIMEOUT))]
+    pub drain_timeout: Option<Written<Duration>>,
+    /// Number of worker threads. Without it, one per core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<u32>,
 }
 
 /// An application behind Sidegate. It has either `url` or `urls`.
@@ -371,7 +423,7 @@ pub enum AccessLogFormat {
     Off,
 }
 
-/// Where the access log goes.
+/// Where a log goes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessLogTarget {

@@ -27,6 +27,7 @@ pub mod reference;
 pub mod references;
 pub mod schema;
 pub mod settings;
+pub mod settings_authority;
 pub mod shape;
 pub mod tree;
 pub mod values;

@@ -6,13 +6,22 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::file::File;
+use super::file::{AuthorityFile, File};
 
 /// The schema as JSON (draft 2020-12), made once.
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let generator = SchemaSettings::draft2020_12().into_generator();
         generator.into_root_schema_for::<File>().to_value()
+    });
+    &SCHEMA
+}
+
+/// The schema of the file of `sidegate authority`, made once.
+pub fn authority_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let generator = SchemaSettings::draft2020_12().into_generator();
+        generator.into_root_schema_for::<AuthorityFile>().to_value()
     });
     &SCHEMA
 }

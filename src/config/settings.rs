@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
+use super::settings_authority;
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -121,6 +122,16 @@ pub enum Authority {
     Embedded(Embedded),
 }
 
+impl Authority {
+    /// TLS of the embedded authority's own address.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Embedded(embedded) => embedded.tls.as_ref(),
+            Self::Elasticsearch(_) => None,
+        }
+    }
+}
+
 /// Elasticsearch as authority.
 #[derive(Clone, Debug)]
 pub struct Elasticsearch {
@@ -180,6 +191,10 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins.
     pub failed_logins: FailedLogins,
+    /// TLS at the address; `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    /// The audit log; `None`: off.
+    pub audit: Option<settings_authority::Audit>,
 }
 
 impl Default for Embedded {
@@ -192,6 +207,8 @@ impl Default for Embedded {
             realms: default_chain(),
             anonymous: None,
             failed_logins: FailedLogins::default(),
+            tls: None,
+            audit: None,
         }
     }
 }

@@ -123,6 +123,11 @@ impl Certificate {
         })
     }
 
+    /// The chain as presented, leaf first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     fn covers(&self, server_name: &str) -> bool {
         self.names.iter().any(|name| match name.strip_prefix("*.") {
             // RFC 6125 §6.4.3: a wildcard stands for exactly one label.

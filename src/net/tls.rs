@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::server::ProducesTickets;
 use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::CertificateDer;
 
 use super::certificates::{CertificateError, Certificates};
 use crate::config::settings::{Tls, TlsVersion};
@@ -72,6 +73,16 @@ impl ServerTls {
     /// The configuration for the next handshake.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().config)
+    }
+
+    /// File and chain (DER, leaf first) of every certificate.
+    pub fn chains(&self) -> Vec<(String, Vec<CertificateDer<'static>>)> {
+        self.current
+            .load()
+            .certificates
+            .iter()
+            .map(|certificate| (certificate.name.clone(), certificate.chain().to_vec()))
+            .collect()
     }
 
     /// Name and end of validity (Unix seconds) of every certificate.

@@ -4,6 +4,7 @@
 //! Never: a secret, a client's raw value as a metric label, a line that a client can forge.
 
 pub mod access;
+pub mod audit;
 mod cells;
 mod escape;
 pub mod family;

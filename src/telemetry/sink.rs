@@ -136,7 +136,7 @@ impl Sink {
             failing: false,
         };
         thread::Builder::new()
-            .name("access-log".to_owned())
+            .name("log-writer".to_owned())
             .spawn(move || writer.run(&received))?;
         Ok(Self { buffers, commands })
     }
@@ -281,7 +281,7 @@ impl Writer {
             let lost = rest.iter().filter(|&&byte| byte == b'\n').count();
             self.buffers.dropped.inc_by(lost as u64);
             if !self.failing {
-                tracing::error!(%error, "access log can't be written");
+                tracing::error!(%error, "a log can't be written");
             }
         }
         self.failing = result.is_err();

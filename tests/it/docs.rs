@@ -28,6 +28,9 @@ const SHOWN: &[&str] = &[
     "docker run --rm -p 8443:8443 -v /etc/sidegate:/etc/sidegate:ro sidegate",
     "sidegate run --config sidegate.yaml",
     "kill -HUP $(pidof sidegate)",
+    "sidegate authority --data /var/lib/sidegate --listen 127.0.0.1:9200",
+    "sidegate authority backup /backup/authority.redb --data /var/lib/sidegate",
+    "sidegate authority restore /backup/authority.redb --data /var/lib/sidegate-new",
 ];
 
 /// A fenced block.

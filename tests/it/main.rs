@@ -14,6 +14,7 @@ mod harness;
 
 mod admin;
 mod authority;
+mod authority_alone;
 mod cache;
 mod check;
 mod credentials;

@@ -20,8 +20,6 @@ pub const BULK_UPDATE: Grammar = Grammar::Strict("bulk_update_api_key_request");
 
 /// Keys that one bulk update may name.
 const MAX_BULK: usize = 10_000;
-/// The workflows a key can be bound to.
-const WORKFLOWS: [&str; 1] = ["search_application_query"];
 
 /// The body of `PUT /_security/api_key`.
 #[derive(Debug, Default)]
@@ -74,7 +72,7 @@ impl NewKey {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = name_faults(&self.name);
         faults.extend(metadata_fault(&self.metadata));
-        faults.extend(self.roles.values().flat_map(role_faults));
+        faults.extend(self.roles.values().flat_map(role_body::faults));
         faults
     }
 
@@ -165,7 +163,7 @@ impl Change {
             faults.extend(metadata_fault(metadata));
         }
         if let Some(roles) = &self.roles {
-            faults.extend(roles.values().flat_map(role_faults));
+            faults.extend(roles.values().flat_map(role_body::faults));
         }
         faults
     }
@@ -207,22 +205,6 @@ pub fn name_faults(name: &str) -> Vec<String> {
 pub fn metadata_fault(metadata: &Map<String, Value>) -> Option<String> {
     let reserved = metadata.keys().any(|key| key.starts_with('_'));
     reserved.then(|| "API key metadata keys may not start with [_]".to_owned())
-}
-
-/// What is wrong with a role of a key: all that is wrong with roles, and workflows nobody knows.
-pub fn role_faults(role: &RoleDescriptor) -> Vec<String> {
-    let mut faults = role_body::faults(role);
-    let workflows = role.restriction.as_ref().and_then(|it| it.get("workflows"));
-    let named = workflows.and_then(Value::as_array).into_iter().flatten();
-    for name in named.filter_map(Value::as_str) {
-        if !WORKFLOWS.contains(&name) {
-            faults.push(format!(
-                "Unknown workflow [{name}]. A workflow must be one of the predefined workflow names [{}].",
-                WORKFLOWS.join(",")
-            ));
-        }
-    }
-    faults
 }
 
 /// A restricted role must be the only one of its key.

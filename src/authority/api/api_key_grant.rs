@@ -62,7 +62,6 @@ async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result
     let person = authenticate::check_shown(state, credential, client, purpose, call.now)
         .await
         .map_err(forbidden)?;
-    let was_running_as = person.authenticating.is_some();
     let subject = match &grant.run_as {
         Some(name) if run_as::can_run_as(&person) => {
             let caller = Arc::clone(&person.effective);
@@ -71,13 +70,12 @@ async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result
                 forbidden(error.into_failure(|| Failure::unauthenticated(refused)))
             })?
         }
-        Some(_) => person,
-        None => person,
+        Some(_) | None => person,
     };
-    if let Some(name) = &grant.run_as
-        && was_running_as
-        && subject.effective.username != *name
-    {
+    // Whoever can't run as somebody would get a key of their own instead of the one that was asked for.
+    let runs_as =
+        |name: &String| subject.authenticating.is_some() && subject.effective.username == *name;
+    if !grant.run_as.as_ref().is_none_or(runs_as) {
         return Err(Failure::status(
             StatusCode::BAD_REQUEST,
             "the provided grant credentials do not support run-as",
@@ -94,6 +92,7 @@ async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result
         query: Query::default(),
         body: Bytes::new(),
         now: call.now,
+        trail: call.trail.clone(),
     };
     authorize::anybody(state, &probe).await?;
     Ok(probe.subject)

@@ -13,11 +13,15 @@ pub mod api_key_view;
 pub mod api_keys;
 pub mod bulk_roles;
 pub mod caches;
+pub mod certificates;
 pub mod cross_cluster_body;
 pub mod cross_cluster_keys;
 pub mod delegate_pki;
 pub mod document_query;
+pub mod enroll;
+pub mod fields;
 pub mod info;
+pub mod oidc;
 pub mod privileges;
 pub mod profile_body;
 pub mod profile_privileges;
@@ -29,8 +33,12 @@ pub mod role_indices;
 pub mod role_mappings;
 pub mod role_query;
 pub mod roles;
+pub mod saml;
 pub mod search;
 pub mod service_accounts;
+pub mod settings;
+pub mod sso_token;
+pub mod stats;
 pub mod token_body;
 pub mod token_invalidation;
 pub mod tokens;
@@ -145,4 +153,22 @@ pub static TABLE: &[Endpoint] = &[
     line!([POST], "/_security/role/{name}/_clear_cache", "admin/xpack/security/roles/cache/clear", [], none, caches::compiled),
     line!([POST], "/_security/privilege/{application}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
     line!([POST], "/_security/api_key/{ids}/_clear_cache", "admin/xpack/security/cache/clear", [], none, caches::compiled),
+
+    line!([GET], "/_security/settings", "admin/xpack/security/settings/get", ["master_timeout"], none, settings::find),
+    line!([PUT], "/_security/settings", "admin/xpack/security/settings/update", ["master_timeout", "timeout"], body, settings::update),
+    line!([GET], "/_security/stats", "monitor/xpack/security/stats", [], none, stats::find),
+    line!([GET], "/_security/enroll/kibana", "admin/xpack/security/enroll/kibana", [], none, enroll::refuse),
+    line!([GET], "/_security/enroll/node", "admin/xpack/security/enroll/node", [], none, enroll::refuse),
+    line!([GET], "/_ssl/certificates", "monitor/xpack/ssl/certificates/get", [], none, certificates::find),
+
+    line!([POST], "/_security/saml/prepare", "admin/xpack/security/saml/prepare", [], body, saml::prepare),
+    line!([POST], "/_security/saml/authenticate", "admin/xpack/security/saml/authenticate", [], body, saml::authenticate),
+    line!([POST], "/_security/saml/logout", "admin/xpack/security/saml/logout", [], body, saml::logout),
+    line!([POST], "/_security/saml/invalidate", "admin/xpack/security/saml/invalidate", [], body, saml::invalidate),
+    line!([POST], "/_security/saml/complete_logout", "admin/xpack/security/saml/complete_logout", [], body, saml::complete_logout),
+    line!([GET], "/_security/saml/metadata/{realm_name}", "admin/xpack/security/saml/metadata", [], none, saml::metadata),
+
+    line!([POST], "/_security/oidc/prepare", "admin/xpack/security/oidc/prepare", [], body, oidc::prepare),
+    line!([POST], "/_security/oidc/authenticate", "admin/xpack/security/oidc/authenticate", [], body, oidc::authenticate),
+    line!([POST], "/_security/oidc/logout", "admin/xpack/security/oidc/logout", [], body, oidc::logout),
 ];

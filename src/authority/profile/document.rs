@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::authority::failure::Failure;
+use crate::authority::filter_path::FilterPath;
 use crate::authority::record;
-use crate::authority::render::filtered;
 use crate::authority::store::Drafts;
 use crate::wire::profiles::{Profile, ProfileUser, ProfileVersion};
 
@@ -51,7 +51,8 @@ pub fn show_data(profile: &record::Profile, keys: &[String]) -> Map<String, Valu
     if keys.is_empty() || profile.data.is_empty() {
         return Map::new();
     }
-    match filtered(Value::Object(profile.data.clone()), keys) {
+    let wanted = FilterPath::of(keys.iter().map(String::as_str));
+    match wanted.apply(Value::Object(profile.data.clone())) {
         Value::Object(data) => data,
         _ => Map::new(),
     }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Node, basic, options};
+use crate::authority::control;
+use crate::authority::migration::{FORMAT, MigrationError};
 use crate::authority::realm::service::ServiceCredential;
 use crate::authority::store::{FILE, Identity, Store};
 use crate::authority::{Authority, OpenError, Options, store};
@@ -226,7 +228,123 @@ async fn a_store_in_use_and_a_newer_format_are_refused() {
         node_id: "n".to_owned(),
     };
     let opened = Store::open(Some(newer.path()), &identity);
-    assert!(matches!(opened, Err(store::OpenError::Format { found }) if found == "999"));
+    assert!(matches!(
+        opened,
+        Err(store::OpenError::Format(MigrationError::Format { found })) if found == "999"
+    ));
+}
+
+const META: redb::TableDefinition<'static, &str, &str> = redb::TableDefinition::new("meta");
+
+/// What format 1 wrote: the number, and an API key that does not count its updates.
+fn write_format_1(path: &std::path::Path) {
+    let database = redb::Database::create(path).unwrap();
+    let write = database.begin_write().unwrap();
+    let mut meta = write.open_table(META).unwrap();
+    for (key, value) in [
+        ("format", "1"),
+        ("cluster_uuid", "uuid"),
+        ("node_id", "node"),
+    ] {
+        meta.insert(key, value).unwrap();
+    }
+    drop(meta);
+    let keys: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("api_keys");
+    let key = json!({
+        "id": "k1", "name": "old", "kind": "rest", "secret": "x", "creation": 1,
+        "expiration": null, "invalidation": null, "roles": {}, "limited_by": {}, "metadata": {},
+        "creator": {
+            "username": "joe", "roles": [], "full_name": null, "email": null, "metadata": {},
+            "realm": {"name": "default_native", "type": "native"},
+        },
+    });
+    let mut table = write.open_table(keys).unwrap();
+    table.insert("k1", key.to_string().as_bytes()).unwrap();
+    drop(table);
+    write.commit().unwrap();
+}
+
+fn format_of(path: &std::path::Path) -> String {
+    use redb::ReadableDatabase as _;
+    let database = redb::Database::open(path).unwrap();
+    let read = database.begin_read().unwrap();
+    let meta = read.open_table(META).unwrap();
+    meta.get("format").unwrap().unwrap().value().to_owned()
+}
+
+#[tokio::test]
+async fn an_older_format_is_brought_up_to_date_and_the_old_state_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    write_format_1(&path);
+    let node = Node::open(in_directory(directory.path())).await;
+    assert_eq!(
+        node.done("GET", "/", Value::Null).await["cluster_uuid"],
+        "uuid"
+    );
+    let keys = node
+        .done("GET", "/_security/api_key?id=k1", Value::Null)
+        .await;
+    assert_eq!(keys["api_keys"][0]["name"], "old");
+    drop(node);
+    assert_eq!(format_of(&path), FORMAT.to_string());
+    let kept = directory.path().join(format!("{FILE}.format-1"));
+    assert_eq!(format_of(&kept), "1");
+    // Nothing is migrated twice.
+    std::fs::remove_file(&kept).unwrap();
+    drop(Node::open(in_directory(directory.path())).await);
+    assert!(!kept.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_taken_under_writes_opens_by_itself_and_holds_what_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = std::sync::Arc::new(Node::open(in_directory(directory.path())).await);
+    let writer = std::sync::Arc::clone(&node);
+    let writes = tokio::spawn(async move {
+        for number in 0..60 {
+            writer
+                .done("PUT", &format!("/_security/role/r{number}"), json!({}))
+                .await;
+        }
+    });
+    node.done(
+        "PUT",
+        "/_security/role/before",
+        json!({"cluster": ["monitor"]}),
+    )
+    .await;
+    let restored = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().to_owned(), restored.path().join(FILE));
+    let bytes = tokio::task::spawn_blocking(move || control::request_backup(&from, &to))
+        .await
+        .unwrap()
+        .unwrap();
+    writes.await.unwrap();
+    assert_eq!(
+        bytes,
+        std::fs::metadata(restored.path().join(FILE)).unwrap().len()
+    );
+    let copy = Node::open(in_directory(restored.path())).await;
+    assert_eq!(
+        copy.done("GET", "/_security/role/before", Value::Null)
+            .await["before"]["cluster"],
+        json!(["monitor"])
+    );
+    assert_eq!(
+        copy.done("GET", "/", Value::Null).await["cluster_uuid"],
+        node.done("GET", "/", Value::Null).await["cluster_uuid"]
+    );
+}
+
+#[tokio::test]
+async fn nobody_answers_on_the_control_socket_of_a_closed_store() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Node::open(in_directory(directory.path())).await);
+    let target = directory.path().join("copy");
+    let refused = control::request_backup(directory.path(), &target);
+    assert!(matches!(refused, Err(control::ControlError::Absent { .. })));
+    assert!(!target.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

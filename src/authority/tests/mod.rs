@@ -3,9 +3,12 @@
 mod api_key_changes;
 mod api_key_laws;
 mod api_keys;
+mod audit;
 mod certificates;
+mod common_behaviour;
 mod durability;
 mod every_endpoint;
+mod housekeeping;
 mod privileges;
 mod profile_search;
 mod profiles;

@@ -408,3 +408,35 @@ async fn the_anonymous_user_is_nobodys_to_change() {
         "nobody in particular acts as nobody else"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_logins_does_not_starve_those_that_need_no_hash() {
+    let node = std::sync::Arc::new(
+        Node::open(crate::authority::Options {
+            bcrypt_cost: 10,
+            ..super::options()
+        })
+        .await,
+    );
+    // Proven once, so its next login needs no hash.
+    node.done("GET", "/_security/_authenticate", Value::Null)
+        .await;
+    let flood: Vec<_> = (0..100)
+        .map(|number| {
+            let node = std::sync::Arc::clone(&node);
+            tokio::spawn(async move {
+                let wrong = basic(&format!("nobody-{number}"), "wrong-password");
+                node.with(&wrong, "GET", "/", &Value::Null).await.status
+            })
+        })
+        .collect();
+    for _ in 0..5 {
+        node.done("GET", "/_security/_authenticate", Value::Null)
+            .await;
+    }
+    let waiting = flood.iter().filter(|login| !login.is_finished()).count();
+    assert!(waiting > 50, "{waiting} of the flood still wait");
+    for login in flood {
+        assert_eq!(login.await.unwrap(), 401);
+    }
+}

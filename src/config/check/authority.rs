@@ -4,12 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 
+use crate::config::check::listeners;
 use crate::config::check::realms;
 use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
 use crate::config::fault::At;
-use crate::config::file;
-use crate::config::settings::{Authority, Elasticsearch, Embedded, NodeUrl, OwnCredential};
+use crate::config::file::{self, AuditEvent};
+use crate::config::settings::{
+    AccessLogTarget, Authority, Elasticsearch, Embedded, NodeUrl, OwnCredential,
+};
+use crate::config::settings_authority::Audit;
 use crate::model::secret::Secret;
 
 /// The authority.
@@ -209,14 +213,23 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
     let address: Option<Option<SocketAddr>> = report.optional(file.address.as_ref(), &address_at);
     if let Some(Some(address)) = address
         && !address.ip().is_loopback()
+        && file.tls.is_none()
     {
         report
             .fault(
                 &address_at,
-                format!("{address} is not loopback, and the embedded authority speaks plain HTTP"),
+                format!("{address} is not loopback, and without `tls` plain HTTP is spoken there"),
             )
-            .allowed("a loopback address")
+            .allowed("a loopback address, or `tls`")
             .hint(format!("`127.0.0.1:{}`", address.port()));
+    }
+    let tls_at = at.key("tls");
+    let tls = match &file.tls {
+        Some(file) => listeners::tls(report, file, &tls_at).map(Some),
+        None => Some(None),
+    };
+    if file.tls.is_some() && address == Some(None) {
+        report.warn(&tls_at, "there is no `address`, so nothing is served by it");
     }
     let superuser_password = match &file.superuser_password {
         Some(written) => report
@@ -232,6 +245,10 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
     };
     let failures_at = at.key("failed_logins");
     let failed_logins = realms::failed_logins(report, file.failed_logins.as_ref(), &failures_at);
+    let audit = match &file.audit {
+        Some(file) => audit(report, file, &at.key("audit")).map(Some),
+        None => Some(None),
+    };
     Some(Embedded {
         data: data?,
         address: address?,
@@ -239,5 +256,52 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
         realms: chain?,
         anonymous: anonymous?,
         failed_logins: failed_logins?,
+        tls: tls?,
+        audit: audit?,
     })
+}
+
+fn audit(report: &mut Report<'_>, file: &file::Audit, at: &At<'_>) -> Option<Audit> {
+    let target = match &file.target {
+        None | Some(file::AccessLogTarget::Stdout) => AccessLogTarget::Stdout,
+        Some(file::AccessLogTarget::File(path)) => {
+            AccessLogTarget::File(report.value(Some(path), &at.key("target").key("file"))?)
+        }
+    };
+    let events = match &file.events {
+        // As in Elasticsearch: every successful request would drown the rest.
+        None => [
+            AuditEvent::AccessDenied,
+            AuditEvent::AccessGranted,
+            AuditEvent::AnonymousAccessDenied,
+            AuditEvent::AuthenticationFailed,
+            AuditEvent::RunAsDenied,
+            AuditEvent::RunAsGranted,
+            AuditEvent::SecurityConfigChange,
+        ]
+        .map(name)
+        .to_vec(),
+        Some(events) => events.iter().copied().map(name).collect(),
+    };
+    if events.is_empty() {
+        report.warn(
+            &at.key("events"),
+            "the list is empty, so nothing is audited",
+        );
+    }
+    Some(Audit { target, events })
+}
+
+/// The name in lines, which is Elasticsearch's.
+const fn name(event: AuditEvent) -> &'static str {
+    match event {
+        AuditEvent::AccessDenied => "access_denied",
+        AuditEvent::AccessGranted => "access_granted",
+        AuditEvent::AnonymousAccessDenied => "anonymous_access_denied",
+        AuditEvent::AuthenticationFailed => "authentication_failed",
+        AuditEvent::AuthenticationSuccess => "authentication_success",
+        AuditEvent::RunAsDenied => "run_as_denied",
+        AuditEvent::RunAsGranted => "run_as_granted",
+        AuditEvent::SecurityConfigChange => "security_config_change",
+    }
 }

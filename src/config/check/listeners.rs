@@ -76,7 +76,8 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
     })
 }
 
-fn tls(report: &mut Report<'_>, file: &file::Tls, at: &At<'_>) -> Option<Tls> {
+/// Certificates with their keys, and the lowest version.
+pub(super) fn tls(report: &mut Report<'_>, file: &file::Tls, at: &At<'_>) -> Option<Tls> {
     let list = at.key("certificates");
     let certificates: Vec<Option<CertificateFiles>> = file
         .certificates

@@ -20,13 +20,18 @@ mod upstreams;
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use self::report::{Report, Zero};
 use super::default;
 use super::fault::{At, Fault, Faults, Place};
-use super::file::{self, File};
+use super::file::{self, AuthorityFile, File};
 use super::references::Surroundings;
-use super::schema::schema;
-use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Cache, LoginLimit, Settings};
+use super::schema::{authority_schema, schema};
+use super::settings::{
+    AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, LoginLimit, Settings,
+};
+use super::settings_authority::AuthorityAlone;
 use super::{shape, tree};
 
 /// A config without faults.
@@ -38,11 +43,47 @@ pub struct Checked {
     pub warnings: Vec<Fault>,
 }
 
+/// A file of `sidegate authority` without faults.
+#[derive(Clone, Debug)]
+pub struct CheckedAuthority {
+    /// What it means.
+    pub settings: AuthorityAlone,
+    /// What is doubtful about it, in the order of the file.
+    pub warnings: Vec<Fault>,
+}
+
 /// Reads and checks a config file.
 ///
 /// # Errors
 /// Every fault, in the order of the file; a file that can't be read is one.
 pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Checked, Faults> {
+    check(&read(path, surroundings)?, surroundings)
+}
+
+/// Reads and checks a file of `sidegate authority`.
+///
+/// # Errors
+/// Every fault, in the order of the file; a file that can't be read is one.
+pub fn load_authority(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<CheckedAuthority, Faults> {
+    let text = read(path, surroundings)?;
+    let (settings, warnings) =
+        understand(&text, surroundings, authority_schema(), authority_alone)?;
+    Ok(CheckedAuthority { settings, warnings })
+}
+
+/// Checks the text of a config file.
+///
+/// # Errors
+/// Every fault, in the order of the file.
+pub fn check(text: &str, surroundings: &dyn Surroundings) -> Result<Checked, Faults> {
+    let (settings, warnings) = understand(text, surroundings, schema(), settings)?;
+    Ok(Checked { settings, warnings })
+}
+
+fn read(path: &Path, surroundings: &dyn Surroundings) -> Result<String, Faults> {
     let refused = |place, problem| Faults(vec![Fault::new("", place, problem)]);
     let content = surroundings.file(path).map_err(|error| {
         refused(
@@ -51,7 +92,7 @@ pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Checked, Fau
         )
     })?;
     match std::str::from_utf8(&content) {
-        Ok(text) => check(text, surroundings),
+        Ok(text) => Ok(text.to_owned()),
         Err(error) => {
             let before = &content[..error.valid_up_to()];
             let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -61,17 +102,19 @@ pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Checked, Fau
     }
 }
 
-/// Checks the text of a config file.
-///
-/// # Errors
-/// Every fault, in the order of the file.
-pub fn check(text: &str, surroundings: &dyn Surroundings) -> Result<Checked, Faults> {
+/// From text to meaning: fits it to a schema, reads it as `F`, and lets `mean` look at every value.
+fn understand<F: DeserializeOwned, S>(
+    text: &str,
+    surroundings: &dyn Surroundings,
+    schema: &serde_json::Value,
+    mean: impl FnOnce(&mut Report<'_>, &F) -> Option<S>,
+) -> Result<(S, Vec<Fault>), Faults> {
     let root = tree::parse(text).map_err(|fault| Faults(vec![fault]))?;
     let mut faults = Vec::new();
-    let root = shape::fit(schema(), root, &mut faults);
+    let root = shape::fit(schema, root, &mut faults);
     let mut report = Report::new(&root, surroundings, faults);
-    let settings = match serde_json::from_value::<File>(root.to_json()) {
-        Ok(file) => settings(&mut report, &file),
+    let settings = match serde_json::from_value::<F>(root.to_json()) {
+        Ok(file) => mean(&mut report, &file),
         // serde's own text may quote a value, and there is nothing it knows that the shape did not tell.
         Err(_) => None,
     };
@@ -83,7 +126,7 @@ pub fn check(text: &str, surroundings: &dyn Surroundings) -> Result<Checked, Fau
     faults.sort_by_key(|fault| fault.place);
     warnings.sort_by_key(|warning| warning.place);
     match settings {
-        Some(settings) if faults.is_empty() => Ok(Checked { settings, warnings }),
+        Some(settings) if faults.is_empty() => Ok((settings, warnings)),
         Some(_) | None => {
             if faults.is_empty() {
                 faults.push(Fault::new("", None, "the file does not fit its schema"));
@@ -91,6 +134,34 @@ pub fn check(text: &str, surroundings: &dyn Surroundings) -> Result<Checked, Fau
             Err(Faults(faults))
         }
     }
+}
+
+fn authority_alone(report: &mut Report<'_>, file: &AuthorityFile) -> Option<AuthorityAlone> {
+    let root = At::ROOT;
+    let authority = authority::authority(report, file.authority.as_ref());
+    let drain_timeout = report.duration(
+        file.drain_timeout.as_ref(),
+        default::DRAIN_TIMEOUT,
+        Zero::Allowed,
+        &root.key("drain_timeout"),
+    );
+    let embedded = match authority? {
+        Authority::Embedded(embedded) => embedded,
+        Authority::Elasticsearch(_) => {
+            report
+                .fault(
+                    &root.key("authority"),
+                    "this command serves the embedded authority",
+                )
+                .allowed("`embedded`");
+            return None;
+        }
+    };
+    Some(AuthorityAlone {
+        embedded,
+        drain_timeout: drain_timeout?,
+        workers: file.workers.map(|workers| workers as usize),
+    })
 }
 
 fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {

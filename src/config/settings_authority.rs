@@ -1,0 +1,25 @@
+//! What the operator wants of the embedded authority beside its store: its audit log, and how it runs alone.
+
+use std::time::Duration;
+
+use super::settings::{AccessLogTarget, Embedded};
+
+/// The audit log of the embedded authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Where it goes.
+    pub target: AccessLogTarget,
+    /// Names of the events that are written.
+    pub events: Vec<&'static str>,
+}
+
+/// What `sidegate authority` serves.
+#[derive(Clone, Debug)]
+pub struct AuthorityAlone {
+    /// The authority.
+    pub embedded: Embedded,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+    /// Worker threads; `None`: one per core.
+    pub workers: Option<usize>,
+}
