@@ -129,16 +129,6 @@ pub enum Authority {
     Embedded(Embedded),
 }
 
-impl Authority {
-    /// TLS of the embedded authority's own address.
-    pub fn tls(&self) -> Option<&Tls> {
-        match self {
-            Self::Embedded(embedded) => embedded.tls.as_ref(),
-            Self::Elasticsearch(_) => None,
-        }
-    }
-}
-
 /// Elasticsearch as authority.
 #[derive(Clone, Debug)]
 pub struct Elasticsearch {

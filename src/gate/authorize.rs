@@ -156,12 +156,16 @@ pub(super) async fn permit(
     }
     let caller = (known.entry, presented.scheme());
     let mut permit = Permit::new(route, target, Some(caller), cache);
+    permit.negotiated = known.negotiated;
     if route.credential_slot.is_some() {
         // Boxed: only routes that exchange something pay for it.
-        let exchangeable = Box::pin(authenticator.exchangeable(presented, now));
+        let claim = match &permit.negotiated {
+            Some(negotiated) => negotiated.claim.clone(),
+            None => presented.claim(&authenticator.key)?,
+        };
+        let exchangeable = Box::pin(authenticator.exchangeable(claim, now));
         permit.credential = exchangeable.await?.map(Box::new);
     }
-    permit.negotiated = known.negotiated;
     Ok(permit)
 }
 

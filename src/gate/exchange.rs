@@ -101,15 +101,15 @@ impl Authenticator {
     /// [`Refusal::AuthorityUnavailable`] when a token has run out and no other can be had.
     pub(super) async fn exchangeable(
         &self,
-        presented: &Presented<'_>,
+        claim: Claim,
         now: Now,
     ) -> Result<Option<Credential>, Refusal> {
-        let scheme = presented.scheme();
-        if presented.run_as().is_some() {
+        let scheme = claim.scheme;
+        if claim.run_as.is_some() {
             return Err(Refusal::NotExchangeable { scheme });
         }
         let stamp = self.cache.stamp();
-        let token = match presented.claim(&self.key)?.proof {
+        let token = match claim.proof {
             Proof::Direct(credential) => return Ok(Some(credential)),
             Proof::Nobody => return Ok(None),
             Proof::Certificate { chain, held } => {

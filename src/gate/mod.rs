@@ -38,6 +38,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
+use crate::config::forwards::Conveyed;
 use crate::config::settings::{Forward, Settings};
 use crate::elastic::client::Client;
 use crate::model::clock::{Clock, Now};
@@ -254,7 +255,12 @@ impl Gate {
         if route.ways.is_plain() {
             return Vec::new();
         }
-        let acts_on = route.forward == Forward::Passthrough;
+        // Whom the client acts as goes with its credential, and nowhere else.
+        let acts_on = match &route.forward {
+            Forward::Passthrough => true,
+            Forward::Combined(combined) => combined.credential == Conveyed::Client,
+            Forward::None | Forward::IdentityHeaders(_) => false,
+        };
         route.ways.take(&mut head.headers, acts_on)
     }
 
