@@ -9,7 +9,11 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 /// Where answers of 9.0 differ from the document, which describes a later version: `endpoint` and the fault's place.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[(
+    "GET /_security/role_mapping",
+    // The document says object; the server has always told the text that it stores.
+    "/templates/role_templates/0/template",
+)];
 
 /// The document.
 pub(super) struct OpenApi(Value);
@@ -76,6 +80,7 @@ impl OpenApi {
         }
         if let Some(kind) = schema["type"].as_str()
             && !is(kind, value)
+            && !is_anything(schema)
         {
             return faults.push(format!("{at} is not {kind}: {value}"));
         }
@@ -134,6 +139,11 @@ impl OpenApi {
             }
         }
     }
+}
+
+/// A bare `object` is how the document writes a value that users define.
+fn is_anything(schema: &Value) -> bool {
+    schema["type"] == "object" && schema.get("properties").is_none()
 }
 
 fn list<'a>(schema: &'a Value, name: &str) -> &'a [Value] {
