@@ -18,6 +18,7 @@ mod authority_alone;
 mod cache;
 mod certificates;
 mod check;
+mod conformance;
 mod credentials;
 mod dev;
 mod docs;
