@@ -17,6 +17,7 @@ mod authority;
 mod authority_alone;
 mod cache;
 mod check;
+mod clients;
 mod credentials;
 mod dev;
 mod docs;
