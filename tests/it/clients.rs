@@ -147,3 +147,19 @@ fn the_script_in_the_docs_moves_users_roles_mappings_and_privileges_to_another_c
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&passwords).unwrap());
     assert_eq!(mode & 0o777, 0o600, "nobody else may read the passwords");
 }
+
+#[test]
+fn the_docs_name_every_endpoint_there_is() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/authority.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for endpoint in sidegate::authority::api::TABLE {
+        let named = page
+            .lines()
+            .filter(|line| line.starts_with('|') && line.contains(&format!("`{}`", endpoint.path)));
+        let named: String = named.collect();
+        for method in endpoint.methods {
+            let place = (method.as_str(), endpoint.path);
+            assert!(named.contains(method.as_str()), "{place:?} is not told");
+        }
+    }
+}
