@@ -163,7 +163,7 @@ pub enum Authority {
     /// One or more Elasticsearch nodes.
     Elasticsearch(Elasticsearch),
     /// The authority inside this process, which speaks the same API.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
 }
 
 /// Elasticsearch as the authority.
