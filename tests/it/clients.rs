@@ -92,6 +92,7 @@ fn the_script_in_the_docs_moves_users_roles_mappings_and_privileges_to_another_c
             "/_security/role/clerk",
             json!({
                 "description": "Works here", "cluster": ["monitor"], "metadata": {"v": 1}, "run_as": ["guest"],
+                "global": {"application": {"manage": {"applications": ["depot"]}}},
                 "indices": [{"names": ["a-*"], "privileges": ["read"], "query": "{\"match_all\":{}}", "field_security": {"grant": ["*"], "except": ["x"]}}],
                 "applications": [{"application": "depot", "privileges": ["read"], "resources": ["*"]}],
             }),
