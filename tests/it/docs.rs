@@ -7,6 +7,7 @@
 //! - `sh run`: commands that run as they are, in a folder of their own
 //! - `sh shown`: too heavy to run here; every line must be one of `SHOWN`
 //! - `python verifier`, `js verifier`: run by `ways_out.rs`
+//! - `python mover`: run by `clients.rs`
 //! - `text`, `json`, `mermaid`, `promql`: not run
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ const SHOWN: &[&str] = &[
     "sidegate run --config sidegate.yaml",
     "kill -HUP $(pidof sidegate)",
     "sidegate authority --data /var/lib/sidegate --listen 127.0.0.1:9200",
+    "RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz authority -- -max_total_time=600",
     "sidegate authority backup /backup/authority.redb --data /var/lib/sidegate",
     "sidegate authority restore /backup/authority.redb --data /var/lib/sidegate-new",
 ];
@@ -112,6 +114,7 @@ fn every_block_says_what_becomes_of_it() {
             "mermaid",
             "promql",
             "python verifier",
+            "python mover",
             "js verifier",
         ];
         assert!(

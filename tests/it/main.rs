@@ -18,6 +18,7 @@ mod authority_alone;
 mod cache;
 mod certificates;
 mod check;
+mod clients;
 mod conformance;
 mod credentials;
 mod dev;
