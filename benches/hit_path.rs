@@ -18,6 +18,7 @@ use serde_json::json;
 use sidegate::config::settings::{
     self, Access, Forward, Requirement, Settings, Template, TemplatePart,
 };
+use sidegate::config::ways::{Credentials, RouteCredentials};
 use sidegate::elastic::client::Client;
 use sidegate::elastic::metrics::ElasticMetrics;
 use sidegate::elastic::transport::Transport;
@@ -26,7 +27,7 @@ use sidegate::gate::limiter::LoginLimiter;
 use sidegate::gate::metrics::GateFamilies;
 use sidegate::gate::trace::Steps;
 use sidegate::model::clock::Clock;
-use sidegate::net::http::{Body, BodyError, Head, Peer, Request, Response};
+use sidegate::net::http::{Body, BodyError, Head, Peer, PeerCertificate, Request, Response};
 use sidegate::telemetry::metrics::Registry;
 
 /// As in the program itself.
@@ -68,6 +69,7 @@ fn main_settings(routes: usize) -> Settings {
             expiry_leeway: second,
         },
         routes: (0..routes).map(route).collect(),
+        credentials: Credentials::default(),
         login_limit: settings::LoginLimit {
             per_address: 0,
             per_username: 0,
@@ -102,6 +104,7 @@ fn route(at: usize) -> settings::Route {
         upstream: "app".into(),
         forward: Forward::None,
         websocket: false,
+        credentials: RouteCredentials::default(),
     }
 }
 
@@ -167,6 +170,7 @@ fn peer() -> Peer {
         trusted: false,
         tls: true,
         listener: "bench".into(),
+        certificate: PeerCertificate::Absent,
     }
 }
 

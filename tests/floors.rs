@@ -33,6 +33,9 @@ const LONG_TABLES: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside.
 const DRAWERS: &[&str] = &["utils", "util", "common", "helpers", "manager", "misc"];
 
+/// The one module that speaks to a C library.
+const UNSAFE: &str = "authority/realm/kerberos/gss.rs";
+
 /// What no file may say outside its tests, and what to do instead.
 const BANNED: &[(&str, &str)] = &[
     (
@@ -45,7 +48,10 @@ const BANNED: &[(&str, &str)] = &[
     ("unimplemented!(", "finish it"),
     ("unreachable!(", "make the state impossible"),
     ("dbg!(", "remove it"),
-    ("unsafe {", "this crate has no unsafe code"),
+    (
+        "unsafe {",
+        "only the module that speaks to the system's Kerberos library has unsafe code",
+    ),
     ("#[allow(", "#[expect(lint, reason = ..)]"),
 ];
 
@@ -340,7 +346,12 @@ fn split_group(text: &str) -> Vec<&str> {
 }
 
 fn banned_faults(source: &Source) -> Vec<String> {
-    found_lines(source, BANNED)
+    let banned: Vec<_> = BANNED
+        .iter()
+        .filter(|(pattern, _)| source.path != UNSAFE || *pattern != "unsafe {")
+        .copied()
+        .collect();
+    found_lines(source, &banned)
 }
 
 fn clock_faults(source: &Source) -> Vec<String> {

@@ -77,6 +77,7 @@ impl Alone {
             address,
             tls: settings.embedded.tls.clone(),
             trusted_proxies: Vec::new(),
+            forwarded_client_certificates: None,
             limits: LIMITS,
         };
         let metrics = NetMetrics::register(&Registry::new()?)?.listener("authority");

@@ -68,12 +68,11 @@ pub(super) async fn set_up(
             let Opened { authority, audit } =
                 open(embedded, certificates.clone(), clock.clone()).await?;
             let transport = Transport::embedded(authority.clone());
+            let own = settings::OwnCredential::Bearer(authority.own_token().clone());
             let client = Client::new(
                 transport,
                 EMBEDDED_TIMEOUT,
-                Some(settings::OwnCredential::Bearer(
-                    authority.own_token().clone(),
-                )),
+                Some(own),
                 metrics.clone(),
                 clock.clone(),
             );
@@ -221,6 +220,7 @@ pub(super) const fn hint(error: &AskError) -> &'static str {
         AskError::OwnCredential { .. } | AskError::Refused { .. } => {
             "check authority.elasticsearch.credential"
         }
+        AskError::Keys { .. } => "check credentials.jwt.issuers and the way to their keys",
         AskError::Overloaded { .. } => "the cluster sheds load; it may recover by itself",
         AskError::Status { .. } => {
             "is security enabled on the cluster, and is the URL's path right?"

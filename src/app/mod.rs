@@ -170,7 +170,8 @@ impl App {
     }
 }
 
-/// Every file whose change matters: the configuration, certificates and keys, those that sign included.
+/// Every file whose change matters: the configuration, certificates, keys, those that sign included, the CAs of clients and
+/// their revocation lists.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
@@ -178,9 +179,14 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         .filter_map(|listener| listener.tls.as_ref())
         .chain(settings.authority.tls())
         .flat_map(|tls| {
+            let clients = tls.client_certificates.iter();
             tls.certificates
                 .iter()
                 .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+                .chain(
+                    clients
+                        .flat_map(|files| [files.ca.clone()].into_iter().chain(files.crl.clone())),
+                )
         });
     let Some(config) = reloads.config() else {
         return BTreeSet::new();

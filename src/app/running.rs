@@ -18,7 +18,6 @@ use crate::gate::Gate;
 use crate::gate::limiter::LoginLimiter;
 use crate::gate::metrics::GateFamilies;
 use crate::gate::purge::PurgeScope;
-use crate::gate::routes::RouteFault;
 use crate::model::clock::Clock;
 use crate::net::drain::Watch;
 use crate::net::metrics::NetMetrics;
@@ -303,7 +302,7 @@ fn gate(
         Arc::clone(limiter),
         clock.clone(),
     )
-    .map_err(|faults| in_words(&faults))
+    .map_err(anyhow::Error::from)
 }
 
 /// A gate without doors, for `explain`.
@@ -315,16 +314,6 @@ pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gat
     let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
     let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
     gate(settings, asked.client, &families, &limiter, &clock)
-}
-
-fn in_words(faults: &[RouteFault]) -> anyhow::Error {
-    anyhow!(
-        faults
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
-    )
 }
 
 fn nodes_of(settings: &Settings) -> &[NodeUrl] {

@@ -211,6 +211,7 @@ fn listen_beside<H: Handler>(
         address,
         tls: None,
         trusted_proxies: Vec::new(),
+        forwarded_client_certificates: None,
         limits: SIDE_LIMITS,
     };
     let metrics = running.families.net.listener(name);

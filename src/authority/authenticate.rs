@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::mapping::model::MappedUser;
 use super::password::HashingError;
 use super::realm::account;
-use super::realm::chain::ChainError;
+use super::realm::chain::{ChainError, Negotiated};
 use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::pki::certificate::Chain;
@@ -181,6 +181,40 @@ async fn identify(
     }
 }
 
+/// Asks the realms about a Kerberos ticket, base64 as sent.
+///
+/// # Errors
+/// 401 with challenges.
+pub async fn negotiate(
+    state: &State,
+    ticket: &Secret,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Negotiated, Failure> {
+    let mapping = mapping_of(state);
+    let asking = Asking {
+        tables: state.tables(),
+        logins: &state.logins,
+        mapping: &mapping,
+        now,
+    };
+    let negotiated = state.realms.negotiate(ticket, asking).await;
+    negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
+}
+
+fn mapping_of(state: &State) -> impl Fn(&Proven, &RealmRef) -> Vec<String> + Sync {
+    move |proven: &Proven, realm: &RealmRef| {
+        let user = MappedUser {
+            username: &proven.username,
+            dn: proven.dn.as_deref(),
+            groups: &proven.groups,
+            metadata: &proven.metadata,
+            realm: &realm.name,
+        };
+        state.mappings.roles(&state.tables().role_mappings, &user)
+    }
+}
+
 const UNSUCCESSFUL: &str = "additional_unsuccessful_credentials";
 
 /// Asks the realms about a token.
@@ -193,16 +227,7 @@ pub async fn by_realms(
     purpose: Purpose<'_>,
     now: Now,
 ) -> Result<Subject, Failure> {
-    let mapping = |proven: &Proven, realm: &RealmRef| {
-        let user = MappedUser {
-            username: &proven.username,
-            dn: proven.dn.as_deref(),
-            groups: &proven.groups,
-            metadata: &proven.metadata,
-            realm: &realm.name,
-        };
-        state.mappings.roles(&state.tables().role_mappings, &user)
-    };
+    let mapping = mapping_of(state);
     let asking = Asking {
         tables: state.tables(),
         logins: &state.logins,

@@ -183,6 +183,7 @@ impl Authority {
         let state = State {
             control,
             store,
+            own: random_text::<32>(),
             logins: Logins::new(passwords, options.failed_logins),
             realms: Realms::open(&options.realms).await?,
             anonymous: options.anonymous,
@@ -196,7 +197,6 @@ impl Authority {
             audit: options.audit,
             certificates: options.certificates,
             compress: options.compress,
-            own: random_text::<36>(),
             swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };

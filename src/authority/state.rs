@@ -28,6 +28,8 @@ pub struct State {
     pub control: Option<Control>,
     /// Durable tables.
     pub store: Store,
+    /// What the gate of this process shows as its own credential; new with every start, never written down.
+    pub own: Secret,
     /// The password check.
     pub logins: Logins,
     /// The realms, in the order they are asked.
@@ -56,8 +58,6 @@ pub struct State {
     pub certificates: InUse,
     /// Whether answers are compressed for those who ask.
     pub compress: bool,
-    /// The bearer token of the program around the authority: random, known to nobody else, gone with the process.
-    pub own: Secret,
     /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
     pub swept: AtomicU64,
 }

@@ -16,7 +16,7 @@ use crate::cli::startup;
 use crate::gate::Verdict;
 use crate::gate::trace::{Step, Steps};
 use crate::model::clock::Clock;
-use crate::net::http::{Head, Peer};
+use crate::net::http::{Head, Peer, PeerCertificate};
 
 /// Options of `sidegate explain`.
 #[derive(Args, Debug)]
@@ -65,6 +65,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         trusted: false,
         tls: true,
         listener: "explain".into(),
+        certificate: PeerCertificate::Absent,
     };
     let mut steps = Steps::on();
     let verdict = gate.decide(&head, &peer, clock.now(), &mut steps).await;

@@ -24,6 +24,20 @@ pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
 pub const MAX_STREAMS: u32 = 128;
 /// `listeners[].tls.minimum_version`
 pub const TLS_VERSION: &str = "tls1.2";
+/// `authority.embedded.realms.kerberos.NAME.remove_realm_name`
+pub const REMOVE_REALM_NAME: bool = false;
+/// `credentials.kerberos.cookie_lifetime`
+pub const KERBEROS_COOKIE_LIFETIME: &str = "15m";
+/// `credentials.jwt.clock_skew`
+pub const ISSUER_CLOCK_SKEW: &str = "30s";
+/// `credentials.jwt.issuers[].algorithms`
+pub const ISSUER_ALGORITHMS: [&str; 1] = ["RS256"];
+/// `credentials.jwt.issuers[].refresh`
+pub const ISSUER_REFRESH: &str = "5m";
+/// `routes[].credentials.run_as`, `forward.elasticsearch.run_as`
+pub const RUN_AS: bool = false;
+/// `routes[].credentials.secondary_authorization`, `forward.elasticsearch.secondary_authorization`
+pub const SECONDARY_AUTHORIZATION: bool = false;
 /// `authority.elasticsearch.timeout`
 pub const AUTHORITY_TIMEOUT: &str = "5s";
 /// `authority.elasticsearch.connect_timeout`
@@ -106,10 +120,6 @@ pub const API_KEY_NAME: &str = "sidegate/{route}/{identity.username}";
 pub const ASSERTION_EXPIRATION: &str = "5m";
 /// `forward.assertion.header`
 pub const ASSERTION_HEADER: &str = "X-Sidegate-Assertion";
-/// `forward.elasticsearch.run_as`
-pub const RUN_AS: bool = false;
-/// `forward.elasticsearch.secondary_authorization`
-pub const SECONDARY_AUTHORIZATION: bool = false;
 /// `assertion.issuer`
 pub const ASSERTION_ISSUER: &str = "sidegate";
 /// `routes[].require.elasticsearch_call`

@@ -20,6 +20,7 @@ use super::addresses::ServerName;
 use super::default;
 use super::file_realms::{Anonymous, FailedLogins, Realms};
 use super::file_routes::Route;
+use super::file_ways::{CertificateHeader, ClientCertificates, Credentials};
 use super::references::SecretRef;
 use super::settings;
 use super::values::{Name, Size, Written};
@@ -45,6 +46,8 @@ pub struct File {
     /// Which requests are let in, and where they go. The first route that matches wins; a request that none matches is refused.
     #[schemars(required, length(min = 1))]
     pub routes: Option<Vec<Route>>,
+    /// Ways in that need settings of their own: Kerberos and JSON Web Tokens. Passwords, tokens, API keys and client certificates need none.
+    pub credentials: Option<Credentials>,
     /// Limits on failed logins, per client address and per user name. A refused login is answered 429 with `Retry-After`.
     pub login_limit: Option<LoginLimit>,
     /// The access log: one line per request.
@@ -77,6 +80,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Without it, nobody's are.
     pub trusted_proxies: Option<Vec<Written<IpNet>>>,
+    /// The header in which `trusted_proxies` tell the certificate of their client. Without it, no such header is believed.
+    pub forwarded_client_certificates: Option<CertificateHeader>,
     /// Bounds on what clients may send and hold.
     pub limits: Option<Limits>,
 }
@@ -84,7 +89,6 @@ pub struct Listener {
 /// TLS on a listener.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-reserved" = ["client_certificates"]))]
 pub struct Tls {
     /// Certificates, chosen by the name a client asks for (SNI); the first is the default. Files that change are read again.
     #[schemars(required, length(min = 1))]
@@ -92,6 +96,8 @@ pub struct Tls {
     /// The lowest version accepted.
     #[schemars(extend("default" = default::TLS_VERSION))]
     pub minimum_version: Option<TlsVersion>,
+    /// Client certificates, which the authority's PKI realm turns into users. Without it, clients are not asked for one.
+    pub client_certificates: Option<ClientCertificates>,
 }
 
 /// Versions of TLS.
@@ -163,7 +169,7 @@ pub enum Authority {
     /// One or more Elasticsearch nodes.
     Elasticsearch(Elasticsearch),
     /// The authority inside this process, which speaks the same API.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
 }
 
 /// Elasticsearch as the authority.

@@ -20,7 +20,7 @@ use super::values::Written;
 /// Realms by type and name. Asked by `order`, lowest first; the reserved users (`elastic`, ...) always come before.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-reserved" = ["saml", "oidc", "kerberos", "ldap", "active_directory"]))]
+#[schemars(extend("x-reserved" = ["saml", "oidc", "ldap", "active_directory"]))]
 pub struct Realms {
     /// Users from files. One at most; without it, `default_file` reads `users` and `users_roles` in the directory `data`.
     pub file: Option<BTreeMap<String, FileRealm>>,
@@ -30,6 +30,37 @@ pub struct Realms {
     pub jwt: Option<BTreeMap<String, JwtRealm>>,
     /// Client certificates.
     pub pki: Option<BTreeMap<String, PkiRealm>>,
+    /// Kerberos tickets. Needs MIT's GSSAPI library on the machine.
+    pub kerberos: Option<BTreeMap<String, KerberosRealm>>,
+}
+
+/// Kerberos tickets for the services whose keys are in a keytab. Roles come from role mappings.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KerberosRealm {
+    /// Place in the chain, lowest first; no two realms share one.
+    #[schemars(required, range(min = -1_000_000, max = 1_000_000))]
+    pub order: Option<i32>,
+    /// Whether it is asked at all.
+    #[schemars(extend("default" = default::REALM_ENABLED))]
+    pub enabled: Option<bool>,
+    /// Where the keys are.
+    #[schemars(with = "Keytab")]
+    pub keytab: Option<Keytab>,
+    /// Whether the user is called `alice` instead of `alice@EXAMPLE.ORG`. Only where one Kerberos realm is trusted: two of them may each have an `alice`.
+    #[schemars(extend("default" = default::REMOVE_REALM_NAME))]
+    pub remove_realm_name: Option<bool>,
+    /// Realms that the user is looked up in instead of mapping roles; the first that knows them counts.
+    pub authorization_realms: Option<Vec<Written<Text>>>,
+}
+
+/// The keys of a service.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keytab {
+    /// The keytab file, with the keys of `HTTP/host@REALM`.
+    #[schemars(with = "Written<PathBuf>")]
+    pub path: Option<Written<PathBuf>>,
 }
 
 /// The users that the API makes.

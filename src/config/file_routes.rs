@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::addresses::HostPattern;
 use super::default;
 use super::file_forwards::Forward;
+use super::file_ways::RouteCredentials;
 use super::grants;
 use super::headers;
 use super::patterns::PathPattern;
@@ -37,6 +38,8 @@ pub struct Route {
     /// Whether WebSocket upgrades are tunnelled.
     #[schemars(extend("default" = default::WEBSOCKET))]
     pub websocket: Option<bool>,
+    /// Ways in that this route takes beside `Authorization`, client certificates and Kerberos.
+    pub credentials: Option<RouteCredentials>,
 }
 
 /// Which requests a route takes.

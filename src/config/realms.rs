@@ -27,6 +27,19 @@ pub enum RealmKind {
     Jwt(Box<JwtRealm>),
     /// Client certificates.
     Pki(PkiRealm),
+    /// Kerberos tickets.
+    Kerberos(KerberosRealm),
+}
+
+/// Kerberos tickets for the services of a keytab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KerberosRealm {
+    /// The keytab.
+    pub keytab: PathBuf,
+    /// Whether `alice@EXAMPLE.ORG` is called `alice`.
+    pub remove_realm_name: bool,
+    /// Realms that the user is looked up in instead of mapping roles.
+    pub authorization_realms: Vec<String>,
 }
 
 /// The chain that holds when nothing is configured: an empty `default_file`, and `default_native`.

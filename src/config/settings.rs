@@ -1,7 +1,6 @@
 //! The configuration as meant: checked, defaulted, with secrets resolved. Plain data; every floor above builds from it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use ipnet::IpNet;
 
 use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use super::settings_authority;
+use super::ways::{CertificateHeader, ClientCertificates, Credentials, RouteCredentials};
 use crate::model::secret::Secret;
 
 /// Everything one Sidegate process runs by.
@@ -28,6 +28,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Routes in written order; the first match wins.
     pub routes: Vec<Route>,
+    /// Ways in that need settings of their own.
+    pub credentials: Credentials,
     /// Limits on failed logins.
     pub login_limit: LoginLimit,
     /// Names the missing privileges in a 403's body. Off by default: the log always has them.
@@ -55,6 +57,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Peers whose `Forwarded`/`X-Forwarded-*` are believed. Empty: nobody's.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which those peers tell the client's certificate; `None`: none is believed.
+    pub forwarded_client_certificates: Option<CertificateHeader>,
     /// Bounds on what clients may send and hold.
     pub limits: Limits,
 }
@@ -66,6 +70,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// The lowest version accepted.
     pub minimum_version: TlsVersion,
+    /// Whether clients are asked for a certificate; `None`: they are not.
+    pub client_certificates: Option<ClientCertificates>,
 }
 
 /// TLS protocol versions offered.
@@ -121,16 +127,6 @@ pub enum Authority {
     Elasticsearch(Elasticsearch),
     /// The authority in this process.
     Embedded(Embedded),
-}
-
-impl Authority {
-    /// TLS of the embedded authority's own address.
-    pub fn tls(&self) -> Option<&Tls> {
-        match self {
-            Self::Embedded(embedded) => embedded.tls.as_ref(),
-            Self::Elasticsearch(_) => None,
-        }
-    }
 }
 
 /// Elasticsearch as authority.
@@ -326,6 +322,8 @@ pub struct Route {
     pub forward: Forward,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// Ways in that this route alone takes.
+    pub credentials: RouteCredentials,
 }
 
 /// Which requests a route takes.
@@ -491,41 +489,4 @@ pub enum AccessLogTarget {
     Stdout,
     /// A file, appended to and reopened on SIGHUP.
     File(PathBuf),
-}
-
-impl NodeUrl {
-    /// `host:port`, with brackets around an IPv6 address: the node's name in logs and metrics.
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl fmt::Display for NodeUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_origin(f, self.tls, &self.host, self.port)?;
-        f.write_str(&self.prefix)
-    }
-}
-
-impl fmt::Display for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { tls, host, port } => write_origin(f, *tls, host, *port),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// RFC 6454 §6.2; an IPv6 address gets its brackets back.
-fn write_origin(f: &mut fmt::Formatter<'_>, tls: bool, host: &str, port: u16) -> fmt::Result {
-    let scheme = if tls { "https" } else { "http" };
-    if host.contains(':') {
-        write!(f, "{scheme}://[{host}]:{port}")
-    } else {
-        write!(f, "{scheme}://{host}:{port}")
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::{AccessLogTarget, Embedded};
+use super::settings::{AccessLogTarget, Authority, Embedded, Tls};
 
 /// The audit log of the embedded authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,4 +22,14 @@ pub struct AuthorityAlone {
     pub drain_timeout: Duration,
     /// Worker threads; `None`: one per core.
     pub workers: Option<usize>,
+}
+
+impl Authority {
+    /// TLS of the embedded authority's own address.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Embedded(embedded) => embedded.tls.as_ref(),
+            Self::Elasticsearch(_) => None,
+        }
+    }
 }

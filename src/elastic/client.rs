@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 
 use crate::config::settings::OwnCredential;
 use crate::model::clock::Clock;
-use crate::model::credential::Credential;
 use crate::model::identity::{ApiKeyRef, Identity, Realm};
 use crate::model::privilege::Atom;
 use crate::net::http::Body;
@@ -19,7 +18,7 @@ use crate::wire::error::ErrorEnvelope;
 use crate::wire::principals::{AuthenticateResponse, RealmRef};
 use crate::wire::privileges::HasPrivilegesResponse;
 
-use super::authorization::{authorization, own_authorization};
+use super::authorization::{Asker, own_authorization};
 use super::error::AskError;
 use super::metrics::{Api, ElasticMetrics, code_of};
 use super::nodes::MAX_RESPONSE;
@@ -86,8 +85,8 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    /// `timeout` bounds one ask, fail-over included. `own` is used by [`Client::info`], [`Client::probe`],
-    /// [`Client::own_privileges`] and for exchanges: questions about a client's credential are asked with that credential.
+    /// `timeout` bounds one ask, fail-over included. `own` is only used by [`Client::info`], [`Client::probe`],
+    /// [`Client::own_privileges`] and the exchanges: questions about a client's credential are asked with that credential.
     pub fn new(
         transport: Transport,
         timeout: Duration,
@@ -114,13 +113,13 @@ impl Client {
     ///
     /// # Errors
     /// [`AskError::Refused`] when the credential is not accepted or its user is disabled; every other variant is trouble.
-    pub async fn authenticate(&self, credential: &Credential) -> Result<Identity, AskError> {
+    pub async fn authenticate(&self, asker: &Asker) -> Result<Identity, AskError> {
         let answer = self
             .ask(
                 Api::Authenticate,
                 Method::GET,
                 "/_security/_authenticate",
-                Some(authorization(credential)),
+                Some(asker),
                 None,
             )
             .await?;
@@ -129,7 +128,8 @@ impl Client {
             return Err(AskError::Refused { node: answer.node });
         }
         // Nobody presented nothing: an authority that ignored the credential has not answered about it.
-        if identity.authentication_type == "anonymous" || identity.username.is_empty() {
+        let anonymous = identity.authentication_type == "anonymous";
+        if anonymous != asker.is_anonymous() || identity.username.is_empty() {
             return Err(answer.garbage("it is not about the credential that was asked about"));
         }
         Ok(identity_of(identity))
@@ -141,10 +141,10 @@ impl Client {
     /// [`AskError`]; [`AskError::Garbage`] also when the answer leaves out any atom.
     pub async fn has_privileges(
         &self,
-        credential: &Credential,
+        asker: &Asker,
         atoms: &[Atom],
     ) -> Result<Vec<bool>, AskError> {
-        self.ask_privileges(authorization(credential), atoms).await
+        self.ask_privileges(asker, atoms).await
     }
 
     /// When an API key expires, in time since the Unix epoch (`GET /_security/api_key?id=…`, asked with the key itself, which
@@ -154,19 +154,13 @@ impl Client {
     /// [`AskError`]; the caller goes on without knowing.
     pub async fn api_key_expiration(
         &self,
-        credential: &Credential,
+        asker: &Asker,
         id: &str,
     ) -> Result<Option<Duration>, AskError> {
         let id_encoded: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         let path = format!("/_security/api_key?id={id_encoded}");
         let answer = self
-            .ask(
-                Api::ApiKey,
-                Method::GET,
-                &path,
-                Some(authorization(credential)),
-                None,
-            )
+            .ask(Api::ApiKey, Method::GET, &path, Some(asker), None)
             .await?;
         let keys: ApiKeys = answer.parse()?;
         match keys.api_keys.iter().find(|key| key.id == id) {
@@ -180,8 +174,9 @@ impl Client {
     /// # Errors
     /// [`AskError::OwnCredential`] when that credential is not accepted or there is none and one is needed.
     pub async fn info(&self) -> Result<Info, AskError> {
-        let own = self.0.own.as_ref().map(own_authorization);
-        match self.ask(Api::Info, Method::GET, "/", own, None).await {
+        let own = self.0.own.as_ref().map(Asker::own);
+        let asked = self.ask(Api::Info, Method::GET, "/", own.as_ref(), None);
+        match asked.await {
             Ok(answer) => answer.parse(),
             Err(error) => Err(own_fault(error)),
         }
@@ -192,26 +187,19 @@ impl Client {
     /// # Errors
     /// [`AskError::OwnCredential`] when there is no credential or it is not accepted.
     pub async fn own_privileges(&self, atoms: &[Atom]) -> Result<(String, Vec<bool>), AskError> {
-        let Some(own) = &self.0.own else {
-            return Err(AskError::OwnCredential {
-                node: Arc::from("configuration"),
-            });
-        };
+        let own = self.own()?;
         let answer = self
             .ask(
                 Api::Authenticate,
                 Method::GET,
                 "/_security/_authenticate",
-                Some(own_authorization(own)),
+                Some(&own),
                 None,
             )
             .await
             .map_err(own_fault)?;
         let identity: AuthenticateResponse = answer.parse()?;
-        let granted = self
-            .ask_privileges(own_authorization(own), atoms)
-            .await
-            .map_err(own_fault)?;
+        let granted = self.ask_privileges(&own, atoms).await.map_err(own_fault)?;
         Ok((identity.username, granted))
     }
 
@@ -231,11 +219,20 @@ impl Client {
         }
     }
 
-    async fn ask_privileges(
-        &self,
-        authorization: HeaderValue,
-        atoms: &[Atom],
-    ) -> Result<Vec<bool>, AskError> {
+    /// Sidegate itself as asker.
+    ///
+    /// # Errors
+    /// [`AskError::OwnCredential`] when none is configured.
+    pub(super) fn own(&self) -> Result<Asker, AskError> {
+        match &self.0.own {
+            Some(own) => Ok(Asker::own(own)),
+            None => Err(AskError::OwnCredential {
+                node: Arc::from("configuration"),
+            }),
+        }
+    }
+
+    async fn ask_privileges(&self, asker: &Asker, atoms: &[Atom]) -> Result<Vec<bool>, AskError> {
         let mut granted = vec![false; atoms.len()];
         for round in questions::rounds(atoms) {
             let of_round = || round.iter().filter_map(|at| atoms.get(*at));
@@ -245,7 +242,7 @@ impl Client {
                     Api::HasPrivileges,
                     Method::POST,
                     "/_security/user/_has_privileges",
-                    Some(authorization.clone()),
+                    Some(asker),
                     Some(body.into()),
                 )
                 .await?;
@@ -272,10 +269,10 @@ impl Client {
         api: Api,
         method: Method,
         path: &str,
-        authorization: Option<HeaderValue>,
+        asker: Option<&Asker>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
-        self.ask_judging(api, (method, path), authorization, body, Answer::judged)
+        self.ask_judging(api, (method, path), asker, body, Answer::judged)
             .await
     }
 
@@ -284,12 +281,12 @@ impl Client {
         &self,
         api: Api,
         (method, path): (Method, &str),
-        authorization: Option<HeaderValue>,
+        asker: Option<&Asker>,
         body: Option<Bytes>,
-        judge: fn(Answer) -> Result<Answer, AskError>,
+        judge: impl FnOnce(Answer) -> Result<Answer, AskError>,
     ) -> Result<Answer, AskError> {
         let start = self.0.clock.now().mono;
-        let outcome = match self.exchange(method, path, authorization, body).await {
+        let outcome = match self.exchange(method, path, asker, body).await {
             Ok(answer) => judge(answer),
             Err(error) => Err(error),
         };
@@ -320,14 +317,13 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        authorization: Option<HeaderValue>,
+        asker: Option<&Asker>,
         body: Option<Bytes>,
     ) -> Result<Answer, AskError> {
-        let request =
-            question(method, path, authorization, body).map_err(|_| AskError::Garbage {
-                node: Arc::from("sidegate"),
-                what: "the question can't be written as a request",
-            })?;
+        let request = question(method, path, asker, body).map_err(|_| AskError::Garbage {
+            node: Arc::from("sidegate"),
+            what: "the question can't be written as a request",
+        })?;
         let exchange = async {
             let answered = self.0.transport.send(request).await.map_err(ask_error)?;
             let (head, body) = answered.response.into_parts();
@@ -397,7 +393,7 @@ impl Answer {
         serde_json::from_slice(&self.bytes).map_err(|_| self.garbage("it is not the JSON expected"))
     }
 
-    fn garbage(&self, what: &'static str) -> AskError {
+    pub(super) fn garbage(&self, what: &'static str) -> AskError {
         AskError::Garbage {
             node: Arc::clone(&self.node),
             what,
@@ -408,15 +404,15 @@ impl Answer {
 fn question(
     method: Method,
     path: &str,
-    authorization: Option<HeaderValue>,
+    asker: Option<&Asker>,
     body: Option<Bytes>,
 ) -> Result<Request<Body>, http::Error> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header(header::ACCEPT, "application/json");
-    if let Some(authorization) = authorization {
-        request = request.header(header::AUTHORIZATION, authorization);
+    for (name, value) in asker.map(Asker::lines).unwrap_or_default() {
+        request = request.header(name, value);
     }
     match body {
         Some(bytes) => request
@@ -441,7 +437,7 @@ fn ask_error(error: SendError) -> AskError {
 }
 
 /// With Sidegate's own credential, a 401 or 403 is our fault and nobody else's.
-fn own_fault(error: AskError) -> AskError {
+pub(super) fn own_fault(error: AskError) -> AskError {
     match error {
         AskError::Refused { node } | AskError::Status { node, status: 403 } => {
             AskError::OwnCredential { node }

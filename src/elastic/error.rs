@@ -59,6 +59,12 @@ pub enum AskError {
         /// Who answered.
         node: Arc<str>,
     },
+    /// The keys that verify a JWT can't be read.
+    #[error("the keys of {node} could not be read")]
+    Keys {
+        /// The issuer.
+        node: Arc<str>,
+    },
     /// Sidegate's own credential is missing, refused or without privileges.
     #[error("own credential was not accepted by {node}")]
     OwnCredential {
@@ -69,7 +75,7 @@ pub enum AskError {
 
 impl AskError {
     /// Every label of [`AskError::cause`].
-    pub const CAUSES: [&'static str; 8] = [
+    pub const CAUSES: [&'static str; 9] = [
         "refused",
         "timeout",
         "connect",
@@ -78,6 +84,7 @@ impl AskError {
         "garbage",
         "not_elasticsearch",
         "own_credential",
+        "keys",
     ];
 
     /// True when the credential itself was refused; false for every kind of trouble.
@@ -109,6 +116,7 @@ impl AskError {
             Self::Garbage { .. } => "garbage",
             Self::NotElasticsearch { .. } => "not_elasticsearch",
             Self::OwnCredential { .. } => "own_credential",
+            Self::Keys { .. } => "keys",
         }
     }
 
@@ -130,7 +138,8 @@ impl AskError {
             | Self::Status { node, .. }
             | Self::Garbage { node, .. }
             | Self::NotElasticsearch { node }
-            | Self::OwnCredential { node } => node,
+            | Self::OwnCredential { node }
+            | Self::Keys { node } => node,
         }
     }
 

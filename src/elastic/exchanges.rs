@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::authorization::authorization;
+use super::authorization::Asker;
 use super::client::{Answer, Client};
 use super::error::AskError;
 use super::metrics::Api;
@@ -249,7 +249,7 @@ impl Client {
             .ask_judging(
                 Api::Authenticate,
                 (Method::GET, "/_security/_authenticate"),
-                Some(authorization(credential)),
+                Some(&Asker::of(credential)),
                 None,
                 Answer::judged,
             )
@@ -269,15 +269,11 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<Answer, ExchangeError> {
-        let own = self
-            .own_authorization()
-            .ok_or_else(|| AskError::OwnCredential {
-                node: Arc::from("configuration"),
-            })?;
+        let own = self.own()?;
         let bytes = zeroize::Zeroizing::new(serde_json::to_vec(body).unwrap_or_default());
         let body = bytes::Bytes::copy_from_slice(&bytes);
         let answer = self
-            .ask_judging(api, (method, path), Some(own), Some(body), worth_reading)
+            .ask_judging(api, (method, path), Some(&own), Some(body), worth_reading)
             .await?;
         match answer.status {
             StatusCode::OK => Ok(answer),

@@ -17,6 +17,8 @@ pub enum Api {
     ApiKey,
     /// `GET /`
     Info,
+    /// `POST /_security/delegate_pki`
+    DelegatePki,
     /// `POST /_security/oauth2/token`
     Token,
     /// `DELETE /_security/oauth2/token`
@@ -31,11 +33,12 @@ pub enum Api {
 
 impl Api {
     /// Every endpoint.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Authenticate,
         Self::HasPrivileges,
         Self::ApiKey,
         Self::Info,
+        Self::DelegatePki,
         Self::Token,
         Self::InvalidateToken,
         Self::GrantApiKey,
@@ -50,6 +53,7 @@ impl Api {
             Self::HasPrivileges => "has_privileges",
             Self::ApiKey => "api_key",
             Self::Info => "info",
+            Self::DelegatePki => "delegate_pki",
             Self::Token => "token",
             Self::InvalidateToken => "invalidate_token",
             Self::GrantApiKey => "grant_api_key",

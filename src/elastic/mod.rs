@@ -4,9 +4,10 @@
 //! [`error::AskError`] that says whether the credential was refused or the authority is in trouble. Never caches, never follows
 //! redirects, never logs a credential. One more endpoint is one more method in [`client`], with its shapes in [`crate::wire`].
 
-mod authorization;
+pub mod authorization;
 pub mod client;
 mod connect;
+pub mod delegate;
 pub mod error;
 pub mod exchanges;
 pub mod metrics;

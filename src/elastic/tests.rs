@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::settings::{Elasticsearch, NodeUrl, OwnCredential};
+use crate::elastic::authorization::Asker;
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
 use crate::elastic::metrics::ElasticMetrics;
@@ -148,11 +149,11 @@ fn client(nodes: Vec<NodeUrl>) -> Client {
     client_of(&settings(nodes, Duration::from_secs(10)), None).0
 }
 
-fn credential() -> Credential {
-    Credential::Basic {
+fn credential() -> Asker {
+    Asker::of(&Credential::Basic {
         username: "alice".into(),
         password: Secret::from("pä:ss"),
-    }
+    })
 }
 
 #[tokio::test]
@@ -183,11 +184,11 @@ async fn a_credential_travels_as_it_came_and_the_answer_becomes_an_identity() {
     );
     assert!(client.is_reachable());
     client
-        .authenticate(&Credential::Bearer("tok".into()))
+        .authenticate(&Asker::of(&Credential::Bearer("tok".into())))
         .await
         .unwrap();
     client
-        .authenticate(&Credential::ApiKey("a2V5".into()))
+        .authenticate(&Asker::of(&Credential::ApiKey("a2V5".into())))
         .await
         .unwrap();
     let path = "/es/a/_security/_authenticate";

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use crate::config::settings::{self, Access, Forward, Settings, UpstreamUrl};
+use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::elastic::transport::Transport;
@@ -32,6 +33,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         upstream: "app".into(),
         forward,
         websocket: false,
+        credentials: RouteCredentials::default(),
     }
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
             expiry_leeway: seconds(2),
         },
         routes,
+        credentials: Credentials::default(),
         login_limit: settings::LoginLimit {
             per_address: 0,
             per_username: 0,

@@ -35,7 +35,7 @@ use crate::model::clock::Now;
 use crate::net::http::Head;
 
 /// Names that tell applications (or Elasticsearch) who somebody is, by themselves or by common convention.
-const IDENTITY_NAMES: [&str; 32] = [
+const IDENTITY_NAMES: [&str; 34] = [
     "x-forwarded-user",
     "x-forwarded-username",
     "x-forwarded-preferred-username",
@@ -68,6 +68,8 @@ const IDENTITY_NAMES: [&str; 32] = [
     "es-client-authentication",
     "es-secondary-x-client-authentication",
     "x-client-cert",
+    "client-cert",
+    "client-cert-chain",
 ];
 
 /// Families of such names.

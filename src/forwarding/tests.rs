@@ -5,7 +5,7 @@ use super::*;
 use crate::config::settings::Access;
 use crate::gate::trace::Steps;
 use crate::model::clock::Clock;
-use crate::net::http::Peer;
+use crate::net::http::{Peer, PeerCertificate};
 use crate::telemetry::metrics::Registry;
 
 fn headers() -> Forward {
@@ -46,6 +46,7 @@ async fn permit(forward: Forward, username: Option<&str>) -> Permit {
         trusted: false,
         tls: true,
         listener: "l".into(),
+        certificate: PeerCertificate::Absent,
     };
     gate.decide(&head, &peer, clock.now(), &mut Steps::off())
         .await

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::elastic::authorization::Asker;
 use crate::elastic::error::AskError;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Fingerprint};
@@ -12,32 +13,33 @@ use crate::model::privilege::{AtomBits, AtomId};
 
 use super::authenticate::{Authenticator, Learnt};
 use super::cache::{Found, Learned};
-use super::extract;
+use super::claim::{Claim, Proof};
+use super::extract::presented;
 
 impl Authenticator {
     /// Looks once more before asking: an ask for the same credential may have landed between our look and our start.
     pub(super) async fn look_or_learn(
         self: Arc<Self>,
         fingerprint: Fingerprint,
-        credential: Credential,
+        claim: Claim,
         stamp: u64,
         now: Now,
     ) -> Learnt {
         if let Found::Live(entry) = self.cache.find(&fingerprint, now) {
             return Learnt::Known(entry);
         }
-        self.learn(fingerprint, credential, stamp, now).await
+        self.learn(fingerprint, claim, stamp, now).await
     }
 
     /// The detached part: asks who it is and what it may, and remembers the answer.
     pub(super) async fn learn(
         self: Arc<Self>,
         fingerprint: Fingerprint,
-        credential: Credential,
+        claim: Claim,
         stamp: u64,
         now: Now,
     ) -> Learnt {
-        match self.ask_all(&credential).await {
+        match self.ask_all(&claim, stamp, now).await {
             Ok(learned) => {
                 Learnt::Known(
                     self.cache
@@ -61,18 +63,35 @@ impl Authenticator {
         }
     }
 
-    /// Everything there is to ask about a credential, at once.
-    async fn ask_all(&self, credential: &Credential) -> Result<Learned, AskError> {
+    /// Everything there is to ask about a claim, at once. A token of ours that the authority takes no longer is exchanged once
+    /// more, where what it was made from is at hand.
+    pub(super) async fn ask_all(
+        &self,
+        claim: &Claim,
+        stamp: u64,
+        now: Now,
+    ) -> Result<Learned, AskError> {
+        let asker = self.asker(claim, stamp, now).await?;
+        match self.ask_as(&asker, claim).await {
+            Err(error) if error.is_refusal() && self.renounce(claim) => {
+                let asker = self.asker(claim, stamp, now).await?;
+                self.ask_as(&asker, claim).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn ask_as(&self, asker: &Asker, claim: &Claim) -> Result<Learned, AskError> {
         let privileges = async {
             if self.atoms.is_empty() {
                 return Ok(Vec::new());
             }
-            self.client.has_privileges(credential, &self.atoms).await
+            self.client.has_privileges(asker, &self.atoms).await
         };
         let (identity, answers, credential_expires) = tokio::try_join!(
-            self.client.authenticate(credential),
+            self.client.authenticate(asker),
             privileges,
-            self.expiry(credential),
+            self.expiry(asker, claim),
         )?;
         let mut granted = AtomBits::with_capacity(self.atoms.len());
         for (id, yes) in (0..).zip(answers) {
@@ -89,12 +108,20 @@ impl Authenticator {
 
     /// When the credential itself expires, as far as that can be known: `_authenticate` doesn't tell. An API key may ask about
     /// itself; a JWT says so (unverified, so only good to shorten). Of other tokens nothing is known, and the ttl bounds them.
-    async fn expiry(&self, credential: &Credential) -> Result<Option<Duration>, AskError> {
+    async fn expiry(&self, asker: &Asker, claim: &Claim) -> Result<Option<Duration>, AskError> {
+        let credential = match &claim.proof {
+            Proof::Direct(credential) => credential,
+            Proof::Certificate { chain, .. } => return Ok(Some(chain.not_after())),
+            // The token's end is looked at with every request.
+            Proof::Exchanged { .. } | Proof::Nobody => return Ok(None),
+        };
         match credential {
             Credential::Basic { .. } => Ok(None),
-            Credential::Bearer(token) => Ok(extract::unverified_expiry(token.expose())),
-            Credential::ApiKey(key) => match extract::api_key_id(key.expose()) {
-                Some(id) => match self.client.api_key_expiration(credential, &id).await {
+            Credential::Bearer(token) => Ok(presented::unverified_expiry(token.expose())),
+            // Who acts as another can't ask about the key, which isn't theirs; the ttl bounds it.
+            Credential::ApiKey(_) if claim.run_as.is_some() => Ok(None),
+            Credential::ApiKey(key) => match presented::api_key_id(key.expose()) {
+                Some(id) => match self.client.api_key_expiration(asker, &id).await {
                     Ok(expires) => Ok(expires),
                     Err(error) if error.is_refusal() => Err(error),
                     // An authority without this endpoint, or one that forbids it: the ttl bounds it.

@@ -9,13 +9,16 @@ use std::time::Duration;
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
 use crate::model::clock::{Clock, Now};
-use crate::model::credential::{Credential, Fingerprint, FingerprintKey, Scheme};
+use crate::model::credential::{Fingerprint, FingerprintKey, Scheme};
 use crate::model::privilege::Atom;
 use crate::net::http::Peer;
 
 use super::cache::{Cache, CacheResult, Entry, Found};
-use super::extract::Presented;
+use super::claim::Claim;
+use super::exchange::Exchanges;
+use super::extract::presented::Presented;
 use super::flight::Flights;
+use super::kerberos::Negotiated;
 use super::limiter::LoginLimiter;
 use super::metrics::{AuthnResult, GateMetrics};
 use super::refusal::Refusal;
@@ -44,6 +47,8 @@ pub(super) struct Authenticator {
     pub(super) slots: usize,
     pub(super) asks: Flights<Fingerprint, Learnt>,
     pub(super) resolving: Flights<(Fingerprint, Vec<Atom>), Resolution>,
+    /// What becomes of credentials that the authority isn't shown as they are.
+    pub(super) exchanges: Exchanges,
 }
 
 /// What an ask about a credential came to. Cloned to everybody who waited.
@@ -62,6 +67,8 @@ pub(super) struct Known {
     pub(super) entry: Arc<Entry>,
     pub(super) fingerprint: Fingerprint,
     pub(super) how: CacheResult,
+    /// What a ticket was exchanged for with this very request.
+    pub(super) negotiated: Option<Box<Negotiated>>,
 }
 
 /// Why waiting for an ask came to nothing.
@@ -119,7 +126,7 @@ impl Authenticator {
         }
     }
 
-    fn known(
+    pub(super) fn known(
         &self,
         fingerprint: Fingerprint,
         entry: Arc<Entry>,
@@ -142,6 +149,7 @@ impl Authenticator {
             entry,
             fingerprint,
             how,
+            negotiated: None,
         }
     }
 
@@ -153,21 +161,43 @@ impl Authenticator {
         peer: &Peer,
         now: Now,
     ) -> (Result<Arc<Entry>, Refusal>, CacheResult) {
-        let credential = match presented.credential() {
-            Ok(credential) => credential,
+        let claim = match presented.claim(&self.key) {
+            Ok(claim) => claim,
             Err(refusal) => return (Err(refusal), CacheResult::Bypass),
         };
-        let username = username_of(&credential);
-        if let Err(blocked) = self.limiter.check(peer.client_ip, username, now) {
-            self.metrics.blocked(blocked.by);
-            let refusal = Refusal::TooManyFailures {
-                by: blocked.by,
-                retry_after: blocked.retry_after,
-            };
+        if claim.is_a_login()
+            && let Err(refusal) = self.may_try(peer, claim.username(), now)
+        {
             return (Err(refusal), CacheResult::Bypass);
         }
-        let (outcome, how) = self.ask(fingerprint, &credential, now).await;
-        (self.settle(outcome, &credential, peer, how, now), how)
+        let (outcome, how) = self.ask(fingerprint, &claim, now).await;
+        (self.settle(outcome, &claim, peer, how, now), how)
+    }
+
+    /// Asks the limiter.
+    pub(super) fn may_try(
+        &self,
+        peer: &Peer,
+        username: Option<&str>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        self.limiter
+            .check(peer.client_ip, username, now)
+            .map_err(|blocked| {
+                self.metrics.blocked(blocked.by);
+                Refusal::TooManyFailures {
+                    by: blocked.by,
+                    retry_after: blocked.retry_after,
+                }
+            })
+    }
+
+    /// What somebody known can be asked about with.
+    fn claim_of(&self, known: &Known, presented: &Presented<'_>) -> Result<Claim, Refusal> {
+        match &known.negotiated {
+            Some(negotiated) => Ok(negotiated.claim.clone()),
+            None => presented.claim(&self.key),
+        }
     }
 
     /// A credential that was good: on trouble its entry may still serve.
@@ -183,11 +213,11 @@ impl Authenticator {
         if may_be_stale && entry.in_trouble(now) {
             return (Ok(entry), CacheResult::Stale);
         }
-        let credential = match presented.credential() {
-            Ok(credential) => credential,
+        let claim = match presented.claim(&self.key) {
+            Ok(claim) => claim,
             Err(refusal) => return (Err(refusal), CacheResult::Bypass),
         };
-        let (outcome, how) = self.ask(fingerprint, &credential, now).await;
+        let (outcome, how) = self.ask(fingerprint, &claim, now).await;
         let lets_stale = match &outcome {
             Ok(Learnt::Trouble(error)) => error.allows_stale(),
             Err(Unasked::Late) => true,
@@ -198,13 +228,13 @@ impl Authenticator {
             entry.note_trouble(self.clock.now(), TROUBLE_PAUSE);
             return (Ok(entry), CacheResult::Stale);
         }
-        (self.settle(outcome, &credential, peer, how, now), how)
+        (self.settle(outcome, &claim, peer, how, now), how)
     }
 
     fn settle(
         &self,
         outcome: Result<Learnt, Unasked>,
-        credential: &Credential,
+        claim: &Claim,
         peer: &Peer,
         how: CacheResult,
         now: Now,
@@ -213,11 +243,10 @@ impl Authenticator {
             Ok(Learnt::Known(entry)) => Ok(entry),
             Ok(Learnt::Refused) => {
                 // One ask is one failed login, however many waited for it.
-                if how == CacheResult::Miss {
-                    self.limiter
-                        .failed(peer.client_ip, username_of(credential), now);
+                if how == CacheResult::Miss && claim.is_a_login() {
+                    self.limiter.failed(peer.client_ip, claim.username(), now);
                 }
-                Err(refused(credential.scheme()))
+                Err(refused(claim.scheme))
             }
             Ok(Learnt::Trouble(error)) => Err(trouble(&error)),
             Err(unasked) => Err(unasked.refusal()),
@@ -228,7 +257,7 @@ impl Authenticator {
     async fn ask(
         self: &Arc<Self>,
         fingerprint: Fingerprint,
-        credential: &Credential,
+        claim: &Claim,
         now: Now,
     ) -> (Result<Learnt, Unasked>, CacheResult) {
         let mut how = CacheResult::Coalesced;
@@ -239,7 +268,7 @@ impl Authenticator {
                 let ticket = self
                     .asks
                     .join(&fingerprint, stamp, || {
-                        Arc::clone(self).look_or_learn(fingerprint, credential.clone(), stamp, now)
+                        Arc::clone(self).look_or_learn(fingerprint, claim.clone(), stamp, now)
                     })
                     .ok_or(Unasked::Crowded)?;
                 if ticket.started {
@@ -262,13 +291,13 @@ impl Authenticator {
 
     /// Asks again in the background; whoever is served meanwhile is served from the cache.
     fn refresh(self: &Arc<Self>, fingerprint: Fingerprint, presented: &Presented<'_>, now: Now) {
-        let Ok(credential) = presented.credential() else {
+        let Ok(claim) = presented.claim(&self.key) else {
             return;
         };
         let stamp = self.cache.stamp();
         // Crowded: then it is refreshed by a later use.
         drop(self.asks.join(&fingerprint, stamp, || {
-            Arc::clone(self).learn(fingerprint, credential, stamp, now)
+            Arc::clone(self).learn(fingerprint, claim, stamp, now)
         }));
     }
 
@@ -280,14 +309,16 @@ impl Authenticator {
         atoms: Vec<Atom>,
         now: Now,
     ) -> Result<(Arc<[bool]>, CacheResult), Unresolved> {
-        let credential = presented.credential().map_err(Unresolved::Refusal)?;
+        let claim = self
+            .claim_of(known, presented)
+            .map_err(Unresolved::Refusal)?;
         let mut how = CacheResult::Coalesced;
         let asking = async {
             let mut now = now;
             for _ in 0..ATTEMPTS {
                 let stamp = self.cache.stamp();
                 let ticket = self
-                    .join_resolving(known.fingerprint, &credential, &atoms, stamp, now)
+                    .join_resolving(known.fingerprint, &claim, &atoms, stamp, now)
                     .ok_or(Unasked::Crowded)?;
                 if ticket.started {
                     how = CacheResult::Miss;
@@ -309,7 +340,7 @@ impl Authenticator {
             Ok(Err(error)) if error.is_refusal() => {
                 self.cache
                     .refuse(known.fingerprint, self.cache.stamp(), self.clock.now());
-                Err(Unresolved::Refusal(refused(credential.scheme())))
+                Err(Unresolved::Refusal(refused(claim.scheme)))
             }
             Ok(Err(error)) => Err(Unresolved::Trouble {
                 stale: error.allows_stale(),
@@ -330,25 +361,25 @@ impl Authenticator {
         atoms: &[Atom],
         now: Now,
     ) {
-        if let Ok(credential) = presented.credential() {
+        if let Ok(claim) = self.claim_of(known, presented) {
             let stamp = self.cache.stamp();
-            drop(self.join_resolving(known.fingerprint, &credential, atoms, stamp, now));
+            drop(self.join_resolving(known.fingerprint, &claim, atoms, stamp, now));
         }
     }
 
     fn join_resolving(
         self: &Arc<Self>,
         fingerprint: Fingerprint,
-        credential: &Credential,
+        claim: &Claim,
         atoms: &[Atom],
         stamp: u64,
         now: Now,
     ) -> Option<super::flight::Ticket<Resolution>> {
         let key = (fingerprint, atoms.to_vec());
         self.resolving.join(&key, stamp, || {
-            let (this, credential, atoms) = (Arc::clone(self), credential.clone(), atoms.to_vec());
+            let (this, claim, atoms) = (Arc::clone(self), claim.clone(), atoms.to_vec());
             async move {
-                let granted = this.client.has_privileges(&credential, &atoms).await?;
+                let granted = this.privileges(&claim, &atoms, stamp, now).await?;
                 this.cache
                     .remember_resolved(fingerprint, &atoms, &granted, stamp, now);
                 Ok(granted.into())
@@ -379,32 +410,25 @@ impl Unasked {
     }
 }
 
-const fn unavailable(cause: &'static str) -> Refusal {
+pub(super) const fn unavailable(cause: &'static str) -> Refusal {
     Refusal::AuthorityUnavailable {
         cause,
         retry_after: RETRY_AFTER,
     }
 }
 
-fn trouble(error: &AskError) -> Refusal {
+pub(super) fn trouble(error: &AskError) -> Refusal {
     Refusal::AuthorityUnavailable {
         cause: error.cause(),
         retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
     }
 }
 
-const fn refused(scheme: Scheme) -> Refusal {
+pub(super) const fn refused(scheme: Scheme) -> Refusal {
     Refusal::Unauthenticated { scheme }
 }
 
-fn username_of(credential: &Credential) -> Option<&str> {
-    match credential {
-        Credential::Basic { username, .. } => Some(username),
-        Credential::Bearer(_) | Credential::ApiKey(_) => None,
-    }
-}
-
-fn result_of(refusal: &Refusal) -> AuthnResult {
+pub(super) fn result_of(refusal: &Refusal) -> AuthnResult {
     match refusal {
         Refusal::Unauthenticated { .. } => AuthnResult::Refused,
         Refusal::TooManyFailures { .. } => AuthnResult::Blocked,

@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::{Method, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
 use super::calls;
-use super::extract::Presented;
+use super::extract::presented::Presented;
+use super::kerberos::Negotiated;
 use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::Route;
@@ -37,6 +38,8 @@ pub struct Permit {
     host: Host,
     /// What was presented, on routes that exchange it.
     credential: Option<Box<Credential>>,
+    /// What the response is to tell the client about its ticket.
+    negotiated: Option<Box<Negotiated>>,
 }
 
 impl Permit {
@@ -75,6 +78,14 @@ impl Permit {
         self.credential.as_deref()
     }
 
+    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for.
+    pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
+        self.negotiated
+            .take()
+            .map(|negotiated| negotiated.lines)
+            .unwrap_or_default()
+    }
+
     fn new(
         route: &Arc<Route>,
         target: Target,
@@ -91,6 +102,7 @@ impl Permit {
             target,
             host,
             credential: None,
+            negotiated: None,
         }
     }
 }
@@ -144,8 +156,15 @@ pub(super) async fn permit(
     }
     let caller = (known.entry, presented.scheme());
     let mut permit = Permit::new(route, target, Some(caller), cache);
+    permit.negotiated = known.negotiated;
     if route.credential_slot.is_some() {
-        permit.credential = Some(Box::new(presented.credential()?));
+        // Boxed: only routes that exchange something pay for it.
+        let claim = match &permit.negotiated {
+            Some(negotiated) => negotiated.claim.clone(),
+            None => presented.claim(&authenticator.key)?,
+        };
+        let exchangeable = Box::pin(authenticator.exchangeable(claim, now));
+        permit.credential = exchangeable.await?.map(Box::new);
     }
     Ok(permit)
 }

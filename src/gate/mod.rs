@@ -13,9 +13,14 @@ mod authenticate;
 pub mod authorize;
 pub mod cache;
 mod calls;
+mod claim;
+mod exchange;
 pub mod exchanged;
 pub mod extract;
 mod flight;
+mod held;
+pub mod jwt;
+mod kerberos;
 pub mod limiter;
 pub mod metrics;
 pub mod pattern;
@@ -30,18 +35,23 @@ mod trie;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
-use crate::config::settings::Settings;
+use crate::config::forwards::Conveyed;
+use crate::config::settings::{Forward, Settings};
 use crate::elastic::client::Client;
 use crate::model::clock::{Clock, Now};
 use crate::model::credential::FingerprintKey;
+use crate::net::fetch::FetchError;
 use crate::net::http::{Head, Peer};
 
 use authenticate::Authenticator;
 use authorize::Permit;
 use cache::{Cache, CacheStats};
-use extract::Presented;
+use exchange::Exchanges;
+use extract::Intake;
+use extract::presented::Presented;
 use flight::Flights;
 use limiter::LoginLimiter;
 use metrics::{GateFamilies, GateMetrics};
@@ -60,21 +70,22 @@ pub struct Gate {
     authenticator: Arc<Authenticator>,
     metrics: Arc<GateMetrics>,
     families: GateFamilies,
+    intake: Intake,
 }
 
 impl Gate {
     /// Builds a gate with an empty cache. `limiter` and `families` outlive reloads.
     ///
     /// # Errors
-    /// Every [`RouteFault`]; checked settings have none.
+    /// Every [`RouteFault`], of which checked settings have none; TLS that can't be set up to fetch the keys of JWTs.
     pub fn new(
         settings: &Settings,
         client: Client,
         families: &GateFamilies,
         limiter: Arc<LoginLimiter>,
         clock: Clock,
-    ) -> Result<Self, Vec<RouteFault>> {
-        let routes = RouteTable::compile(settings)?;
+    ) -> Result<Self, GateError> {
+        let routes = RouteTable::compile(settings).map_err(GateError::Routes)?;
         let names = routes.routes().iter().map(|route| route.name.as_str());
         let metrics = Arc::new(GateMetrics::new(families, names));
         let authenticator = Authenticator {
@@ -88,12 +99,14 @@ impl Gate {
             slots: routes.forwardings().len(),
             asks: Flights::new(),
             resolving: Flights::new(),
+            exchanges: Exchanges::new(&settings.credentials, &settings.cache)?,
         };
         Ok(Self {
             routes,
             authenticator: Arc::new(authenticator),
             metrics,
             families: families.clone(),
+            intake: Intake::new(&settings.credentials),
         })
     }
 
@@ -139,15 +152,33 @@ impl Gate {
         if let Some(permit) = authorize::permit_everyone(route, &target) {
             return Ok(permit);
         }
-        let presented = Presented::find(&head.headers)?.ok_or(Refusal::NoCredential)?;
+        let presented = self
+            .intake
+            .find(head, peer, &route.ways, |handle| {
+                self.authenticator.is_held(handle, now)
+            })?
+            .ok_or(Refusal::NoCredential)?;
         steps.add(
             "credential",
-            || json!({"scheme": presented.scheme().label()}),
+            || json!({"scheme": presented.scheme().label(), "run_as": presented.run_as()}),
         );
-        let known = self
-            .authenticator
-            .identify(&presented, peer, now, steps)
-            .await?;
+        let known = match presented.ticket() {
+            None => {
+                self.authenticator
+                    .identify(&presented, peer, now, steps)
+                    .await?
+            }
+            Some(ticket) => {
+                let negotiating = self
+                    .authenticator
+                    .negotiate(&presented, ticket, peer, now, steps);
+                Box::pin(negotiating).await?
+            }
+        };
+        if let Some(username) = presented.run_as() {
+            log_run_as(route, &presented, username, peer);
+        }
+        let target = route.ways.clean(target)?;
         authorize::permit(
             &self.authenticator,
             route,
@@ -195,7 +226,7 @@ impl Gate {
     /// Forgets whoever a bearer token belongs to. One that is not known has nothing to be forgotten, unless it is being
     /// asked about: then everything is.
     pub async fn purge_token(&self, token: &[u8]) -> u64 {
-        let fingerprint = extract::bearer_fingerprint(token, &self.authenticator.key);
+        let fingerprint = extract::presented::bearer_fingerprint(token, &self.authenticator.key);
         match self.authenticator.cache.username(&fingerprint) {
             Some(username) => self.purge(PurgeScope::User(username)).await,
             None if self.authenticator.asks.len() > 0 => self.purge(PurgeScope::All).await,
@@ -210,6 +241,32 @@ impl Gate {
             in_flight: in_flight as u64,
             ..self.authenticator.cache.stats()
         }
+    }
+
+    /// Takes from a request that is to be forwarded on `permit` what was only for Sidegate; returns what must be put back once
+    /// the identity is attached.
+    pub fn take_credentials(
+        &self,
+        permit: &Permit,
+        head: &mut Head,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let route = permit.route();
+        self.intake.strip(&mut head.headers);
+        if route.ways.is_plain() {
+            return Vec::new();
+        }
+        // Whom the client acts as goes with its credential, and nowhere else.
+        let acts_on = match &route.forward {
+            Forward::Passthrough => true,
+            Forward::Combined(combined) => combined.credential == Conveyed::Client,
+            Forward::None | Forward::IdentityHeaders(_) => false,
+        };
+        route.ways.take(&mut head.headers, acts_on)
+    }
+
+    /// Whether `Negotiate` is offered to those who bring nothing.
+    pub fn offers_negotiate(&self) -> bool {
+        self.intake.offers_negotiate()
     }
 
     /// The route table.
@@ -229,6 +286,26 @@ impl std::fmt::Debug for Gate {
             .field("routes", &self.routes.routes().len())
             .finish_non_exhaustive()
     }
+}
+
+/// Why a gate can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Routes that can't be compiled.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Routes(Vec<RouteFault>),
+    /// No way to fetch the keys of JWTs.
+    #[error("the keys of JWTs can't be fetched: {0}")]
+    Keys(#[from] FetchError),
+}
+
+/// One line per request of somebody who acts as somebody else.
+fn log_run_as(route: &Route, presented: &Presented<'_>, username: &str, peer: &Peer) {
+    tracing::info!(
+        target: "sidegate::gate",
+        route = route.name, scheme = presented.scheme().label(), run_as = ?username, client = %peer.client_ip,
+        "acts as another user"
+    );
 }
 
 /// One line per refusal. Paths are shown without query and not in full: both may hold what is nobody's business.

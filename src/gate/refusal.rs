@@ -34,6 +34,12 @@ pub enum Refusal {
         /// Its scheme.
         scheme: Scheme,
     },
+    /// The client must answer the authority's token before it is known who it is (RFC 4559 §5). 401
+    #[error("the negotiation is not finished")]
+    NegotiationUnfinished {
+        /// base64, for `WWW-Authenticate: Negotiate`.
+        reply: String,
+    },
     /// The identity lacks what the route requires. 403
     #[error("missing {}", missing.join(", "))]
     Forbidden {
@@ -108,6 +114,7 @@ impl Refusal {
             Self::NoCredential => "no_credential",
             Self::MalformedCredential { .. } => "malformed_credential",
             Self::Unauthenticated { .. } => "unauthenticated",
+            Self::NegotiationUnfinished { .. } => "negotiation_unfinished",
             Self::Forbidden { .. } => "forbidden",
             Self::NotExchangeable { .. } => "not_exchangeable",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
@@ -118,7 +125,7 @@ impl Refusal {
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 18] = [
+    pub const REASONS: [&'static str; 19] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -131,6 +138,7 @@ impl Refusal {
         "no_credential",
         "malformed_credential",
         "unauthenticated",
+        "negotiation_unfinished",
         "forbidden",
         "not_exchangeable",
         "upgrade_not_allowed",
@@ -146,6 +154,7 @@ impl Refusal {
             Self::MethodNotAllowed => "This method is not allowed.",
             Self::NoRoute => "There is nothing here.",
             Self::NoCredential => "A credential is required.",
+            Self::NegotiationUnfinished { .. } => "The negotiation goes on.",
             Self::MalformedCredential { .. } | Self::Unauthenticated { .. } => {
                 "The credential was not accepted."
             }

@@ -11,6 +11,7 @@ use crate::config::forwards::{ApiKeyGrant, Assertion, Conveyed};
 use crate::config::settings::{self, Forward, Settings};
 use crate::model::privilege::Atom;
 
+use super::extract::ways::Ways;
 use super::pattern::{PathPattern, PatternError, Segment};
 use super::requirement::{self, AtomTable, Rule};
 use super::target::Target;
@@ -35,6 +36,8 @@ pub struct Route {
     pub assertion_slot: Option<usize>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// What it takes for a credential beside `Authorization`.
+    pub ways: Ways,
     /// Which requests it takes, as configured.
     pub matches: settings::Match,
     /// What it asks, compiled.
@@ -213,6 +216,7 @@ impl RouteTable {
             credential_slot,
             assertion_slot,
             websocket: route.websocket,
+            ways: Ways::new(&route.credentials),
             matches: route.matches.clone(),
             rule,
             pattern,

@@ -54,6 +54,19 @@ impl Target {
         })
     }
 
+    /// The same path with another query.
+    pub(super) fn with_query(self, query: Option<&str>) -> Result<Self, Refusal> {
+        let text = match query {
+            Some(query) => format!("{}?{query}", self.path()),
+            None => self.path().to_owned(),
+        };
+        let path_and_query = path_from(text).map_err(Refusal::Ambiguous)?;
+        Ok(Self {
+            uri: Uri::from(path_and_query),
+            ..self
+        })
+    }
+
     /// Canonical path and query, in origin form.
     pub fn uri(&self) -> &Uri {
         &self.uri

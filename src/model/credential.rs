@@ -32,11 +32,24 @@ pub enum Scheme {
     Bearer,
     /// Elasticsearch API key.
     ApiKey,
+    /// Client certificate, exchanged for a token.
+    Certificate,
+    /// Kerberos ticket, or what it was exchanged for.
+    Kerberos,
+    /// Nothing, on a route that takes that for a fixed credential or for the authority's anonymous user.
+    Anonymous,
 }
 
 impl Scheme {
-    /// Every scheme, in the order challenges are listed.
-    pub const ALL: [Self; 3] = [Self::Basic, Self::Bearer, Self::ApiKey];
+    /// Every scheme.
+    pub const ALL: [Self; 6] = [
+        Self::Basic,
+        Self::Bearer,
+        Self::ApiKey,
+        Self::Certificate,
+        Self::Kerberos,
+        Self::Anonymous,
+    ];
 
     /// The label used in metrics and logs.
     pub const fn label(self) -> &'static str {
@@ -44,6 +57,9 @@ impl Scheme {
             Self::Basic => "basic",
             Self::Bearer => "bearer",
             Self::ApiKey => "api_key",
+            Self::Certificate => "certificate",
+            Self::Kerberos => "kerberos",
+            Self::Anonymous => "anonymous",
         }
     }
 }

@@ -14,6 +14,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use super::pulse::InFlight;
+use crate::model::certificate::CertificateChain;
 
 /// A request as the doors see it.
 pub type Request = http::Request<Body>;
@@ -199,4 +200,18 @@ pub struct Peer {
     pub tls: bool,
     /// The listener's name.
     pub listener: Arc<str>,
+    /// The client's certificate, as TLS or a listed terminator verified it.
+    pub certificate: PeerCertificate,
+}
+
+/// The certificate at the other end.
+#[derive(Clone, Debug, Default)]
+pub enum PeerCertificate {
+    /// None was sent.
+    #[default]
+    Absent,
+    /// A verified one.
+    Present(Arc<CertificateChain>),
+    /// One that no longer holds (revoked or expired since the handshake), or that a terminator told unreadably.
+    Unusable,
 }

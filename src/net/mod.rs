@@ -5,10 +5,13 @@
 //! [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
 //! Always true: bounded sizes, bounded waits, no state shared between workers per request.
 
+pub mod certificate_header;
 pub mod certificates;
+pub mod client_certificate;
 pub mod connect;
 pub mod conversation;
 pub mod drain;
+pub mod fetch;
 pub mod http;
 pub mod listen;
 pub mod metrics;

@@ -11,7 +11,9 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use super::http::Peer;
+use super::certificate_header;
+use super::http::{Peer, PeerCertificate};
+use crate::config::ways::CertificateHeader;
 
 /// `X-Forwarded-For`
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -21,18 +23,27 @@ const MAX_HOPS: usize = 32;
 
 /// A listener's list of proxies whose word counts.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Box<[IpNet]>);
+pub struct TrustedProxies {
+    networks: Box<[IpNet]>,
+    /// Where they tell their client's certificate; `None`: nowhere.
+    certificates: Option<CertificateHeader>,
+}
 
 impl TrustedProxies {
     /// From the listener's settings; empty: nobody is trusted.
-    pub fn new(networks: &[IpNet]) -> Self {
-        Self(networks.into())
+    pub fn new(networks: &[IpNet], certificates: Option<CertificateHeader>) -> Self {
+        Self {
+            networks: networks.into(),
+            certificates,
+        }
     }
 
     /// Whether this address is on the list. An IPv4 address mapped into IPv6 counts as the IPv4 address it is.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
     }
 
     /// The peer of a fresh connection.
@@ -44,15 +55,25 @@ impl TrustedProxies {
             trusted: self.contains(client_ip),
             tls,
             listener,
+            certificate: PeerCertificate::Absent,
         }
     }
 
     /// The peer as this request has it: the same one unless the connection is a trusted proxy's.
+    ///
+    /// Where a trusted proxy tells the certificate of its client, that counts, and the proxy's own never does.
     pub fn for_request(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Arc<Peer> {
         if !peer.trusted {
             return Arc::clone(peer);
         }
         let client_ip = self.client_ip(peer.client_ip, headers);
+        if let Some(header) = self.certificates {
+            return Arc::new(Peer {
+                client_ip,
+                certificate: certificate_header::read(headers, header),
+                ..Peer::clone(peer)
+            });
+        }
         if client_ip == peer.client_ip {
             return Arc::clone(peer);
         }
@@ -124,7 +145,7 @@ mod tests {
 
     fn client(trusted: &[&str], socket: &str, headers: &[(&str, &str)]) -> String {
         let networks: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        let proxies = TrustedProxies::new(&networks);
+        let proxies = TrustedProxies::new(&networks, None);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(

@@ -29,9 +29,10 @@ use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
 use super::pulse::{Pulse, Watched};
 use super::steady::Steady;
-use super::tls::{ALPN_H2, ServerTls};
+use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
 use crate::config::settings::{Limits, Listener};
+use crate::model::clock::Clock;
 
 /// How often a silent HTTP/2 peer is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,12 +77,15 @@ pub struct Front<H> {
     http2: http2::Builder<TokioExecutor>,
     metrics: ListenerMetrics,
     drain: Watch,
+    clock: Clock,
 }
 
 /// What the requests of one connection share. One allocation per connection, so that requests touch no memory another core writes.
 struct Link<H> {
     front: Arc<Front<H>>,
     peer: Arc<Peer>,
+    /// The client's certificate, where one was sent.
+    certified: Option<Certified>,
     pulse: Arc<Pulse>,
     tenure: Tenure,
 }
@@ -101,12 +105,16 @@ impl<H: Handler> Front<H> {
         Self {
             handler,
             listener: settings.name.as_str().into(),
-            trusted: TrustedProxies::new(&settings.trusted_proxies),
+            trusted: TrustedProxies::new(
+                &settings.trusted_proxies,
+                settings.forwarded_client_certificates,
+            ),
             tls,
             http1: http1_builder(&limits),
             http2: http2_builder(&limits),
             metrics,
             drain,
+            clock: Clock::system(),
             limits,
         }
     }
@@ -149,24 +157,26 @@ impl<H: Handler> Front<H> {
         };
         let _ = socket.set_nodelay(true);
         let pulse = Arc::new(Pulse::default());
-        let link = Arc::new(Link {
+        let mut link = Link {
             peer: Arc::new(self.trusted.peer(
                 address,
                 self.tls.is_some(),
                 Arc::clone(&self.listener),
             )),
+            certified: None,
             pulse: Arc::clone(&pulse),
             tenure,
             front: Arc::clone(&self),
-        });
+        };
         match &self.tls {
             None => {
                 let http2 = self.has_http2_preface(&socket).await;
-                self.converse(Watched::new(socket, pulse), http2, link)
+                self.converse(Watched::new(socket, pulse), http2, Arc::new(link))
                     .await;
             }
             Some(tls) => {
-                let acceptor = TlsAcceptor::from(tls.config());
+                let current = tls.current();
+                let acceptor = TlsAcceptor::from(current.config());
                 let handshake = acceptor.accept(Watched::new(socket, pulse));
                 // Boxed, so that the handshake's state isn't carried through the connection's life.
                 let handshake = Box::pin(tokio::time::timeout(
@@ -177,8 +187,11 @@ impl<H: Handler> Front<H> {
                 match handshake {
                     Ok(Ok(stream)) => {
                         self.metrics.handshake_succeeded.inc();
-                        let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
-                        self.converse(stream, http2, link).await;
+                        let session = stream.get_ref().1;
+                        let http2 = session.alpn_protocol() == Some(ALPN_H2);
+                        let now = self.clock.now().unix;
+                        link.certified = tls.certified(session, current, now);
+                        self.converse(stream, http2, Arc::new(link)).await;
                     }
                     Ok(Err(error)) => {
                         self.metrics.handshake_failed.inc();
@@ -285,10 +298,19 @@ impl<H: Handler> Link<H> {
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
         }
-        let peer = self
-            .front
-            .trusted
-            .for_request(&self.peer, request.headers());
+        let peer = match &self.certified {
+            None => self
+                .front
+                .trusted
+                .for_request(&self.peer, request.headers()),
+            Some(certified) => {
+                let own = Arc::new(Peer {
+                    certificate: certified.at(self.front.clock.now().unix),
+                    ..Peer::clone(&self.peer)
+                });
+                self.front.trusted.for_request(&own, request.headers())
+            }
+        };
         let handler = &self.front.handler;
         // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
         let call = Box::pin(handler.call(request, &peer));

@@ -4,16 +4,20 @@
 //! resume; the ticket key never leaves the process. Kernel-side or plaintext key material is never written anywhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::ProducesTickets;
 use rustls::version::{TLS12, TLS13};
-use rustls_pki_types::CertificateDer;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use super::certificates::{CertificateError, Certificates};
+use super::client_certificate::{Verifier, ordered, still_holds, verifier};
+use super::http::PeerCertificate;
 use crate::config::settings::{Tls, TlsVersion};
+use crate::model::certificate::CertificateChain;
 
 /// HTTP/2 in ALPN.
 pub const ALPN_H2: &[u8] = b"h2";
@@ -44,9 +48,19 @@ pub struct ServerTls {
 }
 
 /// One consistent set.
-struct Current {
+pub struct Current {
     config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
+    /// Who verifies client certificates, where they are asked for.
+    clients: Option<Verifier>,
+}
+
+/// The client certificate of one connection, which is looked at again whenever the listener's files were read anew.
+pub struct Certified {
+    tls: Arc<ServerTls>,
+    presented: Vec<CertificateDer<'static>>,
+    chain: Option<Arc<CertificateChain>>,
+    judged: ArcSwap<(Arc<Current>, bool)>,
 }
 
 impl ServerTls {
@@ -70,9 +84,29 @@ impl ServerTls {
         Ok(())
     }
 
-    /// The configuration for the next handshake.
-    pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.load().config)
+    /// What the next handshake goes by.
+    pub fn current(&self) -> Arc<Current> {
+        self.current.load_full()
+    }
+
+    /// The client certificate of a connection whose handshake, begun under `current`, is over; `None` when none was sent.
+    ///
+    /// A resumed session brings the certificate of its full handshake, which is verified anew at `now`.
+    pub fn certified(
+        self: &Arc<Self>,
+        session: &ServerConnection,
+        current: Arc<Current>,
+        now: Duration,
+    ) -> Option<Certified> {
+        let presented = session.peer_certificates()?.to_vec();
+        let fresh = session.handshake_kind() != Some(HandshakeKind::Resumed);
+        let good = fresh || current.accepts(&presented, now);
+        Some(Certified {
+            tls: Arc::clone(self),
+            chain: ordered(&presented).map(Arc::new),
+            presented,
+            judged: ArcSwap::from_pointee((current, good)),
+        })
     }
 
     /// File and chain (DER, leaf first) of every certificate.
@@ -96,6 +130,41 @@ impl ServerTls {
     }
 }
 
+impl Current {
+    /// The configuration of a handshake.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    fn accepts(&self, presented: &[CertificateDer<'static>], now: Duration) -> bool {
+        self.clients
+            .as_deref()
+            .is_some_and(|verifier| still_holds(verifier, presented, now))
+    }
+}
+
+impl Certified {
+    /// What the peer of a request at `now` has for a certificate. Verified again after a reload; expiry shows at once.
+    pub fn at(&self, now: Duration) -> PeerCertificate {
+        let judged = self.judged.load();
+        let current = self.tls.current.load();
+        let good = if Arc::ptr_eq(&judged.0, &current) {
+            judged.1
+        } else {
+            let current = Arc::clone(&current);
+            let good = current.accepts(&self.presented, now);
+            self.judged.store(Arc::new((current, good)));
+            good
+        };
+        match &self.chain {
+            Some(chain) if good && now < chain.not_after() => {
+                PeerCertificate::Present(Arc::clone(chain))
+            }
+            Some(_) | None => PeerCertificate::Unusable,
+        }
+    }
+}
+
 fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let certificates = Arc::new(Certificates::read(&settings.certificates, &provider)?);
@@ -104,10 +173,17 @@ fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, 
         TlsVersion::V1_3 => &[&TLS13],
     };
     let resolver: Arc<Certificates> = Arc::clone(&certificates);
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+    let clients = settings
+        .client_certificates
+        .as_ref()
+        .map(|clients| verifier(clients, &provider))
+        .transpose()?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
+    let mut config = match &clients {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+    }
+    .with_cert_resolver(resolver);
     config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
     config.ticketer = Arc::clone(tickets);
     // One ticket is enough to resume, and each costs a record per handshake.
@@ -115,5 +191,6 @@ fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, 
     Ok(Current {
         config: Arc::new(config),
         certificates,
+        clients,
     })
 }

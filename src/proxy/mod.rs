@@ -35,7 +35,7 @@ use tracing::warn;
 use self::again::Special;
 use self::exchange::Exchange;
 use self::outgoing::Incoming;
-use self::respond::{Denial, Wants, respond};
+use self::respond::{Denial, Manner, Wants, respond};
 use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
 use self::turn::Turn;
@@ -99,7 +99,7 @@ impl Proxy {
 ///
 /// Consumes the permit; the exchange keeps it for the record, where nothing can be forwarded on it any more.
 async fn forward(
-    permit: Permit,
+    mut permit: Permit,
     mut incoming: Box<Incoming>,
     peer: &Peer,
     local: &Arc<Local>,
@@ -113,17 +113,20 @@ async fn forward(
         exchange.permit = Some(permit);
         return Err(Refusal::UpgradeNotAllowed.into());
     }
+    let told = permit.response_lines();
     let index = permit.route().upstream;
     let (Some(upstream), Some(pools)) = (site.upstreams.get(index), local.pools.get(index)) else {
         return Err(Refusal::Internal("route without upstream").into());
     };
     site.rewrite
         .prepare(head, peer, &exchange.request_id, upstream.speaks_http2());
+    let kept = site.gate.take_credentials(&permit, head);
     let mut attached = site.forwarding.attach(&permit, head, started);
     if matches!(attached, Err(AttachError::Unmade)) {
         // Boxed: what is at hand must not pay for what has to be asked for.
         attached = Box::pin(site.forwarding.exchange(&permit, head, started)).await;
     }
+    head.headers.extend(kept);
     head.uri = permit.target().clone();
     let permit = exchange.permit.insert(permit);
     match attached {
@@ -177,6 +180,9 @@ async fn forward(
             *response.version_mut() = Version::HTTP_11;
             let id = exchange.request_id.clone();
             response.headers_mut().insert(X_REQUEST_ID, id);
+            for (name, value) in told {
+                response.headers_mut().append(name, value);
+            }
             Ok(response)
         }
         Err(failure) => {
@@ -214,8 +220,8 @@ impl Handler for Proxy {
                 if let Denial::Refused(refusal) = &denial {
                     local.site.metrics.reject(refusal);
                 }
-                let explain = local.site.explain_refusals;
-                respond(&denial, wants, &exchange.request_id, explain)
+                let manner = local.site.manner;
+                respond(&denial, wants, &exchange.request_id, manner)
             }
         };
         exchange.answer(response)
@@ -224,7 +230,7 @@ impl Handler for Proxy {
     fn panicked(&self) -> Response {
         let denial = Refusal::Internal("panic").into();
         let id = request_id::request_id(&http::HeaderMap::new(), false);
-        respond(&denial, Wants::Problem, &id, false)
+        respond(&denial, Wants::Problem, &id, Manner::default())
     }
 }
 

@@ -83,15 +83,24 @@ impl Wants {
     }
 }
 
-/// Makes the response. `explain`: a 403 names what is missing.
-pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, explain: bool) -> Response {
+/// How much a refusal tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// A 403 names what is missing.
+    pub explain: bool,
+    /// A 401 offers Kerberos.
+    pub negotiate: bool,
+}
+
+/// Makes the response.
+pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner) -> Response {
     let status = status(denial);
     let told = Told {
         status,
         reason: denial.reason(),
         detail: denial.public(),
         missing: match denial {
-            Denial::Refused(Refusal::Forbidden { missing, .. }) if explain => missing,
+            Denial::Refused(Refusal::Forbidden { missing, .. }) if manner.explain => missing,
             _ => &[],
         },
         id: id.to_str().unwrap_or_default(),
@@ -115,9 +124,7 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, explain: bool) -
     headers.insert(X_SIDEGATE_REFUSAL, HeaderValue::from_static(told.reason));
     headers.insert(X_REQUEST_ID, id.clone());
     if status == StatusCode::UNAUTHORIZED {
-        for challenge in CHALLENGES {
-            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
+        challenge(denial, manner, headers);
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
@@ -132,6 +139,21 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, explain: bool) -
     response
 }
 
+/// Every challenge that could succeed, strongest first; in the middle of a negotiation only its next step, or a client could
+/// leave it for a weaker scheme.
+fn challenge(denial: &Denial, manner: Manner, headers: &mut HeaderMap) {
+    if let Denial::Refused(Refusal::NegotiationUnfinished { reply }) = denial
+        && let Ok(value) = HeaderValue::from_str(&format!("Negotiate {reply}"))
+    {
+        headers.insert(WWW_AUTHENTICATE, value);
+        return;
+    }
+    let negotiate = manner.negotiate.then_some("Negotiate");
+    for challenge in negotiate.into_iter().chain(CHALLENGES) {
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+}
+
 /// The status of each denial.
 const fn status(denial: &Denial) -> StatusCode {
     match denial {
@@ -141,7 +163,8 @@ const fn status(denial: &Denial) -> StatusCode {
             Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::NoCredential
             | Refusal::MalformedCredential { .. }
-            | Refusal::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            | Refusal::Unauthenticated { .. }
+            | Refusal::NegotiationUnfinished { .. } => StatusCode::UNAUTHORIZED,
             Refusal::Forbidden { .. }
             | Refusal::NotExchangeable { .. }
             | Refusal::UpgradeNotAllowed => StatusCode::FORBIDDEN,
@@ -307,7 +330,11 @@ mod tests {
 
     async fn told(denial: Denial, wants: Wants, explain: bool) -> (http::response::Parts, String) {
         let id = HeaderValue::from_static("id-1");
-        let (parts, body) = respond(&denial, wants, &id, explain).into_parts();
+        let manner = Manner {
+            explain,
+            negotiate: false,
+        };
+        let (parts, body) = respond(&denial, wants, &id, manner).into_parts();
         let body = body.collect_up_to(10_000).await.unwrap();
         (parts, String::from_utf8(body.to_vec()).unwrap())
     }

@@ -278,6 +278,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::net::http::PeerCertificate;
 
     fn forwarding() -> Forwarding {
         Forwarding::new(&[]).unwrap()
@@ -292,6 +293,7 @@ mod tests {
             trusted,
             tls: true,
             listener: Arc::from("l"),
+            certificate: PeerCertificate::Absent,
         }
     }
 

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::metrics::{ProxyMetrics, SiteMetrics};
+use super::respond::Manner;
 use super::rewrite::Rewrite;
 use super::upstream::{Pools, Upstream};
 use crate::config::forwards::Signing;
@@ -51,8 +52,8 @@ pub struct Site {
     pub upstreams: Box<[Upstream]>,
     /// Metric handles.
     pub metrics: SiteMetrics,
-    /// Whether a 403 names what is missing.
-    pub explain_refusals: bool,
+    /// How much refusals tell.
+    pub manner: Manner,
     /// Path at which the keys that verify assertions are served, and the keys.
     pub published_keys: Option<(String, Bytes)>,
 }
@@ -115,13 +116,17 @@ impl Site {
                 })
             })
             .collect::<Result<_, _>>()?;
+        let manner = Manner {
+            explain: settings.explain_refusals,
+            negotiate: gate.offers_negotiate(),
+        };
         Ok(Self {
             gate,
             forwarding: Forwarding::new(&settings.routes)?,
             rewrite: Rewrite::default(),
             upstreams,
             metrics: metrics.site(settings),
-            explain_refusals: settings.explain_refusals,
+            manner,
             published_keys: None,
         })
     }

@@ -154,6 +154,16 @@ pub struct TokenResponse {
     pub authentication: Option<AuthenticateResponse>,
 }
 
+/// A refusal of `POST /_security/oauth2/token` (RFC 6749 §5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenError {
+    /// Such as `invalid_grant`; `_unauthorized` when a Kerberos negotiation is not finished.
+    pub error: String,
+    /// For people; for `_unauthorized`, base64 of the token the client is to answer.
+    #[serde(default)]
+    pub error_description: Option<String>,
+}
+
 /// The answer of `DELETE /_security/oauth2/token`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidateTokensResponse {

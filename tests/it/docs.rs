@@ -7,6 +7,7 @@
 //! - `sh run`: commands that run as they are, in a folder of their own
 //! - `sh shown`: too heavy to run here; every line must be one of `SHOWN`
 //! - `python verifier`, `js verifier`: run by `ways_out.rs`
+//! - `python mover`: run by `clients.rs`
 //! - `text`, `json`, `mermaid`, `promql`: not run
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ const SHOWN: &[&str] = &[
     "sidegate run --config sidegate.yaml",
     "kill -HUP $(pidof sidegate)",
     "sidegate authority --data /var/lib/sidegate --listen 127.0.0.1:9200",
+    "RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz authority -- -max_total_time=600",
     "sidegate authority backup /backup/authority.redb --data /var/lib/sidegate",
     "sidegate authority restore /backup/authority.redb --data /var/lib/sidegate-new",
 ];
@@ -112,6 +114,7 @@ fn every_block_says_what_becomes_of_it() {
             "mermaid",
             "promql",
             "python verifier",
+            "python mover",
             "js verifier",
         ];
         assert!(
@@ -167,6 +170,8 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     for name in ["api-key", "elastic-password"] {
         fs::write(folder.join(name), "a2V5OnNlY3JldA==\n").unwrap();
     }
+    fs::write(folder.join("client-crl.pem"), ca.revocation_list(&[])).unwrap();
+    fs::write(folder.join("jwks.json"), "{\"keys\": []}").unwrap();
     // What `config/dev.yaml` tells its reader to make.
     fs::create_dir_all(folder.join("dev")).unwrap();
     fs::copy(folder.join("tls.crt"), folder.join("dev/localhost.crt")).unwrap();
@@ -246,14 +251,14 @@ fn every_command_shown_for_dev_does_what_it_says() {
 fn every_command_shown_alone_runs() {
     for block in tagged("sh run") {
         let folder = tempfile::tempdir().unwrap();
+        let mut command = in_folder(folder.path());
         if let Some(config) = tagged("yaml config").find(|config| same_page(config, &block)) {
             write_config(folder.path(), &config.text);
+            for name in referenced_variables(&config.text) {
+                command.env(name, "a2V5OnNlY3JldA==");
+            }
         }
-        let ended = end_of(
-            in_folder(folder.path())
-                .env("SIDEGATE_API_KEY", "a2V5OnNlY3JldA==")
-                .arg(format!("set -eu\n{}", block.text)),
-        );
+        let ended = end_of(command.arg(format!("set -eu\n{}", block.text)));
         assert_eq!(ended.code, 0, "{}\n{ended:?}", block.place);
     }
 }

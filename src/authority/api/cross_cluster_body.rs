@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::api_key_body::{self, Change};
 use super::api_key_view::{CROSS_CLUSTER_ROLE, REPLICATION_PRIVILEGES, SEARCH_PRIVILEGES};
+use super::document_query;
 use super::role_body::{self, Purpose};
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
@@ -138,7 +139,9 @@ fn parse_part(field: &Field<'_>, privileges: &[&str]) -> Result<Vec<IndexPrivile
     }
     let role = json!({"indices": items}).to_string();
     let object = Object::parse(role.as_bytes(), Grammar::Hand("role"))?;
-    Ok(role_body::parse(&object, CROSS_CLUSTER_ROLE, Purpose::ApiKey)?.indices)
+    let role = role_body::parse(&object, CROSS_CLUSTER_ROLE, Purpose::ApiKey)?;
+    document_query::check(&role)?;
+    Ok(role.indices)
 }
 
 fn with_privileges(fields: &Map<String, Value>, privileges: &[&str]) -> Result<Value, Failure> {

@@ -48,7 +48,7 @@ pub fn parse(object: &Object<'_>, name: &str, purpose: Purpose) -> Result<RoleDe
             "remote_indices" => role.remote_indices = role_indices::parse_remote(&field, name)?,
             "remote_cluster" => role.remote_cluster = parse_remote_cluster(&field, name)?,
             "application" | "applications" => role.applications = parse_applications(&field, name)?,
-            "global" => role.global = Some(role_global::parse(&field)?),
+            "global" => role.global = role_global::parse(&field)?,
             "metadata" => role.metadata = metadata(&field)?,
             // Always `{"enabled": true}` in answers, whatever was sent.
             "transient_metadata" if field.token() == "START_OBJECT" => {}

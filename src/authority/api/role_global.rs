@@ -11,30 +11,34 @@ const HAND: Grammar = Grammar::Hand("role");
 /// In answers every category appears, empty ones as `{}`.
 const CATEGORIES: [&str; 3] = ["application", "profile", "role"];
 
-/// Reads `global`.
+/// Reads `global`; `None` when it grants nothing.
 ///
 /// # Errors
 /// The first thing that doesn't fit, with its place.
-pub fn parse(field: &Field<'_>) -> Result<Value, Failure> {
+pub fn parse(field: &Field<'_>) -> Result<Option<Value>, Failure> {
     let object = expect(field, "START_OBJECT").and_then(|()| field.object(HAND))?;
+    let mut granted = false;
     let mut global = Map::from_iter(CATEGORIES.map(|name| (name.to_owned(), json!({}))));
     for field in object.fields() {
         let parsed = match field.name {
-            "application" => {
-                json!({"manage": {"applications": parse_applications(&field, "manage")?}})
-            }
-            "profile" => json!({"write": {"applications": parse_applications(&field, "write")?}}),
-            "role" => json!({"manage": {"indices": parse_indices(&field)?}}),
-            other => {
+            other if !CATEGORIES.contains(&other) => {
                 return Err(refusal(
                     &field,
                     format!("one of [{}] but found [{other}]", CATEGORIES.join(",")),
                 ));
             }
+            // As answers show it: what was read can be written back.
+            _ if is_empty(&field)? => continue,
+            "application" => {
+                json!({"manage": {"applications": parse_applications(&field, "manage")?}})
+            }
+            "profile" => json!({"write": {"applications": parse_applications(&field, "write")?}}),
+            _ => json!({"manage": {"indices": parse_indices(&field)?}}),
         };
+        granted = true;
         global.insert(field.name.to_owned(), parsed);
     }
-    Ok(Value::Object(global))
+    Ok(granted.then_some(Value::Object(global)))
 }
 
 fn refusal(field: &Field<'_>, expected: impl std::fmt::Display) -> Failure {
@@ -52,6 +56,11 @@ fn expect(field: &Field<'_>, token: &str) -> Result<(), Failure> {
         field,
         format!("[{token}] but found [{}]", field.token()),
     ))
+}
+
+fn is_empty(field: &Field<'_>) -> Result<bool, Failure> {
+    expect(field, "START_OBJECT")?;
+    Ok(field.object(HAND)?.fields().next().is_none())
 }
 
 /// Reads `{operation: {list: [..]}}` and hands the list to `read`.

@@ -15,6 +15,7 @@ use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::permissions;
+use crate::authority::realm::chain::Negotiated;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
 use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
 use crate::authority::state::State;
@@ -57,7 +58,7 @@ pub async fn create(state: &State, mut call: Call) -> Result<Reply, Failure> {
         }
         Ground::Refresh(token) => refresh(&granted, state, &call, token).await?,
         Ground::Kerberos(ticket) => {
-            let accepted = accept_ticket(&ticket, call.action)?;
+            let accepted = accept_ticket(state, &ticket, &call).await?;
             let issued = issue(&granted, state, &call, accepted.subject, true).await?;
             Issued {
                 reply: accepted.reply,
@@ -83,9 +84,9 @@ struct Accepted {
     reply: Option<String>,
 }
 
-/// No realm here takes tickets, so every one ends as an unknown user's. A Kerberos realm goes in here; where its negotiation
-/// needs another round, the answer is [`Failure::oauth`] with `_unauthorized` and the realm's base64 reply.
-fn accept_ticket(ticket: &Secret, action: &str) -> Result<Accepted, Failure> {
+/// Shows a ticket to the Kerberos realms; where the negotiation needs another round, the answer is `_unauthorized` with their
+/// reply.
+async fn accept_ticket(state: &State, ticket: &Secret, call: &Call) -> Result<Accepted, Failure> {
     // The ticket itself stays out of the message: a mistyped one may still be worth stealing.
     if STANDARD.decode(ticket.expose()).is_err() {
         return Err(
@@ -95,9 +96,14 @@ fn accept_ticket(ticket: &Secret, action: &str) -> Result<Accepted, Failure> {
             ),
         );
     }
-    Err(Failure::unauthenticated(format!(
-        "unable to authenticate user [<Kerberos Token>] for action [{action}]"
-    )))
+    let purpose = Purpose::Action(call.action);
+    match authenticate::negotiate(state, ticket, purpose, call.now).await? {
+        Negotiated::Unfinished { reply } => Err(Failure::oauth("_unauthorized", reply)),
+        Negotiated::Known { principal, reply } => Ok(Accepted {
+            subject: Subject::user(*principal),
+            reply,
+        }),
+    }
 }
 
 /// A pair of tokens as their owner sees them.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
-use super::contract::{Asking, Presented, Proven, Realm, Token, Verdict};
+use super::contract::{Asking, Leg, Presented, Proven, Realm, Token, Verdict};
 use super::file::FileRealm;
 use super::jwt::{JwtError, JwtRealm};
+use super::kerberos::{KerberosError, KerberosRealm};
 use super::native::{NativeRealm, ReservedRealm};
 use super::pki::{PkiError, PkiRealm};
 use crate::authority::password::HashingError;
@@ -30,6 +31,14 @@ pub enum RealmError {
         name: String,
         /// Why.
         source: JwtError,
+    },
+    /// A Kerberos realm.
+    #[error("realm {name}: {source}")]
+    Kerberos {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: KerberosError,
     },
     /// A PKI realm.
     #[error("realm {name}: {source}")]
@@ -52,6 +61,22 @@ pub enum ChainError {
     Throttled {
         /// When the next attempt is looked at.
         retry_after: Duration,
+    },
+}
+
+/// What a Kerberos ticket came to.
+pub enum Negotiated {
+    /// Somebody; `reply` (base64) tells them whom they spoke to.
+    Known {
+        /// Who, with their roles.
+        principal: Box<Principal>,
+        /// base64
+        reply: Option<String>,
+    },
+    /// The other side must answer `reply` (base64) first.
+    Unfinished {
+        /// base64
+        reply: String,
     },
 }
 
@@ -108,6 +133,35 @@ impl Realms {
                 Verdict::Proven(proven) => {
                     if let Some(principal) = self.authorise(realm.as_ref(), proven, asking) {
                         return Ok(principal);
+                    }
+                }
+            }
+        }
+        Err(ChainError::Refused)
+    }
+
+    /// Asks the realms that understand Kerberos about a ticket, base64 as sent.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] when none says yes.
+    pub async fn negotiate(
+        &self,
+        ticket: &Secret,
+        asking: Asking<'_>,
+    ) -> Result<Negotiated, ChainError> {
+        for realm in &self.0 {
+            let Some(judging) = realm.negotiate(ticket) else {
+                continue;
+            };
+            match judging.await {
+                Leg::Unfinished { reply } => return Ok(Negotiated::Unfinished { reply }),
+                Leg::Refused(reason) => refused(realm.as_ref(), "kerberos ticket", &reason),
+                Leg::Proven { proven, reply } => {
+                    if let Some(principal) = self.authorise(realm.as_ref(), proven, asking) {
+                        return Ok(Negotiated::Known {
+                            principal: Box::new(principal),
+                            reply,
+                        });
                     }
                 }
             }
@@ -292,6 +346,13 @@ async fn open_realm(settings: &Settings) -> Result<Box<dyn Realm>, RealmError> {
         RealmKind::Jwt(jwt) => {
             let opened = JwtRealm::open(name, jwt).await;
             Box::new(opened.map_err(|source| RealmError::Jwt {
+                name: name.clone(),
+                source,
+            })?)
+        }
+        RealmKind::Kerberos(kerberos) => {
+            let opened = KerberosRealm::open(name, kerberos);
+            Box::new(opened.map_err(|source| RealmError::Kerberos {
                 name: name.clone(),
                 source,
             })?)

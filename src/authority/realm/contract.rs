@@ -98,6 +98,27 @@ pub enum Verdict {
 /// A verdict on its way.
 pub type Checking<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
+/// What one leg of a negotiation came to.
+pub enum Leg {
+    /// Somebody is proven; `reply` (base64) tells them whom they spoke to.
+    Proven {
+        /// Who.
+        proven: Proven,
+        /// base64
+        reply: Option<String>,
+    },
+    /// The other side must answer `reply` (base64) first.
+    Unfinished {
+        /// base64
+        reply: String,
+    },
+    /// No, for this reason; the next realm is asked.
+    Refused(String),
+}
+
+/// A leg on its way.
+pub type Negotiating<'a> = Pin<Box<dyn Future<Output = Leg> + Send + 'a>>;
+
 /// A source of users.
 pub trait Realm: Send + Sync {
     /// Its name and type.
@@ -134,6 +155,11 @@ pub trait Realm: Send + Sync {
     /// Checks any other token.
     fn check<'a>(&'a self, _token: &'a Token, _now: Now) -> Checking<'a> {
         Box::pin(std::future::ready(Verdict::NotMine))
+    }
+
+    /// Judges a Kerberos ticket, base64 as sent; `None`: this realm knows nothing of them.
+    fn negotiate<'a>(&'a self, _ticket: &'a Secret) -> Option<Negotiating<'a>> {
+        None
     }
 
     /// Realms that the user is looked up in instead of mapping roles.

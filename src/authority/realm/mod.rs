@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod file;
 pub mod grants;
 pub mod jwt;
+pub mod kerberos;
 pub mod login;
 pub mod native;
 pub mod pattern;

@@ -291,7 +291,7 @@ async fn only_the_owner_updates_and_only_a_key_that_works() {
         (json!({"name": "x"}), 400, "[1:2] [update_api_key_request_payload] unknown field [name]"),
         (json!({"role_descriptors": {"r": {"cluster": ["nope"]}}}), 400, "unknown cluster privilege [nope]"),
         (json!({"role_descriptors": {"r": {"restriction": {"workflows": ["nope"]}}}}), 400,
-         "Unknown workflow [nope]. A workflow must be one of the predefined workflow names [search_application_query]."),
+         "Unknown workflow [nope]. A workflow must be one of the predefined workflow names [search_application_query"),
     ]).await;
 
     let bulk = node

@@ -5,6 +5,25 @@ use serde_json::{Value, json};
 use super::Node;
 
 #[tokio::test]
+async fn a_role_that_was_read_can_be_written_back() {
+    let node = Node::fresh().await;
+    let global = json!({"application": {"manage": {"applications": ["app-*"]}}});
+    for (body, shown) in [
+        (json!({"global": global}), true),
+        (json!({"global": {}}), false),
+        (json!({"global": {"role": {}}}), false),
+    ] {
+        node.done("PUT", "/_security/role/x", body).await;
+        let read = node.done("GET", "/_security/role/x", Value::Null).await;
+        assert_eq!(read["x"].get("global").is_some(), shown, "{read}");
+        node.done("PUT", "/_security/role/x", read["x"].clone())
+            .await;
+        let again = node.done("GET", "/_security/role/x", Value::Null).await;
+        assert_eq!(read, again);
+    }
+}
+
+#[tokio::test]
 async fn a_role_is_created_updated_shown_and_deleted() {
     let node = Node::fresh().await;
     let path = "/_security/role/admin_role";

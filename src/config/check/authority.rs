@@ -10,10 +10,12 @@ use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file::{self, AuditEvent};
+use crate::config::references::SecretRef;
 use crate::config::settings::{
     AccessLogTarget, Authority, Elasticsearch, Embedded, NodeUrl, OwnCredential,
 };
 use crate::config::settings_authority::Audit;
+use crate::config::values::Written;
 use crate::model::secret::Secret;
 
 /// The authority.
@@ -138,54 +140,73 @@ fn own_credential(
     at: &At<'_>,
 ) -> Option<OwnCredential> {
     match file {
-        file::OwnCredential::ApiKey(written) => {
-            let at = at.key("api_key");
-            let key = report.secret(Some(written), &at)?;
-            api_key_problem(&key).map_or(Some(OwnCredential::ApiKey(key)), |(problem, hint)| {
-                report
-                    .fault(&at, problem)
-                    .allowed("base64 of `id:secret`")
-                    .hint(hint);
-                None
-            })
+        file::OwnCredential::ApiKey(written) => api_key(report, written, at),
+        file::OwnCredential::Basic(file) => basic(report, file, at),
+        file::OwnCredential::Bearer(written) => bearer(report, written, at),
+    }
+}
+
+/// An API key below `at`.
+pub(super) fn api_key(
+    report: &mut Report<'_>,
+    written: &Written<SecretRef>,
+    at: &At<'_>,
+) -> Option<OwnCredential> {
+    let at = at.key("api_key");
+    let key = report.secret(Some(written), &at)?;
+    api_key_problem(&key).map_or(Some(OwnCredential::ApiKey(key)), |(problem, hint)| {
+        report
+            .fault(&at, problem)
+            .allowed("base64 of `id:secret`")
+            .hint(hint);
+        None
+    })
+}
+
+/// A user name and password below `at`.
+pub(super) fn basic(
+    report: &mut Report<'_>,
+    file: &file::BasicCredential,
+    at: &At<'_>,
+) -> Option<OwnCredential> {
+    let basic = at.key("basic");
+    let name_at = basic.key("username");
+    let username = file.username.as_ref().and_then(|written| {
+        let reference = report.value(Some(written), &name_at)?;
+        report.looked_up(&reference, &name_at)
+    });
+    let password = report.secret(file.password.as_ref(), &basic.key("password"));
+    let username = username.and_then(|name| match name.expose_str() {
+        Some(text) if !text.contains(|letter: char| letter == ':' || letter.is_control()) => {
+            Some(text.to_owned())
         }
-        file::OwnCredential::Basic(file) => {
-            let basic = at.key("basic");
-            let name_at = basic.key("username");
-            let username = file.username.as_ref().and_then(|written| {
-                let reference = report.value(Some(written), &name_at)?;
-                report.looked_up(&reference, &name_at)
-            });
-            let password = report.secret(file.password.as_ref(), &basic.key("password"));
-            let username = username.and_then(|name| match name.expose_str() {
-                Some(text)
-                    if !text.contains(|letter: char| letter == ':' || letter.is_control()) =>
-                {
-                    Some(text.to_owned())
-                }
-                Some(_) | None => {
-                    report.fault(
-                        &name_at,
-                        "the user name holds a colon or a control character, or is not UTF-8",
-                    );
-                    None
-                }
-            });
-            Some(OwnCredential::Basic {
-                username: username?,
-                password: password?,
-            })
-        }
-        file::OwnCredential::Bearer(written) => {
-            let at = at.key("bearer");
-            let token = report.secret(Some(written), &at)?;
-            if token.expose().iter().all(u8::is_ascii_graphic) {
-                return Some(OwnCredential::Bearer(token));
-            }
-            report.fault(&at, "the token holds a character that no header can carry");
+        Some(_) | None => {
+            report.fault(
+                &name_at,
+                "the user name holds a colon or a control character, or is not UTF-8",
+            );
             None
         }
+    });
+    Some(OwnCredential::Basic {
+        username: username?,
+        password: password?,
+    })
+}
+
+/// A bearer token below `at`.
+pub(super) fn bearer(
+    report: &mut Report<'_>,
+    written: &Written<SecretRef>,
+    at: &At<'_>,
+) -> Option<OwnCredential> {
+    let at = at.key("bearer");
+    let token = report.secret(Some(written), &at)?;
+    if token.expose().iter().all(u8::is_ascii_graphic) {
+        return Some(OwnCredential::Bearer(token));
     }
+    report.fault(&at, "the token holds a character that no header can carry");
+    None
 }
 
 fn api_key_problem(key: &Secret) -> Option<(&'static str, &'static str)> {

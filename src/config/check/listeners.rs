@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::check::ways;
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file::{self, File};
@@ -62,6 +63,13 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
             );
         }
     }
+    let header_at = at.key("forwarded_client_certificates");
+    let forwarded_client_certificates = ways::certificate_header(
+        report,
+        file.forwarded_client_certificates,
+        file.trusted_proxies.iter().flatten().next().is_some(),
+        &header_at,
+    );
     let limits = limits(
         report,
         file.limits.as_ref().unwrap_or(&file::Limits::default()),
@@ -72,6 +80,7 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
         address: address?,
         tls: tls?,
         trusted_proxies: trusted_proxies?,
+        forwarded_client_certificates,
         limits: limits?,
     })
 }
@@ -86,7 +95,14 @@ pub(super) fn tls(report: &mut Report<'_>, file: &file::Tls, at: &At<'_>) -> Opt
         .enumerate()
         .map(|(index, files)| certificate_files(report, files, &list.index(index)))
         .collect();
+    let client_certificates = match &file.client_certificates {
+        None => Some(None),
+        Some(file) => {
+            ways::client_certificates(report, file, &at.key("client_certificates")).map(Some)
+        }
+    };
     Some(Tls {
+        client_certificates: client_certificates?,
         certificates: certificates.into_iter().collect::<Option<_>>()?,
         minimum_version: match file.minimum_version {
             None | Some(file::TlsVersion::V1_2) => TlsVersion::V1_2,

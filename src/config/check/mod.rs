@@ -17,6 +17,7 @@ mod routes;
 mod shadow;
 mod signing;
 mod upstreams;
+mod ways;
 
 use std::path::Path;
 
@@ -182,6 +183,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         .map(|written| signing::signing(report, written, &root.key("assertion")));
     let routes = routes::routes(report, file, upstreams.as_ref());
     let instance = report.optional(file.instance.as_ref(), &root.key("instance"));
+    let credentials = ways::credentials(report, file.credentials.as_ref());
     let cache = cache(
         report,
         file.cache.as_ref().unwrap_or(&file::Cache::default()),
@@ -211,6 +213,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         upstreams: upstreams?,
         cache: cache?,
         routes: routes?,
+        credentials: credentials?,
         login_limit: login_limit?,
         explain_refusals: file.explain_refusals.unwrap_or(default::EXPLAIN_REFUSALS),
         access_log: access_log?,

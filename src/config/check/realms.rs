@@ -10,7 +10,8 @@ use crate::config::fault::At;
 use crate::config::file_realms as file;
 use crate::config::realm_values::{CapturePattern, Text};
 use crate::config::realms::{
-    Anonymous, FailedLogins, FileRealm, PkiRealm, Realm, RealmCache, RealmFiles, RealmKind,
+    Anonymous, FailedLogins, FileRealm, KerberosRealm, PkiRealm, Realm, RealmCache, RealmFiles,
+    RealmKind,
 };
 use crate::config::values::Written;
 
@@ -86,6 +87,19 @@ pub(super) fn realms(
         add(entry(
             report,
             "pki",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
+    }
+    for (name, written) in file.kerberos.iter().flatten() {
+        let at = at.key("kerberos");
+        let kind = kerberos_realm(report, written, &at.key(name)).map(RealmKind::Kerberos);
+        add(entry(
+            report,
+            "kerberos",
             name,
             written.order,
             written.enabled,
@@ -187,6 +201,7 @@ fn refuse_unknown_links(
         let links = match &entry.realm.kind {
             RealmKind::Jwt(realm) => &realm.authorization_realms,
             RealmKind::Pki(realm) => &realm.authorization_realms,
+            RealmKind::Kerberos(realm) => &realm.authorization_realms,
             RealmKind::File(_) | RealmKind::Native(_) => continue,
         };
         let Some((kind, name)) = entry.shown.split_once('.') else {
@@ -289,6 +304,27 @@ fn file_realm(
     Some(FileRealm {
         files: Some(files?),
         cache: cache?,
+    })
+}
+
+fn kerberos_realm(
+    report: &mut Report<'_>,
+    file: &file::KerberosRealm,
+    at: &At<'_>,
+) -> Option<KerberosRealm> {
+    let keytab_at = at.key("keytab");
+    let keytab = file
+        .keytab
+        .as_ref()
+        .and_then(|keytab| report.value(keytab.path.as_ref(), &keytab_at.key("path")));
+    let links = report.list(
+        file.authorization_realms.as_deref().unwrap_or_default(),
+        &at.key("authorization_realms"),
+    );
+    Some(KerberosRealm {
+        keytab: keytab?,
+        remove_realm_name: file.remove_realm_name.unwrap_or(default::REMOVE_REALM_NAME),
+        authorization_realms: links?.into_iter().map(|text: Text| text.0).collect(),
     })
 }
 

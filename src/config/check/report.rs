@@ -37,6 +37,8 @@ pub(super) enum Pem {
     Certificate,
     /// A private key.
     Key,
+    /// Certificate revocation lists.
+    RevocationList,
 }
 
 impl<'a> Report<'a> {
@@ -191,6 +193,29 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The path of a file that can be read and holds JSON.
+    pub(super) fn json_file(
+        &mut self,
+        written: Option<&Written<PathBuf>>,
+        at: &At<'_>,
+    ) -> Option<PathBuf> {
+        let path = self.value(written, at)?;
+        let shown = shown(&path.to_string_lossy());
+        match self.surroundings.file(&path) {
+            Ok(content) if serde_json::from_slice::<serde::de::IgnoredAny>(&content).is_ok() => {
+                Some(path)
+            }
+            Ok(_) => {
+                self.fault(at, format!("file {shown} holds no JSON"));
+                None
+            }
+            Err(error) => {
+                self.fault(at, format!("file {shown} can't be read: {error}"));
+                None
+            }
+        }
+    }
+
     /// The path of a PEM file that can be read and holds what it should.
     pub(super) fn pem(
         &mut self,
@@ -234,6 +259,11 @@ fn pem_problem(content: &[u8], wanted: Pem) -> Option<(&'static str, Option<&'st
     let certificate = holds("-----BEGIN CERTIFICATE-----");
     let key = holds(" PRIVATE KEY-----") || holds("-----BEGIN PRIVATE KEY-----");
     match wanted {
+        Pem::RevocationList if holds("-----BEGIN X509 CRL-----") => None,
+        Pem::RevocationList => Some((
+            "holds no PEM revocation list",
+            Some("`openssl crl -inform DER -in LIST -out PEM` turns DER into PEM"),
+        )),
         Pem::Certificate if certificate => None,
         Pem::Certificate if key => Some((
             "holds a private key, not a certificate",

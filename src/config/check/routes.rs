@@ -8,6 +8,7 @@ use crate::config::check::forward::forward;
 use crate::config::check::report::Report;
 use crate::config::check::shadow::{Taken, warn_of_shadows};
 use crate::config::check::upstreams::is_in_the_clear;
+use crate::config::check::ways;
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file::File;
@@ -107,7 +108,14 @@ fn route(
             )
             .hint("`allow: authenticated`, or no `forward`");
     }
+    let credentials = ways::route_credentials(
+        report,
+        written.credentials.as_ref(),
+        access.as_ref(),
+        &at.key("credentials"),
+    );
     let route = Route {
+        credentials: credentials?,
         name: name?.0,
         matches: matches?,
         access: access?,

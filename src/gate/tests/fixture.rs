@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::config::settings::{self, Access, Forward, Settings};
+use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::elastic::transport::Transport;
 use crate::model::clock::Clock;
-use crate::net::http::{Body, BodyError, Head, Peer, Request, Response};
+use crate::net::http::{Body, BodyError, Head, Peer, PeerCertificate, Request, Response};
 use crate::telemetry::metrics::Registry;
 
 use crate::gate::limiter::LoginLimiter;
@@ -37,6 +38,7 @@ pub(in crate::gate) fn route(name: &str, path: &str, access: Access) -> settings
         upstream: "app".into(),
         forward: Forward::None,
         websocket: false,
+        credentials: RouteCredentials::default(),
     }
 }
 
@@ -61,6 +63,7 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
             expiry_leeway: seconds(2),
         },
         routes,
+        credentials: Credentials::default(),
         login_limit: settings::LoginLimit {
             per_address: 0,
             per_username: 0,
@@ -418,6 +421,7 @@ pub(in crate::gate) fn peer(address: &str) -> Peer {
         trusted: false,
         tls: true,
         listener: "test".into(),
+        certificate: PeerCertificate::Absent,
     }
 }
 

@@ -89,6 +89,7 @@ impl Door {
             address: ([127, 0, 0, 1], 0).into(),
             tls: None,
             trusted_proxies: Vec::new(),
+            forwarded_client_certificates: None,
             limits: limits(),
         };
         let net = NetMetrics::register(&registry).unwrap().listener("test");

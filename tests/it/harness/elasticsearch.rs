@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::client::basic;
@@ -10,6 +12,11 @@ use super::server::{Answer, Latch, Recorded, Server};
 
 const AUTHENTICATE: &str = "/_security/_authenticate";
 const HAS_PRIVILEGES: &str = "/_security/user/_has_privileges";
+const DELEGATE_PKI: &str = "/_security/delegate_pki";
+const TOKEN: &str = "/_security/oauth2/token";
+
+/// The credential that tests give Sidegate for its exchanges, as it arrives.
+pub(crate) const OWN: &str = "ApiKey b3duOm93bi1jYW5hcnk=";
 
 /// How it behaves.
 #[derive(Clone, Default)]
@@ -76,8 +83,21 @@ impl Account {
     }
 }
 
+/// What it makes of a Kerberos ticket.
+#[derive(Clone)]
+pub(crate) enum Ticket {
+    /// Whose it is, and base64 of the token that goes back.
+    Of(Account, &'static str),
+    /// base64 of the token that the client must answer.
+    Unfinished(&'static str),
+}
+
 #[derive(Default)]
 struct State {
+    /// By base64 of the leaf.
+    certificates: BTreeMap<String, Account>,
+    tickets: BTreeMap<String, Ticket>,
+    tokens: usize,
     script: Script,
     accounts: BTreeMap<String, Account>,
 }
@@ -122,6 +142,44 @@ impl FakeElasticsearch {
             Account::new("root", &["superuser"], &["*"]),
         );
         fake
+    }
+
+    /// The same with a credential for Sidegate itself; see [`FakeElasticsearch::yaml_with_own`].
+    pub(crate) fn with_own() -> Self {
+        let fake = Self::with_people();
+        fake.know(OWN, Account::new("sidegate", &[], &[]));
+        fake
+    }
+
+    /// What to write under `authority:` so that Sidegate has its own credential.
+    pub(crate) fn yaml_with_own(&self) -> String {
+        let key = OWN.strip_prefix("ApiKey ").unwrap();
+        format!(
+            "elasticsearch: {{ nodes: [\"{}\"], timeout: 20s, credential: {{ api_key: \"{key}\" }} }}",
+            self.url()
+        )
+    }
+
+    /// Its PKI realm knows a certificate.
+    pub(crate) fn know_certificate(&self, leaf: &[u8], account: Account) {
+        let mut state = self.state.lock().unwrap();
+        state.certificates.insert(STANDARD.encode(leaf), account);
+    }
+
+    /// Its Kerberos realm knows a ticket, once.
+    pub(crate) fn know_ticket(&self, ticket: &str, what: Ticket) {
+        let mut state = self.state.lock().unwrap();
+        state.tickets.insert(ticket.to_owned(), what);
+    }
+
+    /// How often a certificate was exchanged.
+    pub(crate) fn delegations(&self) -> usize {
+        self.asked(DELEGATE_PKI)
+    }
+
+    /// How often a ticket was exchanged.
+    pub(crate) fn negotiations(&self) -> usize {
+        self.asked(TOKEN)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -230,13 +288,61 @@ fn answer_honestly(
     state: &Mutex<State>,
 ) -> Answer {
     let authorization = request.header("authorization").unwrap_or_default();
-    let account = state.lock().unwrap().accounts.get(authorization).cloned();
+    let known_by = match request.header("es-security-runas-user") {
+        Some(username) => format!("{authorization} as {username}"),
+        None => authorization.to_owned(),
+    };
+    let account = state.lock().unwrap().accounts.get(&known_by).cloned();
     match account {
+        Some(_) if path == DELEGATE_PKI => delegate(&request.body, &mut state.lock().unwrap()),
+        Some(_) if path == TOKEN => exchange(&request.body, &mut state.lock().unwrap()),
         None => envelope(401, "unable to authenticate"),
         Some(account) if path == AUTHENTICATE => reply(200, account.identity),
         Some(account) if asks_privileges => reply(200, judge(&account, &request.body)),
         Some(_) => envelope(404, "no such endpoint here"),
     }
+}
+
+fn delegate(body: &[u8], state: &mut State) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let leaf = body["x509_certificate_chain"][0]
+        .as_str()
+        .unwrap_or_default();
+    match state.certificates.get(leaf).cloned() {
+        Some(account) => reply(200, issue(account, state)),
+        None => envelope(401, "unable to authenticate user for action"),
+    }
+}
+
+fn exchange(body: &[u8], state: &mut State) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    assert_eq!(body["grant_type"], "_kerberos");
+    let ticket = body["kerberos_ticket"].as_str().unwrap_or_default();
+    match state.tickets.remove(ticket) {
+        Some(Ticket::Of(account, back)) => {
+            let mut answer = issue(account, state);
+            answer["kerberos_authentication_response_token"] = back.into();
+            reply(200, answer)
+        }
+        Some(Ticket::Unfinished(back)) => reply(
+            400,
+            json!({"error": "_unauthorized", "error_description": back}),
+        ),
+        None => envelope(401, "unable to authenticate user for action"),
+    }
+}
+
+/// A new token that stands for somebody from now on.
+fn issue(account: Account, state: &mut State) -> Value {
+    state.tokens += 1;
+    let token = format!("token-canary-{}", state.tokens);
+    let account = account.with("authentication_type", json!("token"));
+    let answer = json!({
+        "access_token": token, "type": "Bearer", "expires_in": 1_200,
+        "authentication": account.identity,
+    });
+    state.accounts.insert(format!("Bearer {token}"), account);
+    answer
 }
 
 /// Answers `_has_privileges` in the shape Elasticsearch gives it.

@@ -3,9 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevocationReason,
+    RevokedCertParams, SerialNumber,
+};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +21,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// What comes along with what it signs.
+    above: Vec<CertificateDer<'static>>,
 }
 
 /// A certificate and its key as PEM files.
@@ -22,7 +31,103 @@ pub(crate) struct Files {
     pub(crate) key: PathBuf,
 }
 
+/// A client's chain, leaf first, and its key.
+pub(crate) struct Client {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
+    pub(crate) serial: SerialNumber,
+}
+
+/// Presents a client's certificate and counts how often it was asked for: not at all when a session is resumed.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    key: Arc<CertifiedKey>,
+    pub(crate) asked: AtomicUsize,
+}
+
+impl Client {
+    /// Changes what a client's certificate usually is: good for clients, for a year or so.
+    pub(crate) fn of(
+        authority: &Authority,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let serial = SerialNumber::from_slice(&key.public_key_raw()[..8]);
+        params.serial_number = Some(serial.clone());
+        change(&mut params);
+        let leaf = params.signed_by(&key, &authority.issuer).unwrap();
+        let mut chain = vec![leaf.der().clone()];
+        chain.extend(authority.above.iter().cloned());
+        Self { chain, key, serial }
+    }
+
+    /// A TLS client that trusts `ca` and presents this.
+    pub(crate) fn config(&self, ca: &Path) -> (Arc<ClientConfig>, Arc<Counting>) {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let key = CertifiedKey::from_der(self.chain.clone(), key, &default_provider()).unwrap();
+        let counting = Arc::new(Counting {
+            key: Arc::new(key),
+            asked: AtomicUsize::new(0),
+        });
+        let mut config = ClientConfig::clone(&trust(ca));
+        config.client_auth_cert_resolver = Arc::clone(&counting) as Arc<dyn ResolvesClientCert>;
+        config.resumption = rustls::client::Resumption::in_memory_sessions(8);
+        (Arc::new(config), counting)
+    }
+}
+
+impl ResolvesClientCert for Counting {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Some(Arc::clone(&self.key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 impl Authority {
+    /// A CA below this one; its certificate comes along with what it signs.
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem: self.pem.clone(),
+            above: vec![certificate.der().clone()],
+        }
+    }
+
+    /// This CA's revocation list.
+    pub(crate) fn revocation_list(&self, revoked: &[&SerialNumber]) -> String {
+        let day = |year| rcgen::date_time_ymd(year, 1, 1);
+        let params = CertificateRevocationListParams {
+            this_update: day(2024),
+            next_update: day(2090),
+            crl_number: SerialNumber::from(1u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked
+                .iter()
+                .map(|&serial| RevokedCertParams {
+                    serial_number: serial.clone(),
+                    revocation_time: day(2024),
+                    reason_code: Some(RevocationReason::KeyCompromise),
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -34,6 +139,7 @@ impl Authority {
         Self {
             issuer: Issuer::new(params, key),
             pem,
+            above: Vec::new(),
         }
     }
 

@@ -20,11 +20,13 @@ use super::server::Server;
 #[derive(Clone)]
 pub(crate) struct Plan {
     tls: bool,
+    clients: String,
     listener: String,
     authority: String,
     upstreams: Vec<String>,
     routes: Vec<String>,
     rest: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -40,17 +42,26 @@ impl Plan {
     pub(crate) fn with_authority(yaml: &str) -> Self {
         Self {
             tls: false,
+            clients: String::new(),
             listener: String::new(),
             authority: yaml.to_owned(),
             upstreams: Vec::new(),
             routes: Vec::new(),
             rest: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
     /// HTTPS in, with a throwaway certificate.
     pub(crate) fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Client certificates on the HTTPS listener, in flow form.
+    pub(crate) fn clients(mut self, yaml: &str) -> Self {
+        self.tls = true;
+        self.clients = format!(", client_certificates: {yaml}");
         self
     }
 
@@ -85,6 +96,12 @@ impl Plan {
         self
     }
 
+    /// A variable of the process's environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// More top-level keys.
     pub(crate) fn and(mut self, yaml: &str) -> Self {
         self.rest.push(format!("{yaml}\n"));
@@ -95,8 +112,9 @@ impl Plan {
     pub(crate) fn yaml(&self, folder: &Path) -> String {
         let tls = if self.tls {
             format!(
-                "    tls: {{ certificates: [{{ certificate: {0}/tls.crt, key: {0}/tls.key }}] }}\n",
-                folder.display()
+                "    tls: {{ certificates: [{{ certificate: {0}/tls.crt, key: {0}/tls.key }}]{1} }}\n",
+                folder.display(),
+                self.clients
             )
         } else {
             String::new()
@@ -134,7 +152,8 @@ impl Plan {
                 .arg("--config")
                 .arg(&config)
                 .arg("--ready-file")
-                .arg(&ready),
+                .arg(&ready)
+                .envs(self.environment.iter().cloned()),
         );
         let told = wait_for_json(&ready, &process);
         let address = told["listeners"][0]["address"]

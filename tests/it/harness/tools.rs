@@ -43,6 +43,37 @@ pub(crate) fn python_with(package: &str) -> Option<PathBuf> {
     })
 }
 
+/// A Python with Elastic's client of this major version, sync and async, that `tests/setup` made.
+pub(crate) fn python_with_client(major: u32) -> Option<PathBuf> {
+    let python = target(&format!("test-venv-{major}/bin/python"));
+    let code = format!("import aiohttp, elasticsearch as e; assert e.__version__[0] == {major}");
+    let ended = Command::new(&python).args(["-c", &code]).output();
+    if ended.is_ok_and(|ended| ended.status.success()) {
+        return Some(python);
+    }
+    let what = format!("Elastic's Python client {major} is missing");
+    skip(&what, "every method of it")
+}
+
+/// Node, and a folder that has Elastic's client of this major version, which `tests/setup` made.
+pub(crate) fn node_with_client(major: u32) -> Option<(PathBuf, PathBuf)> {
+    let needed_for = "every method of Elastic's JavaScript client";
+    let node = find("node", needed_for)?;
+    let folder = target(&format!("test-node-{major}"));
+    if folder.join("node_modules/@elastic/elasticsearch").is_dir() {
+        return Some((node, folder));
+    }
+    let what = format!("Elastic's JavaScript client {major} is missing");
+    skip(&what, needed_for).map(|node| (node, folder))
+}
+
+/// Where `tests/setup` put something.
+fn target(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target")
+        .join(name)
+}
+
 fn skip(what: &str, needed_for: &str) -> Option<PathBuf> {
     assert!(
         env::var_os("CI").is_none(),

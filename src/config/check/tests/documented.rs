@@ -91,8 +91,14 @@ fn every_default_in_the_schema_is_the_codes_default() {
                 out.insert(key.clone(), default.clone());
             } else if schema::type_of(schema::resolved(root, property)) == Some("object")
                 && schema::required(schema::resolved(root, property)).is_empty()
-                && !["upstreams", "require", "metadata", "client_certificate"]
-                    .contains(&key.as_str())
+                && ![
+                    "upstreams",
+                    "require",
+                    "metadata",
+                    "client_certificate",
+                    "credentials",
+                ]
+                .contains(&key.as_str())
             {
                 out.insert(key.clone(), with_defaults(root, property));
             }
