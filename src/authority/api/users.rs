@@ -17,6 +17,7 @@ use crate::authority::realm::account::{self, Account};
 use crate::authority::record::{Reserved, User};
 use crate::authority::state::State;
 use crate::authority::subject::{Means, Subject};
+use crate::config::default::ANONYMOUS_USERNAME;
 use crate::model::secret::Secret;
 use crate::wire::principals;
 
@@ -183,7 +184,9 @@ fn check_names(state: &State, username: &str, fields: &Fields) -> Result<(), Fai
 /// Whether this is the name everybody has who shows no credential.
 fn is_anonymous(state: &State, username: &str) -> bool {
     let anonymous = state.anonymous.as_ref();
-    anonymous.is_some_and(|anonymous| anonymous.username == username)
+    // The default name is nobody's either, whatever the configured one, so that turning anonymous access on meets no user.
+    username == ANONYMOUS_USERNAME
+        || anonymous.is_some_and(|anonymous| anonymous.username == username)
 }
 
 async fn hash_password(state: &State, password: Password) -> Result<String, Failure> {
