@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -50,6 +51,8 @@ enum Source {
     Service(u64, String),
     /// Privileges revision, key id and version.
     ApiKey(u64, String, u64),
+    /// Privileges revision, digest of a key's roles and its owner's: a thousand keys alike are compiled once.
+    Alike(u64, [u8; 32]),
 }
 
 impl Default for Compiled {
@@ -150,12 +153,21 @@ impl Compiled {
     ) -> Result<Permissions, CompileError> {
         let revision = tables.privileges.revision();
         let key = Source::ApiKey(revision, api_key.id.clone(), api_key.version);
-        self.cached_or(key, || {
+        if let Some(found) = self.cache.get(&key) {
+            return Ok(found);
+        }
+        let alike = content(api_key).map(|digest| Source::Alike(revision, digest));
+        let prepare = || {
             let catalogue = self.catalogue(tables);
             let api_key = Arc::clone(api_key);
             move || compile_key(&api_key, &catalogue.1)
-        })
-        .await
+        };
+        let Some(alike) = alike else {
+            return self.cached_or(key, prepare).await;
+        };
+        let permissions = self.cached_or(alike, prepare).await?;
+        self.cache.insert(key, permissions.clone());
+        Ok(permissions)
     }
 
     /// Compiling takes milliseconds, so it happens off the runtime's threads and a few at a time.
@@ -203,6 +215,12 @@ impl Compiled {
     pub fn clear(&self) {
         self.cache.invalidate_all();
     }
+}
+
+/// Digest of all that [`compile_key`] looks at.
+fn content(key: &ApiKey) -> Option<[u8; 32]> {
+    let written = serde_json::to_vec(&(&key.roles, &key.limited_by)).ok()?;
+    digest(&SHA256, &written).as_ref().try_into().ok()
 }
 
 /// A key grants what both its own roles and its owner's snapshot grant; without own roles, what the snapshot grants.
