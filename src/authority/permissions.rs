@@ -229,7 +229,10 @@ fn compile_key(
     catalogue: &ApplicationCatalogue,
 ) -> Result<Permissions, PatternError> {
     let compile = |set: &RoleSet| {
-        let roles: Vec<RoleDescriptor> = set.values().cloned().collect();
+        let roles: Vec<RoleDescriptor> = set
+            .values()
+            .map(|role| RoleDescriptor::clone(role))
+            .collect();
         Permissions::compile(&roles, catalogue)
     };
     let owner = compile(&key.limited_by)?;
@@ -274,14 +277,14 @@ pub fn snapshot(tables: &Tables, owner: &Principal) -> RoleSet {
             description: None,
             ..role.clone()
         };
-        return RoleSet::from([(owner.username.clone(), role)]);
+        return RoleSet::from([(owner.username.clone(), Arc::new(role))]);
     }
     resolve(tables, &owner.roles)
         .found
         .into_iter()
         .map(|(name, mut role)| {
             role.description = None;
-            (name, role)
+            (name, Arc::new(role))
         })
         .collect()
 }

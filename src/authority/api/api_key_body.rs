@@ -72,7 +72,7 @@ impl NewKey {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = name_faults(&self.name);
         faults.extend(metadata_fault(&self.metadata));
-        faults.extend(self.roles.values().flat_map(role_body::faults));
+        faults.extend(self.roles.values().flat_map(|role| role_body::faults(role)));
         faults
     }
 
@@ -163,7 +163,7 @@ impl Change {
             faults.extend(metadata_fault(metadata));
         }
         if let Some(roles) = &self.roles {
-            faults.extend(roles.values().flat_map(role_body::faults));
+            faults.extend(roles.values().flat_map(|role| role_body::faults(role)));
         }
         faults
     }

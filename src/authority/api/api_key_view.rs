@@ -1,5 +1,7 @@
 //! How an API key is shown, in `GET /_security/api_key` and in queries. Never its secret, not even hashed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::role_body;
@@ -9,6 +11,7 @@ use crate::authority::profile::identity::profile_uid_of;
 use crate::authority::record::{ApiKey, ApiKeyKind, RoleSet};
 use crate::authority::store::Tables;
 use crate::wire::grants::ApiKeyInfo;
+use crate::wire::roles::RoleDescriptor;
 
 /// The name of the one role a cross-cluster key has.
 pub const CROSS_CLUSTER_ROLE: &str = "cross_cluster";
@@ -68,7 +71,7 @@ pub fn describe(tables: &Tables, key: &ApiKey, view: View) -> ApiKeyInfo {
     }
 }
 
-fn render(set: &RoleSet) -> RoleSet {
+fn render(set: &RoleSet) -> BTreeMap<String, RoleDescriptor> {
     set.iter()
         .map(|(name, role)| (name.clone(), role_body::render(role)))
         .collect()

@@ -1,5 +1,7 @@
 //! Reading what a cross-cluster API key gives access to, and turning it into the one role such a key has.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::api_key_body::{self, Change};
@@ -120,7 +122,10 @@ fn parse_access(field: &Field<'_>) -> Result<RoleSet, Failure> {
         indices: search,
         ..RoleDescriptor::default()
     };
-    Ok(RoleSet::from([(CROSS_CLUSTER_ROLE.to_owned(), role)]))
+    Ok(RoleSet::from([(
+        CROSS_CLUSTER_ROLE.to_owned(),
+        Arc::new(role),
+    )]))
 }
 
 /// Reads one part of `access`: index privileges whose privileges are given by the part. The role parser does the reading, so

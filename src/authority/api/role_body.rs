@@ -2,7 +2,7 @@
 //!
 //! Index privileges are in [`super::role_indices`], global ones in [`super::role_global`], queries in [`super::document_query`].
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,7 @@ use crate::authority::access::names;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
 use crate::authority::names::check_role;
+use crate::authority::record::RoleSet;
 use crate::wire::roles::{ApplicationPrivileges, RemoteClusterPrivileges, RoleDescriptor};
 
 /// What a descriptor is read for.
@@ -71,14 +72,14 @@ pub fn parse(object: &Object<'_>, name: &str, purpose: Purpose) -> Result<RoleDe
 ///
 /// # Errors
 /// As [`parse`], and a query that no role may have.
-pub fn parse_set(field: &Field<'_>) -> Result<BTreeMap<String, RoleDescriptor>, Failure> {
+pub fn parse_set(field: &Field<'_>) -> Result<RoleSet, Failure> {
     let object = field.object(HAND)?;
     object
         .fields()
         .map(|field| {
             let role = parse(&expect_role(&field)?, field.name, Purpose::ApiKey)?;
             document_query::check(&role)?;
-            Ok((field.name.to_owned(), role))
+            Ok((field.name.to_owned(), Arc::new(role)))
         })
         .collect()
 }

@@ -58,7 +58,11 @@ fn roles_of(state: &State, subject: &Subject) -> Result<Vec<RoleDescriptor>, Fai
         return Ok(roles.found.into_iter().map(|(_, role)| role).collect());
     };
     if key.roles.is_empty() {
-        return Ok(key.limited_by.values().cloned().collect());
+        return Ok(key
+            .limited_by
+            .values()
+            .map(|role| RoleDescriptor::clone(role))
+            .collect());
     }
     Err(Failure::illegal_argument(
         "Cannot retrieve privileges for API keys with assigned role descriptors. Please use the Get API key information API \

@@ -46,7 +46,7 @@ fn some_role() -> impl Strategy<Value = RoleDescriptor> {
 }
 
 fn some_roles() -> impl Strategy<Value = RoleSet> {
-    prop::collection::btree_map("[rs]", some_role(), 0..3)
+    prop::collection::btree_map("[rs]", some_role().prop_map(Arc::new), 0..3)
 }
 
 fn subject(roles: &RoleSet, limited_by: &RoleSet) -> Subject {
@@ -125,7 +125,10 @@ fn collect(path: &str, value: &Value, answers: &mut Vec<(String, bool)>) {
 }
 
 fn compile(roles: &RoleSet) -> Permissions {
-    let roles: Vec<RoleDescriptor> = roles.values().cloned().collect();
+    let roles: Vec<RoleDescriptor> = roles
+        .values()
+        .map(|role| RoleDescriptor::clone(role))
+        .collect();
     Permissions::compile(&roles, &ApplicationCatalogue::default()).unwrap()
 }
 
