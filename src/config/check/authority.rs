@@ -249,9 +249,6 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
         Some(file) => listeners::tls(report, file, &tls_at).map(Some),
         None => Some(None),
     };
-    if file.tls.is_some() && address == Some(None) {
-        report.warn(&tls_at, "there is no `address`, so nothing is served by it");
-    }
     let superuser_password = match &file.superuser_password {
         Some(written) => report
             .secret(Some(written), &at.key("superuser_password"))

@@ -170,6 +170,15 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
     let listeners = listeners::listeners(report, file);
     let admin = listeners::admin(report, file.admin.as_ref());
     let authority = authority::authority(report, file.authority.as_ref());
+    if let Some(Authority::Embedded(embedded)) = &authority
+        && embedded.tls.is_some()
+        && embedded.address.is_none()
+    {
+        report.warn(
+            &root.key("authority").key("embedded").key("tls"),
+            "there is no `address`, so nothing is served by it",
+        );
+    }
     listeners::refuse_conflicts(
         report,
         listeners.as_deref(),
