@@ -102,7 +102,7 @@ impl Call {
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Decodes `a=1&b=2`. At most [`MOST_PARAMETERS`] count; the rest is not looked at.
+    /// Decodes `a=1&b=2`. At most `MOST_PARAMETERS` count; the rest is not looked at.
     pub fn parse(query: &str) -> Self {
         Self(
             form_urlencoded::parse(query.as_bytes())

@@ -2,7 +2,7 @@
 //!
 //! A comma list of dotted paths; `*` stands for any part of a name, `**` for any number of names, `\.` for a dot within a
 //! name, a leading `-` takes away. Objects and arrays that end up empty by it are left out. Work is bounded: at most
-//! [`MOST_PATHS`] paths of [`MOST_STEPS`] names, and what is left of them below a name counts once however it was reached.
+//! `MOST_PATHS` paths of `MOST_STEPS` names, and what is left of them below a name counts once however it was reached.
 
 use serde_json::{Map, Value};
 
@@ -69,7 +69,7 @@ impl FilterPath {
         Ok(filter)
     }
 
-    /// A filter of these paths, each as between the commas. More than [`MOST_PATHS`] are not looked at.
+    /// A filter of these paths, each as between the commas. More than `MOST_PATHS` are not looked at.
     pub fn of<'p>(paths: impl IntoIterator<Item = &'p str>) -> Self {
         let mut filter = Self::default();
         for path in paths.into_iter().take(MOST_PATHS) {

@@ -2,7 +2,7 @@
 //!
 //! Always true: all steps of an upgrade and the new number are one transaction, so a crash leaves the old store; a copy of the
 //! old store is kept beside it first, since an older program can't read the new one. A format that is newer, or no number, is
-//! never touched. A new format is one line in [`STEPS`] and the function it names; rows are JSON there, because the types of
+//! never touched. A new format is one line in `STEPS` and the function it names; rows are JSON there, because the types of
 //! an old format are gone.
 
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! Always true: one ask at a time for one grant; the ask runs detached, so a caller who hangs up hurts nobody, and everybody waits
 //! by their own deadline; trouble is remembered for a moment only, so that it is not asked about by everybody; what was made is
-//! leased, and so taken back when nobody keeps it. Another kind of exchange is another arm in [`Exchanger::make`].
+//! leased, and so taken back when nobody keeps it. Another kind of exchange is another arm in `Exchanger::make`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

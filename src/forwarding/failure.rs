@@ -12,7 +12,7 @@ pub enum AttachError {
         /// The header.
         header: String,
     },
-    /// What the upstream needs has to be made first, by [`Forwarding::exchange`]; the head is untouched.
+    /// What the upstream needs has to be made first, by [`super::Forwarding::exchange`]; the head is untouched.
     #[error("a credential for the upstream has to be made first")]
     Unmade,
     /// This caller can't be forwarded here.

@@ -1,7 +1,7 @@
 //! Calls of Elasticsearch's security API that revoke something, seen on their way to Elasticsearch itself.
 //!
 //! Always true: when such a call has succeeded, what is known within its scope is purged before the client gets the answer;
-//! where the scope can't be told exactly, more is purged, never less. One more call is one more arm in [`Revocation::of`].
+//! where the scope can't be told exactly, more is purged, never less. One more call is one more arm in `Revocation::of`.
 
 use std::borrow::Cow;
 

@@ -79,7 +79,7 @@ impl NewKey {
     /// A restricted role must be the only one.
     ///
     /// # Errors
-    /// See [`check_restrictions`].
+    /// Several restricted roles, or one among others.
     pub fn check_restrictions(&self) -> Result<(), Failure> {
         check_restrictions(&self.roles)
     }

@@ -1,7 +1,7 @@
 //! OpenID Connect single sign-on (`/_security/oidc/*`): validation, authorisation, and what Elasticsearch says when no such
 //! realm fits.
 //!
-//! No OpenID Connect realm can be configured yet; [`realm`] is the one place where one is looked for, by name or by issuer.
+//! No OpenID Connect realm can be configured yet; `realm` is the one place where one is looked for, by name or by issuer.
 
 use http::StatusCode;
 

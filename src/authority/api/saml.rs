@@ -1,6 +1,6 @@
 //! SAML single sign-on (`/_security/saml/*`): validation, authorisation, and what Elasticsearch says when no SAML realm fits.
 //!
-//! No SAML realm can be configured yet. Each handler reads its body into the request a realm will be asked with, and [`realm`]
+//! No SAML realm can be configured yet. Each handler reads its body into the request a realm will be asked with, and `realm`
 //! is the one place where a realm is looked for: with realms it returns one, and the handler goes on where it stops now.
 
 use base64::Engine as _;

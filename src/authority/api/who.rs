@@ -48,7 +48,7 @@ pub async fn has_privileges(state: &State, call: Call) -> Result<Reply, Failure>
 /// Refuses a question that asks for too much at once.
 ///
 /// # Errors
-/// More than [`MAX_ATOMS`] privileges.
+/// More than `MAX_ATOMS` privileges.
 pub fn check_size(question: &HasPrivilegesRequest) -> Result<(), Failure> {
     let index = question
         .index
