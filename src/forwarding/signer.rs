@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::forwards::{Assertion, Claim, Signing, SigningKey};
 use crate::config::settings::{IdentityField, Template, TemplatePart};
+use crate::gate::fields;
 use crate::model::clock::Now;
 use crate::model::identity::Identity;
 
@@ -247,23 +248,13 @@ fn field_value(field: &IdentityField, identity: &Identity) -> Option<Value> {
     }
 }
 
-/// A field of the identity as text; `None` when there is none.
+/// A field of the identity as text; what isn't text in the metadata, as JSON.
 fn field_text(field: &IdentityField, identity: &Identity) -> Option<String> {
-    match field {
-        IdentityField::Username => Some(identity.username.clone()),
-        IdentityField::Roles => Some(identity.roles.join(",")),
-        IdentityField::FullName => identity.full_name.clone(),
-        IdentityField::Email => identity.email.clone(),
-        IdentityField::Realm => Some(identity.lookup_realm.name.clone()),
-        IdentityField::AuthenticationType => Some(identity.authentication_type.clone()),
-        IdentityField::ApiKeyId => identity.api_key.as_ref().map(|key| key.id.clone()),
-        IdentityField::ApiKeyName => identity.api_key.as_ref().map(|key| key.name.clone()),
-        IdentityField::Metadata(name) => match identity.metadata.get(name)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Null => None,
-            other => Some(other.to_string()),
-        },
-    }
+    fields::text(field, identity, |value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    })
 }
 
 /// The text of a template; `None` when a hole can't be filled.

@@ -17,6 +17,7 @@ mod claim;
 mod exchange;
 pub mod exchanged;
 pub mod extract;
+pub mod fields;
 mod flight;
 mod held;
 pub mod jwt;

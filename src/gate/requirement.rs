@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use crate::config::settings::{Access, IdentityField, Requirement, Template, TemplatePart};
 use crate::model::identity::Identity;
 use crate::model::privilege::{Atom, AtomBits, AtomId};
 
+use super::fields;
 use super::pattern::PathPattern;
 
 /// Bytes of a resolved name at most. Longer ones are refused unasked: no index name and no sane resource is that long, and
@@ -383,7 +386,10 @@ fn fill(parts: &[Part], facts: Facts<'_>) -> Option<String> {
         match part {
             Part::Literal(literal) => text.push_str(literal),
             Part::Segment(at) => push_escaped(&mut text, facts.segments.get(*at)?)?,
-            Part::Identity(field) => push_escaped(&mut text, &field_text(field, facts.identity)?)?,
+            Part::Identity(field) => {
+                let value = fields::text(field, facts.identity, single)?;
+                push_escaped(&mut text, &value)?;
+            }
         }
         if text.len() > MAX_RESOLVED {
             return None;
@@ -407,22 +413,13 @@ pub(super) fn push_escaped(text: &mut String, value: &str) -> Option<()> {
     Some(())
 }
 
-fn field_text(field: &IdentityField, identity: &Identity) -> Option<String> {
-    match field {
-        IdentityField::Username => Some(identity.username.clone()),
-        IdentityField::Roles => Some(identity.roles.join(",")),
-        IdentityField::FullName => identity.full_name.clone(),
-        IdentityField::Email => identity.email.clone(),
-        IdentityField::Realm => Some(identity.lookup_realm.name.clone()),
-        IdentityField::AuthenticationType => Some(identity.authentication_type.clone()),
-        IdentityField::ApiKeyId => identity.api_key.as_ref().map(|key| key.id.clone()),
-        IdentityField::ApiKeyName => identity.api_key.as_ref().map(|key| key.name.clone()),
-        IdentityField::Metadata(name) => match identity.metadata.get(name)? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            serde_json::Value::Bool(flag) => Some(flag.to_string()),
-            _ => None,
-        },
+/// What of the metadata may stand in a pattern: single values, no lists and no objects.
+fn single(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

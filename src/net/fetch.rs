@@ -2,6 +2,8 @@
 //!
 //! Always true: bounded in size and time; redirects are not followed, because whoever answers was chosen by the operator.
 
+use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +16,12 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::http::{Body, BodyError};
+use super::http::{Body, BodyError, CollectError};
 use super::tls::{ALPN_HTTP1, TlsError};
 use super::trust;
 use crate::config::settings::NodeUrl;
-
-/// Bytes of a document at most.
-const MAX_BYTES: usize = 1 << 20;
-/// Time for all of it.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +30,7 @@ pub enum FetchError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Not in time.
-    #[error("no answer within {}s", TIMEOUT.as_secs())]
+    #[error("no answer in time")]
     Timeout,
     /// No connection, or one that broke.
     #[error("no connection: {0}")]
@@ -40,24 +38,34 @@ pub enum FetchError {
     /// Something else than 200.
     #[error("answered {0}")]
     Status(StatusCode),
-    /// Longer than is sane.
-    #[error("longer than {MAX_BYTES} bytes, or broken off")]
-    Broken,
+    /// Longer than is sane, or broken off.
+    #[error("the answer can't be read: {0}")]
+    Body(#[from] CollectError),
+}
+
+/// How long each part of it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// To be connected, TLS included.
+    pub connect: Duration,
+    /// From then to the end of the answer.
+    pub answer: Duration,
 }
 
 /// A URL and whom to believe there.
 #[derive(Clone)]
 pub struct Fetcher {
     url: NodeUrl,
+    deadlines: Deadlines,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Fetcher {
-    /// Reads the CA file, when the URL is `https`.
+    /// Reads the CA file, when the URL is `https`; connects to nobody. The URL's prefix is the whole target.
     ///
     /// # Errors
     /// [`FetchError::Tls`]
-    pub fn new(url: NodeUrl, ca: Option<&Path>) -> Result<Self, FetchError> {
+    pub fn new(url: NodeUrl, ca: Option<&Path>, deadlines: Deadlines) -> Result<Self, FetchError> {
         let tls = if url.tls {
             let config = trust::client_config(ca, None, &[ALPN_HTTP1])?;
             let name = trust::server_name(&url.host)?;
@@ -65,62 +73,77 @@ impl Fetcher {
         } else {
             None
         };
-        Ok(Self { url, tls })
+        Ok(Self {
+            url,
+            deadlines,
+            tls,
+        })
     }
 
-    /// Gets the document.
+    /// Gets the document, of `limit` bytes at most.
     ///
     /// # Errors
     /// [`FetchError`], one variant per cause.
-    pub async fn get(&self) -> Result<Bytes, FetchError> {
-        tokio::time::timeout(TIMEOUT, self.connect_and_get())
-            .await
-            .unwrap_or(Err(FetchError::Timeout))
-    }
-
-    async fn connect_and_get(&self) -> Result<Bytes, FetchError> {
-        let tcp = TcpStream::connect((self.url.host.as_str(), self.url.port))
-            .await
-            .map_err(broken)?;
+    pub async fn get(&self, limit: usize) -> Result<Bytes, FetchError> {
+        let tcp = TcpStream::connect((self.url.host.as_str(), self.url.port));
         match &self.tls {
-            None => self.get_on(tcp).await,
+            None => {
+                let tcp = self.connected(tcp).await?;
+                self.answered(tcp, limit).await
+            }
             Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), tcp).await;
-                self.get_on(stream.map_err(broken)?).await
+                let tls = async { connector.connect(name.clone(), tcp.await?).await };
+                let stream = self.connected(tls).await?;
+                self.answered(stream, limit).await
             }
         }
     }
 
-    async fn get_on<S>(&self, stream: S) -> Result<Bytes, FetchError>
+    async fn connected<S>(
+        &self,
+        connecting: impl Future<Output = io::Result<S>>,
+    ) -> Result<S, FetchError> {
+        let connecting = tokio::time::timeout(self.deadlines.connect, connecting);
+        connecting
+            .await
+            .map_err(|_elapsed| FetchError::Timeout)?
+            .map_err(broken)
+    }
+
+    async fn answered<S>(&self, stream: S, limit: usize) -> Result<Bytes, FetchError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asking = tokio::time::timeout(self.deadlines.answer, self.ask(stream, limit));
+        asking.await.map_err(|_elapsed| FetchError::Timeout)?
+    }
+
+    async fn ask<S>(&self, stream: S, limit: usize) -> Result<Bytes, FetchError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
-        // Ends with the sender, which ends with this call.
-        let driver = tokio::spawn(connection);
-        let path = if self.url.prefix.is_empty() {
-            "/"
-        } else {
-            &self.url.prefix
+        // Ends with this call, however that ends.
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let target = match self.url.prefix.as_str() {
+            "" => "/",
+            target => target,
         };
         let request = http::Request::builder()
-            .uri(path)
+            .uri(target)
             .header(header::HOST, self.url.authority())
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, "application/json, application/jwk-set+json")
+            .header(header::USER_AGENT, "sidegate")
             .body(Body::Empty)
             .map_err(broken)?;
         let response = sender.send_request(request).await.map_err(broken)?;
-        let document = if response.status() == StatusCode::OK {
-            let body = Body::from(response.into_body());
-            let collected = body.collect_up_to(MAX_BYTES).await;
-            collected.map_err(|_| FetchError::Broken)
-        } else {
-            Err(FetchError::Status(response.status()))
-        };
-        driver.abort();
-        document
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let body = Body::from(response.into_body());
+        Ok(body.collect_up_to(limit).await?)
     }
 }
 

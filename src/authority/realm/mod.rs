@@ -7,7 +7,6 @@
 pub mod account;
 pub mod chain;
 pub mod contract;
-pub mod fetch;
 pub mod file;
 pub mod grants;
 pub mod jwt;

@@ -16,12 +16,16 @@ use tokio::sync::Mutex;
 
 use crate::config::ways::{JwtAlgorithm, JwtIssuer, JwtKeys};
 use crate::model::clock::Now;
-use crate::net::fetch::{FetchError, Fetcher};
+use crate::net::fetch::{Deadlines, FetchError, Fetcher};
 
 /// How often unknown keys may make the set be read again.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The same while there is no set at all.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of a set that is fetched.
+const MAX_BYTES: usize = 1 << 20;
+/// Time for all of fetching it.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Keys of a set at most; what follows is not looked at.
 const MAX_KEYS: usize = 100;
 /// Keys tried for a token that names none.
@@ -61,7 +65,13 @@ impl Keys {
     pub(in crate::gate) fn start(settings: &JwtIssuer) -> Result<Arc<Self>, FetchError> {
         let source = match &settings.keys {
             JwtKeys::File(path) => Source::File(path.clone()),
-            JwtKeys::Url { url, ca } => Source::Url(Fetcher::new(url.clone(), ca.as_deref())?),
+            JwtKeys::Url { url, ca } => {
+                let deadlines = Deadlines {
+                    connect: PATIENCE,
+                    answer: PATIENCE,
+                };
+                Source::Url(Fetcher::new(url.clone(), ca.as_deref(), deadlines)?)
+            }
         };
         let keys = Arc::new(Self {
             issuer: settings.issuer.as_str().into(),
@@ -116,10 +126,11 @@ impl Keys {
             Source::File(path) => tokio::fs::read(path)
                 .await
                 .map_err(|error| error.to_string()),
-            Source::Url(fetcher) => match fetcher.get().await {
-                Ok(bytes) => Ok(bytes.to_vec()),
-                Err(error) => Err(error.to_string()),
-            },
+            Source::Url(fetcher) => tokio::time::timeout(PATIENCE, fetcher.get(MAX_BYTES))
+                .await
+                .unwrap_or(Err(FetchError::Timeout))
+                .map(|bytes| bytes.to_vec())
+                .map_err(|error| error.to_string()),
         };
         match document.and_then(|bytes| parse(&bytes)) {
             Ok(set) => {

@@ -16,11 +16,11 @@ use moka::sync::Cache;
 
 use super::account;
 use super::contract::{Checking, Presented, Proven, Realm, Token, Verdict};
-use super::fetch::FetchError;
 use crate::config::realms::{JwtRealm as Settings, SecretKeys};
 use crate::model::clock::Now;
 use crate::model::credential::{Fingerprint, FingerprintKey};
 use crate::model::secret::Secret;
+use crate::net::fetch::FetchError;
 use crate::wire::principals::RealmRef;
 use claims::{Rules, RulesError};
 use keys::{KeySet, KeySetError, Wanted};

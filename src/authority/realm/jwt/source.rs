@@ -12,11 +12,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::keys::{KeySet, KeySetError, Wanted};
-use crate::authority::realm::fetch::{FetchError, Fetcher};
 use crate::authority::realm::watch::{Background, Watch};
 use crate::config::realm_values::JwksPath;
 use crate::config::realms::PublicKeys;
+use crate::config::settings::NodeUrl;
 use crate::model::clock::Now;
+use crate::net::fetch::{Deadlines, FetchError, Fetcher};
 
 /// Bytes of a key set at most.
 const MAX_BYTES: usize = 1 << 20;
@@ -74,7 +75,19 @@ impl KeySource {
     pub async fn open(realm: &str, settings: &PublicKeys) -> Result<Self, FetchError> {
         let fetcher = match &settings.path {
             JwksPath::File(_) => None,
-            JwksPath::Url { .. } => Some(Fetcher::new(settings)?),
+            JwksPath::Url { host, port, target } => {
+                let url = NodeUrl {
+                    tls: true,
+                    host: host.clone(),
+                    port: *port,
+                    prefix: target.clone(),
+                };
+                let deadlines = Deadlines {
+                    connect: settings.connect_timeout,
+                    answer: settings.read_timeout,
+                };
+                Some(Fetcher::new(url, settings.ca.as_deref(), deadlines)?)
+            }
         };
         let shared = Arc::new(Shared {
             realm: realm.to_owned(),
@@ -162,7 +175,7 @@ impl Shared {
     async fn read(&self) -> Result<KeySet, SourceError> {
         let bytes = match (&self.settings.path, &self.fetcher) {
             (JwksPath::File(path), _) => read_file(path.clone()).await?,
-            (JwksPath::Url { .. }, Some(fetcher)) => fetcher.fetch(MAX_BYTES).await?.to_vec(),
+            (JwksPath::Url { .. }, Some(fetcher)) => fetcher.get(MAX_BYTES).await?.to_vec(),
             (JwksPath::Url { .. }, None) => Vec::new(),
         };
         Ok(KeySet::parse(&bytes, Wanted::Public)?)
