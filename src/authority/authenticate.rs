@@ -192,16 +192,28 @@ pub async fn negotiate(
     now: Now,
 ) -> Result<Negotiated, Failure> {
     let mapping = mapping_of(state);
-    let asking = Asking {
-        tables: state.tables(),
-        logins: &state.logins,
-        mapping: &mapping,
-        now,
-    };
-    let negotiated = state.realms.negotiate(ticket, asking).await;
+    let negotiated = state
+        .realms
+        .negotiate(ticket, asking(state, &mapping, now))
+        .await;
     negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
 }
 
+/// What realms are asked with.
+fn asking<'a>(
+    state: &'a State,
+    mapping: &'a (dyn Fn(&Proven, &RealmRef) -> Vec<String> + Sync),
+    now: Now,
+) -> Asking<'a> {
+    Asking {
+        tables: state.tables(),
+        logins: &state.logins,
+        mapping,
+        now,
+    }
+}
+
+/// Roles by mapping, of the enabled mappings there are now.
 fn mapping_of(state: &State) -> impl Fn(&Proven, &RealmRef) -> Vec<String> + Sync {
     move |proven: &Proven, realm: &RealmRef| {
         let user = MappedUser {
@@ -228,13 +240,11 @@ pub async fn by_realms(
     now: Now,
 ) -> Result<Subject, Failure> {
     let mapping = mapping_of(state);
-    let asking = Asking {
-        tables: state.tables(),
-        logins: &state.logins,
-        mapping: &mapping,
-        now,
-    };
-    match state.realms.authenticate(token, asking).await {
+    match state
+        .realms
+        .authenticate(token, asking(state, &mapping, now))
+        .await
+    {
         Ok(principal) => Ok(Subject::user(principal)),
         Err(ChainError::Refused) => Err(Failure::unauthenticated(refusal(
             token.principal(),

@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::access::Permissions;
 use super::access::granting::granting_cluster_privileges;
@@ -46,6 +46,18 @@ impl Granted {
         let body = serde_json::to_vec(value)
             .map_err(|_| Failure::server("the answer could not be written"))?;
         Ok(Reply { status, body })
+    }
+
+    /// `{"found": …}`, as deletions are answered: 200, or 404 when there was nothing to delete.
+    ///
+    /// # Errors
+    /// As [`Granted::reply_with`].
+    pub fn reply_found(&self, found: bool) -> Result<Reply, Failure> {
+        let status = match found {
+            true => StatusCode::OK,
+            false => StatusCode::NOT_FOUND,
+        };
+        self.reply_with(status, &json!({"found": found}))
     }
 }
 

@@ -51,7 +51,6 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -197,7 +196,6 @@ impl Authority {
             audit: options.audit,
             certificates: options.certificates,
             compress: options.compress,
-            swept: AtomicU64::new(0),
             token_timeout: options.token_timeout.clamp(Duration::from_secs(1), hour),
         };
         let state = Arc::new(state);

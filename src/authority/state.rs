@@ -1,7 +1,6 @@
 //! What every call can reach: the store, the password check, the compiled permissions, the clock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -16,11 +15,8 @@ use crate::authority::realm::login::Logins;
 use crate::authority::realm::service::ServiceTokens;
 use crate::authority::store::{Store, Tables};
 use crate::config::realms::Anonymous;
-use crate::model::clock::{Clock, Now};
+use crate::model::clock::Clock;
 use crate::model::secret::Secret;
-
-/// How often outdated keys and tokens are looked for.
-const SWEEP_EVERY_MILLIS: u64 = 5 * 60 * 1_000;
 
 /// The authority's insides, shared by all calls.
 pub struct State {
@@ -58,24 +54,11 @@ pub struct State {
     pub certificates: InUse,
     /// Whether answers are compressed for those who ask.
     pub compress: bool,
-    /// When outdated rows were last looked for, in milliseconds since the Unix epoch.
-    pub swept: AtomicU64,
 }
 
 impl State {
     /// The tables, for reading.
     pub fn tables(&self) -> &Tables {
         self.store.tables()
-    }
-
-    /// Whether this call is the one to sweep: one in five minutes is.
-    pub fn sweep_due(&self, now: Now) -> bool {
-        let now = now.unix_millis();
-        let last = self.swept.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= SWEEP_EVERY_MILLIS
-            && self
-                .swept
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
     }
 }

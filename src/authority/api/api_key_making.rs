@@ -144,11 +144,7 @@ pub async fn store(
         api_key: secret.to_owned(),
         encoded: STANDARD.encode(format!("{}:{secret}", key.id)),
     };
-    let sweep = state.sweep_due(now);
     write(granted, state, move |drafts| {
-        if sweep {
-            drafts.sweep(now);
-        }
         drafts.api_keys.put(&key.id.clone(), key);
         Ok(())
     })

@@ -72,12 +72,7 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
         Ok(drafts.role_mappings.remove(&name))
     })
     .await?;
-    let status = if found {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
-    };
-    granted.reply_with(status, &json!({"found": found}))
+    granted.reply_found(found)
 }
 
 #[derive(Default)]

@@ -100,10 +100,5 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
         Ok(drafts.roles.remove(&name))
     })
     .await?;
-    let status = if found {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
-    };
-    granted.reply_with(status, &json!({"found": found}))
+    granted.reply_found(found)
 }

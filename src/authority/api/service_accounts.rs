@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::caches::nodes;
@@ -106,12 +105,7 @@ pub async fn delete_token(state: &State, call: Call) -> Result<Reply, Failure> {
         Ok(drafts.service_tokens.remove(&key))
     })
     .await?;
-    let status = if found {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
-    };
-    granted.reply_with(status, &json!({"found": found}))
+    granted.reply_found(found)
 }
 
 /// `GET /_security/service/{namespace}/{service}/credential`

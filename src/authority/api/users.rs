@@ -267,12 +267,7 @@ pub async fn delete(state: &State, call: Call) -> Result<Reply, Failure> {
         Ok(drafts.users.remove(&username))
     })
     .await?;
-    let status = if found {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
-    };
-    granted.reply_with(status, &json!({"found": found}))
+    granted.reply_found(found)
 }
 
 /// `PUT|POST /_security/user/{username}/_enable`
