@@ -232,9 +232,14 @@ impl Conveying {
     }
 }
 
-/// Whether the client brought an access token of their own, which an upstream that wants a token can have.
+/// Whether an access token stands for the client already, which an upstream that wants a token can have: their own, or the one
+/// that their certificate or ticket was exchanged for.
 fn is_access_token(permit: &Permit, entry: &Entry) -> bool {
-    permit.scheme() == Some(Scheme::Bearer)
+    let by_token = matches!(
+        permit.scheme(),
+        Some(Scheme::Bearer | Scheme::Certificate | Scheme::Kerberos)
+    );
+    by_token
         && entry.identity.authentication_type == "token"
         && entry.identity.realm.name != SERVICE_REALM
 }

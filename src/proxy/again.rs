@@ -108,9 +108,12 @@ async fn revived(
     }
     let now = clock.now();
     let head = &mut spare.head;
+    // The forwarding strips what was kept for the first try as well.
+    let kept = site.gate.take_credentials(permit, head);
     let attached = match forwarding.attach(permit, head, now) {
         Err(AttachError::Unmade) => forwarding.exchange(permit, head, now).await,
         other => other,
     };
+    head.headers.extend(kept);
     attached.is_ok().then_some(spare)
 }

@@ -351,23 +351,21 @@ fn headers_of_a_terminator_count_only_from_listed_peers_and_never_travel_on() {
         .expect_refusal(401, "malformed_credential");
 }
 
-#[test]
-fn the_embedded_authoritys_pki_realm_knows_whose_certificate_it_is() {
-    let site = Site::new();
-    let client = Client::of(&site.issuing, "robot", |_| {});
+/// A gate with an embedded authority that maps the owner of the certificate `CN=robot` to the role `machine`.
+fn with_pki_realm(site: &Site, routes: &[(&str, &str, &str)]) -> Running {
     let ca = site.path("ca.pem");
     let ca = ca.display();
-    let gate = Plan::with_authority(&format!(
+    let plan = Plan::with_authority(&format!(
         "embedded: {{ address: \"127.0.0.1:0\", superuser_password: elastic-password, realms: {{ pki: {{ pki1: {{ order: 5, certificate_authorities: [{ca}], delegation: {{ enabled: true }} }} }} }} }}"
     ))
     .upstream("app", &site.app)
-    .route(
-        "all",
-        "/**",
-        "allow: authenticated, forward: { identity_headers: {} }",
-    )
-    .clients(&format!("{{ mode: required, ca: {ca} }}"))
-    .start();
+    .clients(&format!("{{ mode: required, ca: {ca} }}"));
+    let gate = routes
+        .iter()
+        .fold(plan, |plan, (name, path, keys)| {
+            plan.route(name, path, keys)
+        })
+        .start();
     let authority = gate.authority.as_ref().unwrap();
     authority
         .put_json(
@@ -377,12 +375,69 @@ fn the_embedded_authoritys_pki_realm_knows_whose_certificate_it_is() {
         .basic("elastic", "elastic-password")
         .send()
         .expect(200);
+    gate
+}
+
+#[test]
+fn the_embedded_authoritys_pki_realm_knows_whose_certificate_it_is() {
+    let site = Site::new();
+    let client = Client::of(&site.issuing, "robot", |_| {});
+    let keys = "allow: authenticated, forward: { identity_headers: {} }";
+    let gate = with_pki_realm(&site, &[("all", "/**", keys)]);
     let (config, _) = client.config(&server_ca(&gate));
     with(&gate, &config).get("/").send().expect(200);
     let request = site.app.only_request();
     assert_eq!(request.header("x-forwarded-user"), Some("robot"));
     assert_eq!(request.header("x-forwarded-roles"), Some("machine"));
     assert_eq!(request.header("authorization"), None);
+}
+
+#[test]
+fn an_upstream_gets_a_token_or_a_key_of_the_certificates_owner() {
+    let site = Site::new();
+    let client = Client::of(&site.issuing, "robot", |_| {});
+    let gate = with_pki_realm(
+        &site,
+        &[
+            (
+                "token",
+                "/token",
+                "allow: authenticated, forward: { token: {} }",
+            ),
+            (
+                "key",
+                "/key",
+                "allow: authenticated, forward: { api_key: { role_descriptors: {} } }",
+            ),
+        ],
+    );
+    let authority = gate.authority.as_ref().unwrap();
+    // A key is granted to whoever may make one.
+    authority
+        .put_json(
+            "/_security/role/machine",
+            &serde_json::json!({"cluster": ["manage_own_api_key"]}),
+        )
+        .basic("elastic", "elastic-password")
+        .send()
+        .expect(200);
+    let (config, _) = client.config(&server_ca(&gate));
+    for (path, scheme) in [
+        ("/token", "Bearer "),
+        ("/token", "Bearer "),
+        ("/key", "ApiKey "),
+    ] {
+        with(&gate, &config).get(path).send().expect(200);
+        let requests = site.app.requests();
+        let given = requests.last().unwrap().header("authorization").unwrap();
+        assert!(given.starts_with(scheme), "{path}");
+        let who = authority
+            .get("/_security/_authenticate")
+            .authorization(given)
+            .send()
+            .expect(200);
+        assert_eq!(who.json()["username"], "robot", "{path}");
+    }
 }
 
 #[test]

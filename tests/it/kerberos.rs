@@ -24,13 +24,14 @@ fn alice() -> Account {
 }
 
 fn gate(fake: &FakeElasticsearch, app: &Server, kerberos: &str) -> Running {
+    forwarding(fake, app, kerberos, "{ identity_headers: {} }")
+}
+
+fn forwarding(fake: &FakeElasticsearch, app: &Server, kerberos: &str, forward: &str) -> Running {
+    let keys = format!("require: {{ cluster: [monitor] }}, forward: {forward}");
     Plan::with_authority(&fake.yaml_with_own())
         .upstream("app", app)
-        .route(
-            "all",
-            "/**",
-            "require: { cluster: [monitor] }, forward: { identity_headers: {} }",
-        )
+        .route("all", "/**", &keys)
         .and(&format!("credentials: {{ kerberos: {kerberos} }}"))
         .start()
 }
@@ -76,6 +77,24 @@ fn negotiate_is_offered_and_understood_only_where_configured() {
         Some("Negotiate")
     );
     assert_eq!(fake.negotiations(), 0);
+}
+
+#[test]
+fn an_upstream_that_wants_a_token_gets_the_one_the_ticket_brought() {
+    let (fake, app) = (FakeElasticsearch::with_own(), Server::echoing());
+    fake.know_ticket("dGlja2V0", Ticket::Of(alice(), "bXV0dWFs"));
+    let gate = forwarding(&fake, &app, "{}", "{ token: {} }");
+    let first = negotiate(&gate, "dGlja2V0").expect(200);
+    let cookie = cookie(&first).expect("a cookie");
+    let call = gate.proxy.get("/").header("cookie", &cookie);
+    call.send().expect(200);
+    let requests = app.requests();
+    let given: Vec<_> = requests
+        .iter()
+        .map(|request| request.header("authorization"))
+        .collect();
+    assert_eq!(given, [Some("Bearer token-canary-1"); 2]);
+    assert_eq!(fake.negotiations(), 1);
 }
 
 #[test]

@@ -114,6 +114,15 @@ fn route(
         access.as_ref(),
         &at.key("credentials"),
     );
+    if let (Some(credentials), Some(Forward::Combined(combined))) = (&credentials, &forward)
+        && credentials.secondary_authorization
+        && combined.secondary
+    {
+        report.fault(
+            &at.key("credentials").key("secondary_authorization"),
+            "`forward.elasticsearch.secondary_authorization` sets the same header",
+        );
+    }
     let route = Route {
         credentials: credentials?,
         name: name?.0,

@@ -250,6 +250,13 @@ fn forwardings_that_contradict_themselves_are_faults() {
     let unsigned =
         with_route("match: { path: / }\nallow: authenticated\nforward: { assertion: {} }");
     assert_eq!(fault(&unsigned).1, "nobody signs it");
+    let twice = with_route(
+        "match: { path: / }\nallow: authenticated\ncredentials: { secondary_authorization: true }\nforward: { elasticsearch: { secondary_authorization: true }, token: {} }",
+    );
+    assert_eq!(
+        fault(&twice).1,
+        "`forward.elasticsearch.secondary_authorization` sets the same header"
+    );
 }
 
 #[test]
