@@ -3,8 +3,8 @@
 //! The crate is built in floors; a file imports lower floors only, and `tests/floors.rs` keeps it so:
 //!
 //! ```text
-//! 9 cli            8 app            7 doors: proxy admin
-//! 6 forwarding     5 gate           4 elastic | authority
+//! 9 cli            8 app            7 doors: proxy sso admin
+//! 6 forwarding     5 gate           4 elastic | session | authority
 //! 3 net            2 telemetry      1 wire | config      0 model
 //! ```
 //!
@@ -27,6 +27,7 @@ pub mod net;
 
 pub mod authority;
 pub mod elastic;
+pub mod session;
 
 pub mod gate;
 
@@ -34,6 +35,7 @@ pub mod forwarding;
 
 pub mod admin;
 pub mod proxy;
+pub mod sso;
 
 pub mod app;
 

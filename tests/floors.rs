@@ -13,10 +13,10 @@ const FLOORS: &[&[&str]] = &[
     &["wire", "config"],
     &["telemetry"],
     &["net"],
-    &["elastic", "authority"],
+    &["elastic", "session", "authority"],
     &["gate"],
     &["forwarding"],
-    &["proxy", "admin"],
+    &["proxy", "sso", "admin"],
     &["app"],
     &["cli"],
 ];

@@ -30,6 +30,7 @@ pub mod schema;
 pub mod settings;
 pub mod settings_authority;
 pub mod shape;
+pub mod sso;
 pub mod tokens;
 pub mod tree;
 pub mod values;

@@ -13,6 +13,7 @@ pub mod exchanges;
 pub mod metrics;
 pub mod nodes;
 mod questions;
+pub mod sso;
 pub mod transport;
 
 #[cfg(test)]

@@ -9,3 +9,4 @@ pub mod principals;
 pub mod privileges;
 pub mod profiles;
 pub mod roles;
+pub mod sso;

@@ -1,0 +1,2 @@
+//! Single sign-on at the authority: `saml/*`, `oidc/*`, `profile/_activate` and the tokens of sessions.
+

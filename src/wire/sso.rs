@@ -1,0 +1,2 @@
+//! The JSON of `_security/saml/*` and `_security/oidc/*`.
+
