@@ -31,6 +31,7 @@ pub mod settings;
 pub mod settings_authority;
 pub mod shape;
 pub mod sso;
+pub mod theme;
 pub mod tokens;
 pub mod tree;
 pub mod values;
