@@ -174,3 +174,5 @@ pub const SSO_PREFIX: &str = "/_sidegate/";
 pub const SSO_IN_SELECTOR: bool = true;
 /// `sso.providers[].login.saml.relay_state_deep_links`
 pub const SSO_RELAY_STATE_DEEP_LINKS: bool = false;
+/// `sso.pages.language`
+pub const SSO_PAGES_LANGUAGE: &str = "en";

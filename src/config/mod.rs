@@ -17,6 +17,7 @@ pub mod file_oidc;
 pub mod file_realms;
 pub mod file_routes;
 pub mod file_sso;
+pub mod file_sso_pages;
 pub mod file_ways;
 pub mod forwards;
 pub mod grants;

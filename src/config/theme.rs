@@ -4,6 +4,30 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The pages' templates, any of which a file of the same name replaces.
+pub const TEMPLATES: &[&str] = &[
+    "layout.html",
+    "parts.html",
+    "login.html",
+    "failed.html",
+    "logged-out.html",
+    "agreement.html",
+    "overwritten.html",
+    "bounce.html",
+    "capture.html",
+    "implicit.html",
+    "confirm.html",
+    "done.html",
+];
+
+/// Endings of files that are served as they are.
+pub const SERVED: &[&str] = &[
+    "css", "gif", "ico", "jpg", "js", "png", "svg", "webp", "woff2",
+];
+
+/// Languages whose texts are built in.
+pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr"];
+
 /// Everything that replaces or adds to what the pages come with.
 #[derive(Clone, Debug, Default)]
 pub struct Theme {

@@ -12,6 +12,7 @@ mod jwt;
 mod listeners;
 mod oidc;
 mod realms;
+mod pages;
 mod report;
 mod requirement;
 mod routes;

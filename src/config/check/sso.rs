@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::check::report::{Pem, Report, Zero};
-use crate::config::check::{authority, ways};
+use crate::config::check::{authority, pages, ways};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_sso::{self, Login, ProviderIcon};
 use crate::config::settings::{Authority, Listener};
 use crate::config::sso::{
-    BackChannel, Background, Pages, Provider, ProviderKind, PublicUrl, SessionSettings,
+    BackChannel, Background, Provider, ProviderKind, PublicUrl, SessionSettings,
     SessionStore, Sso,
 };
 use crate::config::sso_values::Prefix;
@@ -38,6 +38,7 @@ pub(super) fn sso(
     let prefix: Option<Prefix> =
         report.value_or(file.prefix.as_ref(), default::SSO_PREFIX, &at.key("prefix"));
     let providers = providers(report, file, &at.key("providers"));
+    let pages = pages::pages(report, file.pages.as_ref(), &at.key("pages"));
     if let Some(public_url) = &public_url {
         judge_public_url(
             report,
@@ -56,10 +57,7 @@ pub(super) fn sso(
         prefix: prefix?.0,
         providers: providers?,
         session: session_defaults(),
-        pages: Pages {
-            language: "en".to_owned(),
-            ..Pages::default()
-        },
+        pages: pages?,
     }))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One code is on the page, in the line of the log, in the metrics' label and in `docs/sso-troubleshooting.md`, so that whoever
 //! reads one of them finds the others. A code says what to look at, never which half of a credential was wrong.
+//! Those of ended sessions are the labels of [`crate::session::ended::EndReason`].
 //! To add one: a line in the table below, its text in every file of `texts/`, its row in the troubleshooting page; tests
 //! compare all three.
 
@@ -76,20 +77,22 @@ reasons! {
     SessionIdle = "session_idle", Ended, UNAUTHORIZED;
     /// Longest life is over.
     SessionLifespan = "session_lifespan", Ended, UNAUTHORIZED;
-    /// Logged out: in another tab, or everywhere.
+    /// Logged out: in another tab, everywhere, or at the identity provider.
     SessionLoggedOut = "session_logged_out", Ended, UNAUTHORIZED;
     /// The same user began more sessions than one may have; this was the oldest.
     SessionLimit = "session_limit", Ended, UNAUTHORIZED;
     /// An administrator ended it.
-    SessionRevoked = "session_revoked", Ended, UNAUTHORIZED;
-    /// The identity provider ended it (single logout, or a back-channel logout token).
-    SessionEndedByProvider = "session_ended_by_provider", Ended, UNAUTHORIZED;
+    SessionRevoked = "session_ended_by_admin", Ended, UNAUTHORIZED;
+    /// Another login in the same browser took its place.
+    SessionReplaced = "session_replaced", Ended, UNAUTHORIZED;
+    /// The program went down and was told to end what it had.
+    SessionDrained = "session_drained", Ended, UNAUTHORIZED;
     /// The authority no longer accepts its tokens, and refreshing them failed.
-    SessionTokenRefused = "session_token_refused", Ended, UNAUTHORIZED;
+    SessionTokenRefused = "session_refused", Ended, UNAUTHORIZED;
     /// Its client certificate is gone or another one.
-    SessionCertificateChanged = "session_certificate_changed", Ended, UNAUTHORIZED;
+    SessionCertificateChanged = "session_certificate", Ended, UNAUTHORIZED;
     /// Its provider is no longer configured.
-    SessionProviderRemoved = "session_provider_removed", Ended, UNAUTHORIZED;
+    SessionProviderRemoved = "session_provider_gone", Ended, UNAUTHORIZED;
     /// It is not in the store (any more).
     SessionUnknown = "session_unknown", Ended, UNAUTHORIZED;
     /// It would not fit into cookies.

@@ -13,7 +13,12 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, ErrorKind};
 
 /// The languages that come with the program.
-pub const BUILT_IN: &[(&str, &str)] = &[("en", include_str!("texts/en.json"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("de", include_str!("texts/de.json")),
+    ("en", include_str!("texts/en.json")),
+    ("es", include_str!("texts/es.json")),
+    ("fr", include_str!("texts/fr.json")),
+];
 
 /// The language in which every text exists.
 pub const FIRST: &str = "en";
