@@ -24,6 +24,9 @@ use crate::net::metrics::NetMetrics;
 use crate::proxy::Proxy;
 use crate::proxy::metrics::ProxyMetrics;
 use crate::proxy::site::{Shared, Site};
+use crate::sso::attempt::UsedAttempts;
+use crate::sso::metrics::SsoMetrics;
+use crate::sso::{self, Door};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log::LogLevel;
@@ -36,6 +39,7 @@ pub(super) struct Families {
     pub(super) elastic: ElasticMetrics,
     pub(super) proxy: ProxyMetrics,
     exchanges: ExchangeMetrics,
+    sso: SsoMetrics,
     pub(super) net: NetMetrics,
     reloads: CounterVec,
     last_reload: Gauge,
@@ -70,6 +74,7 @@ impl Families {
             elastic: ElasticMetrics::register(&registry)?,
             proxy: ProxyMetrics::register(&registry)?,
             exchanges: ExchangeMetrics::register(&registry)?,
+            sso: SsoMetrics::register(&registry)?,
             net: NetMetrics::register(&registry)?,
             registry,
             reloads,
@@ -82,6 +87,7 @@ impl Families {
 pub(super) struct Running {
     settings: ArcSwap<Settings>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) sso: Arc<Door>,
     pub(super) families: Families,
     pub(super) level: LogLevel,
     limiter: Arc<LoginLimiter>,
@@ -118,6 +124,16 @@ impl Running {
         let workshop = workshop::open(&settings, &families.exchanges, &clock);
         let site = site(&settings, asked.client, &families, &limiter, &workshop)?;
         workshop::sweep(&settings, site.gate.client(), &workshop);
+        let door = Door::new(
+            sso_site(&settings, &site.gate, &families)?,
+            sso::Shared {
+                clock: clock.clone(),
+                log: access_log.clone(),
+                metrics: families.sso.clone(),
+                limiter: Arc::clone(&limiter),
+                used: UsedAttempts::default(),
+            },
+        );
         let shared = Shared {
             clock: clock.clone(),
             log: access_log.clone(),
@@ -127,6 +143,7 @@ impl Running {
         let running = Self {
             settings: ArcSwap::from_pointee(settings),
             proxy: Arc::new(Proxy::new(site, shared)),
+            sso: Arc::new(door),
             families,
             level,
             limiter,
@@ -173,7 +190,9 @@ impl Running {
         )?;
         let former = Arc::clone(&self.proxy.site().gate);
         let gate = Arc::clone(&site.gate);
+        let sso = sso_site(&settings, &gate, &self.families)?;
         self.proxy.swap(site);
+        self.sso.swap(sso);
         gate.succeeds(&former);
         // What the former gate had made for upstreams is nobody's any more.
         tokio::spawn(async move { former.retire().await });
@@ -286,6 +305,20 @@ fn site(
     let gate = gate(settings, client, families, limiter, &workshop.clock)?;
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
     Ok(site.making(settings.assertion.as_ref(), workshop.clone())?)
+}
+
+/// The door of single sign-on by the same settings, with the sessions of the same gate.
+fn sso_site(
+    settings: &Settings,
+    gate: &Gate,
+    _families: &Families,
+) -> anyhow::Result<Option<sso::site::Site>> {
+    let (Some(sso), Some(sessions)) = (&settings.sso, gate.sessions()) else {
+        return Ok(None);
+    };
+    let client = gate.client().clone();
+    let site = sso::site::Site::build(sso, Arc::clone(sessions), client)?;
+    Ok(Some(site))
 }
 
 fn gate(

@@ -20,11 +20,11 @@ use super::visit::{Visit, json as reply, redirect, with_lines};
 use crate::elastic::sso::{SamlMessage, SsoError};
 use crate::model::secret::Secret;
 use crate::net::http::{Body, Response};
-use crate::session::ended::EndReason;
+use crate::session::ended::{EndReason, TokenFate};
 use crate::session::record::{Kind, Session, Tokens};
 use crate::session::return_to::ReturnTo;
 use crate::session::whose::Whose;
-use crate::session::{Found, Held, TokenFate};
+use crate::session::{Found, Held};
 
 /// Bytes of the form at most.
 const MAX_FORM: usize = 16 * 1024;

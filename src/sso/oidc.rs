@@ -109,15 +109,20 @@ pub async fn callback(
         return answered(visit, (provider, realm), &parameters, &redirect_uri, false).await;
     }
     // `response_mode=form_post`: the same as a query, but cookies may have stayed behind.
+    let redirect_uri = format!("{path}?{}", posted_query(&form)?);
+    let may_bounce = !form.has(BOUNCED);
+    answered(visit, (provider, realm), &form, &redirect_uri, may_bounce).await
+}
+
+/// What was posted, as the query it would have been.
+fn posted_query(form: &Form) -> Result<String, Refusal> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for name in CALLBACK_FIELDS {
         if let Some(value) = form.once(name, Reason::OidcResponseMalformed)? {
             query.append_pair(name, value);
         }
     }
-    let redirect_uri = format!("{path}?{}", query.finish());
-    let may_bounce = !form.has(BOUNCED);
-    answered(visit, (provider, realm), &form, &redirect_uri, may_bounce).await
+    Ok(query.finish())
 }
 
 /// The response is in the fragment, which only the browser sees: a page of ours sends it on.

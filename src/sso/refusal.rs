@@ -11,7 +11,8 @@ use crate::elastic::exchanges::ExchangeError;
 use crate::elastic::sso::SsoError;
 use crate::session::ended::EndReason;
 use crate::session::return_to::ReturnTo;
-use crate::session::{BeginError, StoreTrouble};
+use crate::session::BeginError;
+use crate::session::trouble::StoreTrouble;
 
 /// When to come back to an authority or store that is down.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

@@ -22,8 +22,7 @@ use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::sso::SamlMessage;
 use crate::model::credential::Credential;
 use crate::net::http::{Body, Response};
-use crate::session::TokenFate;
-use crate::session::ended::EndReason;
+use crate::session::ended::{EndReason, TokenFate};
 
 /// Bytes of a message at most.
 const MAX_MESSAGE: usize = 128 * 1024;

@@ -1,0 +1,1 @@
+//! What the door's tests have in common.
