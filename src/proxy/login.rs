@@ -45,7 +45,8 @@ impl LoginPage {
     /// The way there, and back to `uri` afterwards; `None` when a login would not help.
     pub fn redirect(&self, denial: &Denial, uri: &Uri, id: &HeaderValue) -> Option<Response> {
         let page = match denial {
-            Denial::Refused(Refusal::NoCredential) => "login",
+            Denial::Refused(Refusal::NoCredential | Refusal::SessionEnded(_)) => "login",
+            Denial::Refused(Refusal::AgreementPending) => "agreement",
             Denial::Refused(_) | Denial::Failed(_) => return None,
         };
         let mut place = format!("{}{page}", self.prefix);

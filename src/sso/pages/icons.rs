@@ -50,18 +50,23 @@ pub const ICONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The icon of a provider: its own when that is known, else its kind's.
+/// The icon of a provider: its own when that is known, else its kind's. A kind (`saml`, `password`, ..) is a name too.
 pub fn icon(name: Option<&str>, kind: &str) -> &'static str {
-    let drawn = |name: &str| ICONS.iter().find(|(known, _)| *known == name);
-    let of_kind = match kind {
+    name.and_then(drawing)
+        .or_else(|| drawing(kind))
+        .unwrap_or_default()
+}
+
+fn drawing(name: &str) -> Option<&'static str> {
+    let name = match name {
         "saml" => "building",
         "oidc" => "globe",
+        "password" => "key",
         "kerberos" => "ticket",
         "pki" => "certificate",
         "anonymous" => "guest",
-        _ => "key",
+        other => other,
     };
-    name.and_then(drawn)
-        .or_else(|| drawn(of_kind))
-        .map_or("", |(_, drawing)| drawing)
+    let found = ICONS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, drawing)| *drawing)
 }
