@@ -111,16 +111,34 @@ mod tests {
     #[test]
     fn only_a_browser_that_opens_a_page_is_sent_to_the_login() {
         let opens = |lines: &[_]| navigates(&Method::GET, &headers(lines));
-        assert!(opens(&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]));
+        assert!(opens(&[
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document")
+        ]));
         assert!(opens(&[("sec-fetch-mode", "navigate")]));
         assert!(opens(&[("accept", "text/html,*/*;q=0.8")]));
-        assert!(!opens(&[("sec-fetch-mode", "cors"), ("accept", "text/html")]));
-        assert!(!opens(&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]));
-        assert!(!opens(&[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")]));
+        assert!(!opens(&[
+            ("sec-fetch-mode", "cors"),
+            ("accept", "text/html")
+        ]));
+        assert!(!opens(&[
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe")
+        ]));
+        assert!(!opens(&[
+            ("accept", "text/html"),
+            ("x-requested-with", "XMLHttpRequest")
+        ]));
         assert!(!opens(&[("accept", "*/*")]));
         assert!(!opens(&[]));
-        assert!(!opens(&[("upgrade", "websocket"), ("sec-fetch-mode", "navigate")]));
-        assert!(!navigates(&Method::POST, &headers(&[("sec-fetch-mode", "navigate")])));
+        assert!(!opens(&[
+            ("upgrade", "websocket"),
+            ("sec-fetch-mode", "navigate")
+        ]));
+        assert!(!navigates(
+            &Method::POST,
+            &headers(&[("sec-fetch-mode", "navigate")])
+        ));
     }
 
     #[test]

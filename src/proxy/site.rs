@@ -10,8 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::login::LoginPage;
+use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::respond::Manner;
 use super::rewrite::Rewrite;
 use super::upstream::{Pools, Upstream};

@@ -278,9 +278,10 @@ pub fn is_of_a_login(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b"sidegate-") else {
         return false;
     };
-    OF_A_LOGIN
-        .iter()
-        .any(|what| rest.strip_prefix(what.as_bytes()).is_some_and(|rest| rest.starts_with(b"-")))
+    OF_A_LOGIN.iter().any(|what| {
+        rest.strip_prefix(what.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"-"))
+    })
 }
 
 /// Eight hexadecimal digits that tell this instance from others on the same host.

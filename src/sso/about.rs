@@ -73,7 +73,10 @@ async fn told(visit: &Visit<'_>, held: &Held) -> Value {
         "logout": visit.site.paths.to("logout"),
     });
     // An authority that is down takes nothing away but the roles.
-    let tokens = session.tokens.as_ref().filter(|tokens| tokens.expires > now);
+    let tokens = session
+        .tokens
+        .as_ref()
+        .filter(|tokens| tokens.expires > now);
     if let Some(tokens) = tokens {
         let asker = Asker::of(&Credential::Bearer(tokens.access.clone()));
         if let Ok(identity) = visit.site.client.authenticate(&asker).await {

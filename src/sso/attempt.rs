@@ -208,7 +208,11 @@ impl Attempts {
 
     /// What the name of a cookie of ours begins with, as the browser has it.
     fn cookie_base(&self) -> String {
-        let host = if self.public_url.secure { "__Host-" } else { "" };
+        let host = if self.public_url.secure {
+            "__Host-"
+        } else {
+            ""
+        };
         format!("{host}{}", self.base)
     }
 
@@ -340,17 +344,14 @@ impl Attempts {
     }
 
     /// The logout that is waiting for an identity provider's answer, the youngest.
-    pub fn logout_pending(
-        &self,
-        provider: &str,
-        headers: &HeaderMap,
-        now: Now,
-    ) -> Option<Attempt> {
+    pub fn logout_pending(&self, provider: &str, headers: &HeaderMap, now: Now) -> Option<Attempt> {
         let pending = self.pending(headers, now);
-        let found = pending.iter().filter_map(|(id, ..)| match self.find(id, headers, now) {
-            Lookup::Found(attempt) => Some(*attempt),
-            Lookup::Expired(_) | Lookup::Missing => None,
-        });
+        let found = pending
+            .iter()
+            .filter_map(|(id, ..)| match self.find(id, headers, now) {
+                Lookup::Found(attempt) => Some(*attempt),
+                Lookup::Expired(_) | Lookup::Missing => None,
+            });
         found
             .filter(|it| it.provider == provider && matches!(it.flow, Flow::SamlLogout { .. }))
             .max_by_key(|attempt| attempt.began)

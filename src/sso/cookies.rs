@@ -192,7 +192,10 @@ mod tests {
             cookies.check_form(&keyring, browser, token, clock.now())
         };
         assert_eq!(check(&browser, &ours.token), Ok(()));
-        assert_eq!(check(&HeaderMap::new(), &ours.token), Err(FormFault::NoCookie));
+        assert_eq!(
+            check(&HeaderMap::new(), &ours.token),
+            Err(FormFault::NoCookie)
+        );
         let other = cookies.form_token(&keyring, &HeaderMap::new(), clock.now());
         assert_eq!(check(&browser, &other.token), Err(FormFault::Token));
         assert_eq!(check(&browser, ""), Err(FormFault::Token));
@@ -217,7 +220,15 @@ mod tests {
         }
         clock.advance(Duration::from_secs(ROUNDS_WINDOW));
         assert_eq!(cookies.rounds(&browser, clock.now()), 0);
-        for odd in ["", "x", "9", "9.x", "-1.1", "99999999999.1", "1.99999999999"] {
+        for odd in [
+            "",
+            "x",
+            "9",
+            "9.x",
+            "-1.1",
+            "99999999999.1",
+            "1.99999999999",
+        ] {
             let line = format!("{}={odd}", cookies.rounds.name());
             let browser = HeaderMap::from_iter([(http::header::COOKIE, line.parse().unwrap())]);
             assert_eq!(cookies.rounds(&browser, clock.now()), 0, "{odd}");

@@ -90,9 +90,17 @@ pub async fn finish(visit: &Visit<'_>, arrival: Arrival<'_>) -> Result<Response,
     };
     log_login(visit, arrival.provider, &held.session);
     visit.metrics.logged_in(&arrival.provider.kind);
-    let place = destination(visit, &arrival, former.as_ref().map(|it| &*it.session), &held.session);
+    let place = destination(
+        visit,
+        &arrival,
+        former.as_ref().map(|it| &*it.session),
+        &held.session,
+    );
     let mut response = with_lines(redirect(&place), lines);
-    response = with_lines(response, visit.site.cookies.remember(&arrival.provider.name));
+    response = with_lines(
+        response,
+        visit.site.cookies.remember(&arrival.provider.name),
+    );
     response = with_lines(
         response,
         visit.site.cookies.count_round(visit.headers(), now),

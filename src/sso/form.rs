@@ -34,9 +34,16 @@ impl Form {
     /// # Errors
     /// [`Refusal`] when it is no form, too long, or does not arrive.
     pub async fn posted(headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, Refusal> {
-        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
-        if !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let kind = headers
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        let kind = kind
+            .and_then(|kind| kind.split(';').next())
+            .unwrap_or_default();
+        if !kind
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        {
             return Err(Refusal::new(Reason::RequestMalformed).because("not a form"));
         }
         match tokio::time::timeout(PATIENCE, body.collect_up_to(limit)).await {
@@ -82,7 +89,9 @@ impl Form {
 impl std::fmt::Debug for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Values may be passwords or tokens.
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -97,8 +106,13 @@ mod tests {
     #[tokio::test]
     async fn a_form_is_read_up_to_its_bound() {
         let kind = headers("application/x-www-form-urlencoded; charset=UTF-8");
-        let form = Form::posted(&kind, Body::full("a=1&b=%2Fx+y"), 100).await.unwrap();
-        assert_eq!((form.first("a"), form.first("b")), (Some("1"), Some("/x y")));
+        let form = Form::posted(&kind, Body::full("a=1&b=%2Fx+y"), 100)
+            .await
+            .unwrap();
+        assert_eq!(
+            (form.first("a"), form.first("b")),
+            (Some("1"), Some("/x y"))
+        );
         let long = Form::posted(&kind, Body::full("a".repeat(101)), 100).await;
         assert_eq!(long.unwrap_err().reason, Reason::RequestTooLarge);
         let json = Form::posted(&headers("text/plain"), Body::full("a=1"), 100).await;
@@ -109,8 +123,14 @@ mod tests {
     fn a_field_that_counts_stands_once() {
         let form = Form::parse(b"code=1&code=2&state=&x=1");
         assert!(form.once("code", Reason::OidcResponseMalformed).is_err());
-        assert_eq!(form.once("state", Reason::OidcResponseMalformed).unwrap(), None);
-        assert_eq!(form.once("x", Reason::OidcResponseMalformed).unwrap(), Some("1"));
+        assert_eq!(
+            form.once("state", Reason::OidcResponseMalformed).unwrap(),
+            None
+        );
+        assert_eq!(
+            form.once("x", Reason::OidcResponseMalformed).unwrap(),
+            Some("1")
+        );
     }
 
     #[test]

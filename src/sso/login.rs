@@ -3,7 +3,6 @@
 //! With one way on this host the page is left out: a provider elsewhere begins at once (after a page that takes the URL's
 //! fragment along), a form is shown. Ways that need nobody's click and are not shown, a certificate or a ticket, are tried first.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -32,7 +31,10 @@ pub async fn page(visit: &Visit<'_>) -> Result<Response, Refusal> {
     visit.check_method(&[Method::GET])?;
     let next = visit.next();
     if let Some(name) = visit.query.first("provider")
-        && visit.site.offered(name, &visit.host).is_ok_and(|it| it.in_selector)
+        && visit
+            .site
+            .offered(name, &visit.host)
+            .is_ok_and(|it| it.in_selector)
     {
         return Ok(redirect(&beginning(visit, name, &next)));
     }
@@ -44,15 +46,17 @@ pub async fn page(visit: &Visit<'_>) -> Result<Response, Refusal> {
         Found::Ended(reason) => Some(refusal::ended(reason)),
         Found::Session(_) | Found::Nothing => told(visit),
     };
-    if visit.site.cookies.rounds(visit.headers(), visit.now) >= MAX_ROUNDS {
+    // Whoever clicked on the way out of a circle chooses, and is counted anew.
+    let again = visit.query.has("again");
+    if visit.site.cookies.rounds(visit.headers(), visit.now) >= MAX_ROUNDS && !again {
         return Err(going_in_circles(visit, &next));
     }
-    if let Some(response) = unasked(visit, &next).await {
+    if !again && let Some(response) = unasked(visit, &next).await {
         return Ok(response);
     }
     let visible: Vec<&Provider> = visible(visit);
     match visible.as_slice() {
-        [only] if begins_by_itself(&only.kind) && notice.is_none() => {
+        [only] if begins_by_itself(&only.kind) && notice.is_none() && !again => {
             let proceed = beginning(visit, &only.name, &next);
             let page = Capture { proceed: &proceed };
             Ok(visit.site.pages.capture(visit.headers(), &page))
@@ -62,7 +66,11 @@ pub async fn page(visit: &Visit<'_>) -> Result<Response, Refusal> {
                 reason,
                 retry_after: None,
             });
-            let response = show(visit, &visible, &next, "", notice, None);
+            let mut response = show(visit, &visible, &next, "", notice, None);
+            if again {
+                let lines = visit.site.cookies.forget_rounds(visit.headers());
+                response = with_lines(response, lines);
+            }
             Ok(offer_negotiate(visit, response))
         }
     }
@@ -84,7 +92,10 @@ fn already_in(visit: &Visit<'_>, held: &Held, next: &ReturnTo) -> Result<Respons
     let place = if held.session.agreed {
         next.as_str().to_owned()
     } else {
-        visit.site.paths.with("agreement", &[("next", next.as_str())])
+        visit
+            .site
+            .paths
+            .with("agreement", &[("next", next.as_str())])
     };
     let count = cookies.count_round(visit.headers(), visit.now);
     Ok(with_lines(redirect(&place), count))
@@ -134,7 +145,10 @@ fn offer_negotiate(visit: &Visit<'_>, mut response: Response) -> Response {
         .site
         .offered_on(&visit.host)
         .any(|provider| !provider.in_selector && matches!(provider.kind, ProviderKind::Kerberos));
-    if offered && visit.headers().get(AUTHORIZATION).is_none() && response.status() == StatusCode::OK {
+    if offered
+        && visit.headers().get(AUTHORIZATION).is_none()
+        && response.status() == StatusCode::OK
+    {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         let negotiate = HeaderValue::from_static("Negotiate");
         response.headers_mut().insert(WWW_AUTHENTICATE, negotiate);
@@ -178,7 +192,10 @@ pub fn show(
         .iter()
         .filter(|provider| only.is_none() && form_of.is_none_or(|form| form.name != provider.name))
         .collect();
-    let links: Vec<String> = shown.iter().map(|it| beginning(visit, &it.name, next)).collect();
+    let links: Vec<String> = shown
+        .iter()
+        .map(|it| beginning(visit, &it.name, next))
+        .collect();
     let entries = shown
         .iter()
         .zip(&links)
@@ -197,22 +214,24 @@ pub fn show(
         .cookies
         .form_token(visit.site.keyring(), visit.headers(), visit.now);
     let action = form_of.map(|form| paths.start(&form.name, &[]));
-    let form = form_of.zip(action.as_deref()).map(|(provider, action)| PasswordForm {
-        action,
-        provider: &provider.name,
-        description: provider.description.as_deref(),
-        username,
-        hidden: vec![
-            Field {
-                name: "token",
-                value: &token.token,
-            },
-            Field {
-                name: "next",
-                value: next.as_str(),
-            },
-        ],
-    });
+    let form = form_of
+        .zip(action.as_deref())
+        .map(|(provider, action)| PasswordForm {
+            action,
+            provider: &provider.name,
+            description: provider.description.as_deref(),
+            username,
+            hidden: vec![
+                Field {
+                    name: "token",
+                    value: &token.token,
+                },
+                Field {
+                    name: "next",
+                    value: next.as_str(),
+                },
+            ],
+        });
     let others = (only.is_some() && providers.len() > 1)
         .then(|| paths.with("login", &[("next", next.as_str()), ("choose", "1")]));
     let page = Login {
@@ -246,21 +265,31 @@ pub async fn start(visit: &Visit<'_>, name: &str, body: Body) -> Result<Response
     }
     let next = visit.next();
     let begun = match &provider.kind {
-        ProviderKind::Saml { .. } | ProviderKind::Oidc { .. } => elsewhere(visit, provider, &next).await,
+        ProviderKind::Saml { .. } | ProviderKind::Oidc { .. } => {
+            elsewhere(visit, provider, &next).await
+        }
         ProviderKind::Kerberos => silent::kerberos(visit, provider, &next).await,
         ProviderKind::Pki => silent::certificate(visit, provider, &next).await,
-        ProviderKind::Anonymous(credential) => silent::guest(visit, provider, credential, &next).await,
+        ProviderKind::Anonymous(credential) => {
+            silent::guest(visit, provider, credential, &next).await
+        }
         ProviderKind::Password => return Err(Refusal::new(Reason::Internal)),
     };
     begun.map_err(|refusal| refusal.on_the_way_to(&next))
 }
 
 /// Begins a login at an identity provider.
-async fn elsewhere(visit: &Visit<'_>, provider: &Provider, next: &ReturnTo) -> Result<Response, Refusal> {
+async fn elsewhere(
+    visit: &Visit<'_>,
+    provider: &Provider,
+    next: &ReturnTo,
+) -> Result<Response, Refusal> {
     if let Some(there) = at_public_host(visit, provider, next) {
         return Ok(there);
     }
-    if visit.site.cookies.rounds(visit.headers(), visit.now) >= MAX_ROUNDS && !visit.query.has("again") {
+    if visit.site.cookies.rounds(visit.headers(), visit.now) >= MAX_ROUNDS
+        && !visit.query.has("again")
+    {
         return Err(going_in_circles(visit, next));
     }
     let id = Attempt::new_id();
@@ -284,13 +313,23 @@ pub async fn leave(
     place: &str,
 ) -> Result<Response, Refusal> {
     let had_session = visit.session().await?.is_some();
-    let attempt = Attempt::new(&provider.name, flow, next.clone(), had_session, id, visit.now);
+    let attempt = Attempt::new(
+        &provider.name,
+        flow,
+        next.clone(),
+        had_session,
+        id,
+        visit.now,
+    );
     visit.metrics.begun(&provider.kind);
     tracing::debug!(
         target: "sidegate::sso",
         provider = provider.name, attempt = attempt.id, request_id = visit.id, "login begun"
     );
-    let mut lines = visit.site.attempts.keep(&attempt, visit.headers(), visit.now);
+    let mut lines = visit
+        .site
+        .attempts
+        .keep(&attempt, visit.headers(), visit.now);
     if visit.query.has("again") {
         lines.extend(visit.site.cookies.forget_rounds(visit.headers()));
     }
@@ -308,7 +347,6 @@ fn at_public_host(visit: &Visit<'_>, provider: &Provider, next: &ReturnTo) -> Op
         .site
         .paths
         .start(&provider.name, &[("next", next.as_str()), ("moved", "1")]);
-    // A String takes whatever is written.
-    drop(write!(place, "{path}"));
+    place.push_str(&path);
     Some(redirect(&place))
 }

@@ -99,12 +99,22 @@ async fn end(
         Kind::Password | Kind::Kerberos | Kind::Pki | Kind::Anonymous => TokenFate::GiveBack,
     };
     // A store that could not be told has it in its own log; here the session is over all the same.
-    let told = sessions.end(session, EndReason::LoggedOut, fate, visit.now).await;
+    let told = sessions
+        .end(session, EndReason::LoggedOut, fate, visit.now)
+        .await;
     let elsewhere = at_provider(visit, session).await;
     if everywhere {
         end_everywhere(visit, session).await?;
     }
-    log(visit, session, if everywhere { Way::Everywhere } else { Way::User });
+    log(
+        visit,
+        session,
+        if everywhere {
+            Way::Everywhere
+        } else {
+            Way::User
+        },
+    );
     told.map_err(|trouble| Refusal::from(trouble).with_lines(lines.clone()))?;
     match elsewhere {
         Ok(Elsewhere { place, lines: more }) => {
@@ -139,7 +149,10 @@ async fn at_provider(visit: &Visit<'_>, session: &Session) -> Result<Elsewhere, 
             .saml_logout(access, refresh)
             .await
             .map(|told| (told.redirect, told.id)),
-        _ => client.oidc_logout(access, refresh).await.map(|place| (place, None)),
+        _ => client
+            .oidc_logout(access, refresh)
+            .await
+            .map(|place| (place, None)),
     };
     match asked {
         Ok((place, id)) => {
@@ -183,7 +196,10 @@ fn remembered(visit: &Visit<'_>, session: &Session, request: Option<String>) -> 
         Attempt::new_id(),
         visit.now,
     );
-    visit.site.attempts.keep(&attempt, visit.headers(), visit.now)
+    visit
+        .site
+        .attempts
+        .keep(&attempt, visit.headers(), visit.now)
 }
 
 async fn end_everywhere(visit: &Visit<'_>, session: &Session) -> Result<(), Refusal> {
@@ -291,7 +307,11 @@ pub async fn completed(
         Flow::Saml { .. } | Flow::Oidc { .. } => None,
     });
     let ids: Vec<&str> = request.into_iter().collect();
-    let asked = visit.site.client.saml_complete_logout(realm, &ids, message).await;
+    let asked = visit
+        .site
+        .client
+        .saml_complete_logout(realm, &ids, message)
+        .await;
     if let Err(error) = asked {
         let detail = Refusal::of_sso(&error, Reason::LogoutUnverified).detail;
         return Err(Refusal::new(Reason::LogoutUnverified)

@@ -118,7 +118,11 @@ impl LogoutTokens {
 
     async fn believe(&self, token: &str, now: Now) -> Result<Meant, Refusal> {
         let refused = |why: &str| Refusal::new(Reason::OidcLogoutTokenRefused).because(why);
-        let payload = match self.verifier.verify_typed(token.as_bytes(), is_logout, now).await {
+        let payload = match self
+            .verifier
+            .verify_typed(token.as_bytes(), is_logout, now)
+            .await
+        {
             Ok(payload) => payload,
             Err(Unverified::Refused(why)) => return Err(refused(why)),
             Err(Unverified::Keys { issuer }) => {
@@ -241,9 +245,7 @@ mod tests {
     }
 
     fn token(more: &str) -> String {
-        format!(
-            r#"{{"iat": 999990, "jti": "1", "events": {{"{EVENT}": {{}}}}{more}}}"#
-        )
+        format!(r#"{{"iat": 999990, "jti": "1", "events": {{"{EVENT}": {{}}}}{more}}}"#)
     }
 
     #[test]
@@ -259,7 +261,10 @@ mod tests {
 
     #[test]
     fn an_id_token_is_no_logout_token() {
-        assert_eq!(judged(r#"{"iat": 999990, "sub": "a", "nonce": "x", "aud": "c"}"#), Err("unreadable"));
+        assert_eq!(
+            judged(r#"{"iat": 999990, "sub": "a", "nonce": "x", "aud": "c"}"#),
+            Err("unreadable")
+        );
     }
 
     #[test]

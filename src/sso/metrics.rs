@@ -90,7 +90,9 @@ impl SsoMetrics {
     pub fn answered(&self, place: Place<'_>, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         let class = CLASSES.get(class).copied().unwrap_or("5xx");
-        self.requests.with_label_values(&[place.label(), class]).inc();
+        self.requests
+            .with_label_values(&[place.label(), class])
+            .inc();
     }
 
     /// A login began at an identity provider.

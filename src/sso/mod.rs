@@ -99,7 +99,15 @@ impl Door {
         }
     }
 
-    async fn answer(&self, site: &Site, head: &Head, body: Body, peer: &Peer, id: &str, now: Now) -> Response {
+    async fn answer(
+        &self,
+        site: &Site,
+        head: &Head,
+        body: Body,
+        peer: &Peer,
+        id: &str,
+        now: Now,
+    ) -> Response {
         let place = place(site, head.uri.path());
         let host = match Target::parse(head) {
             Ok(target) => target.host().to_owned(),
@@ -146,7 +154,10 @@ impl Door {
             api_key_id: None,
             scheme: None,
             cache: "bypass",
-            refusal: response.extensions().get::<Reason>().map(|reason| reason.label()),
+            refusal: response
+                .extensions()
+                .get::<Reason>()
+                .map(|reason| reason.label()),
             upstream: None,
         });
     }
@@ -215,11 +226,15 @@ async fn route(visit: &Visit<'_>, place: Place<'_>, body: Body) -> Response {
     let outcome = match (place, provider) {
         (Place::Start(name), _) => login::start(visit, name, body).await,
         (Place::Acs(_), Some(provider)) => saml::acs(visit, provider, body).await,
-        (Place::SamlLogout(_), Some(provider)) => single_logout::answer(visit, provider, body).await,
+        (Place::SamlLogout(_), Some(provider)) => {
+            single_logout::answer(visit, provider, body).await
+        }
         (Place::Metadata(_), Some(provider)) => single_logout::metadata(visit, provider).await,
         (Place::Callback(_), Some(provider)) => oidc::callback(visit, provider, body).await,
         (Place::Initiate(_), Some(provider)) => oidc::initiate(visit, provider, body).await,
-        (Place::BackChannel(_), Some(provider)) => Ok(logout_token::answer(visit, provider, body).await),
+        (Place::BackChannel(_), Some(provider)) => {
+            Ok(logout_token::answer(visit, provider, body).await)
+        }
         (Place::Login, _) => login::page(visit).await,
         (Place::Agreement, _) => agreement::answer(visit, body).await,
         (Place::Overwritten, _) => overwritten::page(visit).await,

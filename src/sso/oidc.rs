@@ -91,7 +91,10 @@ pub async fn callback(
     let path = visit.head.uri.path();
     if visit.head.method != Method::POST {
         let query = visit.head.uri.query().unwrap_or_default();
-        if !["code", "state", "error"].iter().any(|name| visit.query.has(name)) {
+        if !["code", "state", "error"]
+            .iter()
+            .any(|name| visit.query.has(name))
+        {
             return Ok(implicit(visit));
         }
         let redirect_uri = format!("{path}?{query}");
@@ -185,7 +188,12 @@ async fn answered(
     let asked = visit
         .site
         .client
-        .oidc_authenticate(realm, redirect_uri, &Secret::from(state), &Secret::from(nonce.as_str()))
+        .oidc_authenticate(
+            realm,
+            redirect_uri,
+            &Secret::from(state),
+            &Secret::from(nonce.as_str()),
+        )
         .await;
     let login = match asked {
         Ok(login) => login,

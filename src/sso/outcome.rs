@@ -59,7 +59,10 @@ pub fn page(visit: &Visit<'_>, refusal: &Refusal, provider: Option<&Provider>) -
     let logout = paths.to("logout");
     let failed = Failed {
         provider: provider.map(|it| it.description.as_deref().unwrap_or(&it.name)),
-        user: refusal.user.as_ref().map(|(username, realm)| User { username, realm }),
+        user: refusal
+            .user
+            .as_ref()
+            .map(|(username, realm)| User { username, realm }),
         retry_after: after,
         retry: retry.as_deref(),
         login: Some(&login),
@@ -74,7 +77,10 @@ pub fn page(visit: &Visit<'_>, refusal: &Refusal, provider: Option<&Provider>) -
 fn may_be_tried_again(reason: Reason) -> bool {
     !matches!(
         reason,
-        Reason::ProviderUnknown | Reason::ProviderNotHere | Reason::PageUnknown | Reason::MethodNotAllowed
+        Reason::ProviderUnknown
+            | Reason::ProviderNotHere
+            | Reason::PageUnknown
+            | Reason::MethodNotAllowed
     )
 }
 

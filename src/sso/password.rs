@@ -51,7 +51,14 @@ pub async fn submitted(
                 .filter(|it| it.in_selector)
                 .collect();
             let typed: String = username.chars().take(256).collect();
-            Ok(login::show(visit, &all, &next, &typed, Some(notice), Some(provider)))
+            Ok(login::show(
+                visit,
+                &all,
+                &next,
+                &typed,
+                Some(notice),
+                Some(provider),
+            ))
         }
         Err(refusal) => Err(refusal.on_the_way_to(&next)),
     }
@@ -99,7 +106,11 @@ async fn tried(
                 .because(format!("too many failures by {}", blocked.by))
                 .retry_after(blocked.retry_after)
         })?;
-    let exchanged = visit.site.client.token_for_password(username, &password).await;
+    let exchanged = visit
+        .site
+        .client
+        .token_for_password(username, &password)
+        .await;
     let tokens = match exchanged {
         Ok(tokens) => tokens,
         Err(error) => {

@@ -130,7 +130,11 @@ impl Paths {
     pub fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         match path.strip_prefix(self.prefix.as_str()) {
             Some(rest) => Some(rest),
-            None => self.prefix.strip_suffix('/').filter(|bare| path == *bare).map(|_| ""),
+            None => self
+                .prefix
+                .strip_suffix('/')
+                .filter(|bare| path == *bare)
+                .map(|_| ""),
         }
     }
 
@@ -218,9 +222,21 @@ mod tests {
         assert_eq!(Place::parse("oidc/a/callback"), Place::Callback("a"));
         assert_eq!(Place::parse("login/a"), Place::Start("a"));
         assert_eq!(Place::parse(""), Place::Login);
-        for odd in ["Login", "login/", "login/a/b", "saml/a", "saml/a/acs/", "assets/a/b", "../x", "%6cogin"] {
+        for odd in [
+            "Login",
+            "login/",
+            "login/a/b",
+            "saml/a",
+            "saml/a/acs/",
+            "assets/a/b",
+            "../x",
+            "%6cogin",
+        ] {
             let place = Place::parse(odd);
-            assert!(matches!(place, Place::Unknown | Place::Start("")), "{odd}: {place:?}");
+            assert!(
+                matches!(place, Place::Unknown | Place::Start("")),
+                "{odd}: {place:?}"
+            );
         }
     }
 
@@ -237,6 +253,9 @@ mod tests {
     #[test]
     fn a_query_is_encoded() {
         let paths = Paths::new("/_s/");
-        assert_eq!(paths.start("a", &[("next", "/x?y=1&z=2")]), "/_s/login/a?next=%2Fx%3Fy%3D1%26z%3D2");
+        assert_eq!(
+            paths.start("a", &[("next", "/x?y=1&z=2")]),
+            "/_s/login/a?next=%2Fx%3Fy%3D1%26z%3D2"
+        );
     }
 }

@@ -9,9 +9,9 @@ use super::pages::reason::Reason;
 use crate::elastic::error::AskError;
 use crate::elastic::exchanges::ExchangeError;
 use crate::elastic::sso::SsoError;
+use crate::session::BeginError;
 use crate::session::ended::EndReason;
 use crate::session::return_to::ReturnTo;
-use crate::session::BeginError;
 use crate::session::trouble::StoreTrouble;
 
 /// When to come back to an authority or store that is down.
@@ -179,9 +179,7 @@ pub const fn ended(reason: EndReason) -> Reason {
     match reason {
         EndReason::Idle => Reason::SessionIdle,
         EndReason::Lifespan => Reason::SessionLifespan,
-        EndReason::LoggedOut | EndReason::Replaced | EndReason::Drained => {
-            Reason::SessionLoggedOut
-        }
+        EndReason::LoggedOut | EndReason::Replaced | EndReason::Drained => Reason::SessionLoggedOut,
         EndReason::Limit => Reason::SessionLimit,
         EndReason::Admin => Reason::SessionRevoked,
         EndReason::Refused => Reason::SessionTokenRefused,
@@ -208,20 +206,42 @@ mod tests {
 
     #[test]
     fn what_the_authority_says_is_told_by_who_can_mend_it() {
-        assert_eq!(denial(500, "Cannot find any matching realm for [x]"), Reason::RealmUnknown);
-        assert_eq!(denial(403, "current license is non-compliant for [saml]"), Reason::LicenseMissing);
-        assert_eq!(denial(403, "action [x] is unauthorized for user [y]"), Reason::OwnCredentialRefused);
-        assert_eq!(denial(400, "security tokens are not enabled"), Reason::TokenServiceOff);
-        assert_eq!(denial(500, "metadata could not be read"), Reason::RealmNotReady);
+        assert_eq!(
+            denial(500, "Cannot find any matching realm for [x]"),
+            Reason::RealmUnknown
+        );
+        assert_eq!(
+            denial(403, "current license is non-compliant for [saml]"),
+            Reason::LicenseMissing
+        );
+        assert_eq!(
+            denial(403, "action [x] is unauthorized for user [y]"),
+            Reason::OwnCredentialRefused
+        );
+        assert_eq!(
+            denial(400, "security tokens are not enabled"),
+            Reason::TokenServiceOff
+        );
+        assert_eq!(
+            denial(500, "metadata could not be read"),
+            Reason::RealmNotReady
+        );
     }
 
     #[test]
     fn an_authority_that_is_down_is_nobodys_refusal() {
-        let down = AskError::Timeout { node: Arc::from("es") };
+        let down = AskError::Timeout {
+            node: Arc::from("es"),
+        };
         let refusal = Refusal::of_ask(&down, Reason::PasswordWrong);
         assert_eq!(refusal.reason, Reason::AuthorityUnavailable);
         assert!(refusal.passing && refusal.retry_after.is_some());
-        let refused = AskError::Refused { node: Arc::from("es") };
-        assert_eq!(Refusal::of_ask(&refused, Reason::PasswordWrong).reason, Reason::PasswordWrong);
+        let refused = AskError::Refused {
+            node: Arc::from("es"),
+        };
+        assert_eq!(
+            Refusal::of_ask(&refused, Reason::PasswordWrong).reason,
+            Reason::PasswordWrong
+        );
     }
 }

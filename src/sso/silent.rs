@@ -127,8 +127,7 @@ pub async fn guest(
         Anonymous::Credential(own) => Asker::own(own),
     };
     let identity = visit.site.client.authenticate(&asker).await;
-    let identity =
-        identity.map_err(|error| Refusal::of_ask(&error, Reason::AnonymousRefused))?;
+    let identity = identity.map_err(|error| Refusal::of_ask(&error, Reason::AnonymousRefused))?;
     let arrival = Arrival {
         provider,
         next: next.clone(),

@@ -117,12 +117,15 @@ impl Site {
 /// Whether a provider is offered on a host (lower case, without port).
 fn is_offered(provider: &Provider, host: &str) -> bool {
     provider.hosts.is_empty()
-        || provider.hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
-            Some(domain) => host
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-            None => host == pattern,
-        })
+        || provider
+            .hosts
+            .iter()
+            .any(|pattern| match pattern.strip_prefix("*.") {
+                Some(domain) => host
+                    .strip_suffix(domain)
+                    .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+                None => host == pattern,
+            })
 }
 
 #[cfg(test)]
@@ -132,12 +135,23 @@ mod tests {
 
     #[test]
     fn a_provider_is_offered_on_its_hosts_alone() {
-        let sso = fixture::sso("{ name: a, login: password, hosts: [one.example.com, '*.two.example.com'] }");
+        let sso = fixture::sso(
+            "{ name: a, login: password, hosts: [one.example.com, '*.two.example.com'] }",
+        );
         let provider = &sso.providers[0];
-        for host in ["one.example.com", "x.two.example.com", "x.y.two.example.com"] {
+        for host in [
+            "one.example.com",
+            "x.two.example.com",
+            "x.y.two.example.com",
+        ] {
             assert!(is_offered(provider, host), "{host}");
         }
-        for host in ["two.example.com", ".two.example.com", "xtwo.example.com", "one.example.com.evil"] {
+        for host in [
+            "two.example.com",
+            ".two.example.com",
+            "xtwo.example.com",
+            "one.example.com.evil",
+        ] {
             assert!(!is_offered(provider, host), "{host}");
         }
     }

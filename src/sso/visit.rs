@@ -70,7 +70,9 @@ impl Visit<'_> {
 
     /// Judges what somebody says is a place to go.
     pub fn place(&self, next: Option<&str>, fragment: Option<&str>) -> ReturnTo {
-        let next = next.and_then(ReturnTo::parse).unwrap_or_else(ReturnTo::root);
+        let next = next
+            .and_then(ReturnTo::parse)
+            .unwrap_or_else(ReturnTo::root);
         let paths = &self.site.paths;
         if next.is_below(paths.prefix()) && next.as_str() != paths.to("done") {
             return ReturnTo::root();
@@ -125,7 +127,8 @@ impl Visit<'_> {
         }
         let host = self.headers().get(HOST).and_then(|host| host.to_str().ok());
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some() && authority == host.or_else(|| Some(self.head.uri.authority()?.as_str()))
+        authority.is_some()
+            && authority == host.or_else(|| Some(self.head.uri.authority()?.as_str()))
     }
 
     /// Refuses what a page of another site sent.
@@ -175,7 +178,10 @@ pub fn redirect(place: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(LOCATION, location);
     // What is on the way of a login is nobody else's business.
-    headers.insert(http::header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        http::header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     no_store(headers);
     response
 }
