@@ -173,7 +173,7 @@ impl App {
 }
 
 /// Every file whose change matters: the configuration, certificates, keys, those that sign included, the CAs of clients and
-/// their revocation lists.
+/// their revocation lists, and the operator's own pages.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
@@ -194,8 +194,10 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         return BTreeSet::new();
     };
     let signing = settings.assertion.iter().flat_map(|signing| &signing.keys);
+    let pages = settings.sso.iter().map(|sso| &sso.pages.theme);
     certificates
         .chain(signing.map(|key| key.key.clone()))
+        .chain(pages.flat_map(|theme| theme.paths().cloned()))
         .chain([config.to_owned()])
         .collect()
 }

@@ -26,7 +26,7 @@ pub const SERVED: &[&str] = &[
 ];
 
 /// Languages whose texts are built in.
-pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr"];
+pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "pt"];
 
 /// Everything that replaces or adds to what the pages come with.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,14 @@ pub struct Theme {
     pub files: Vec<ThemeFile>,
     /// Texts, one file per language.
     pub translations: Vec<ThemeFile>,
+}
+
+impl Theme {
+    /// Where everything was read.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = self.logo.iter().chain(&self.files);
+        files.chain(&self.translations).map(|file| &file.path)
+    }
 }
 
 /// One of them.

@@ -177,12 +177,14 @@ fn judge_translation(report: &mut Report<'_>, file: &ThemeFile, at: &At<'_>) -> 
     };
     if let Err(error) = LanguageTag::parse(tag) {
         report
-            .fault(at, format!("file {told} is named after no language: {error}"))
+            .fault(
+                at,
+                format!("file {told} is named after no language: {error}"),
+            )
             .allowed("a file such as `it.json` or `pt-BR.json`");
         return false;
     }
-    let texts: Result<BTreeMap<String, String>, _> =
-        serde_json::from_slice(&file.content);
+    let texts: Result<BTreeMap<String, String>, _> = serde_json::from_slice(&file.content);
     if let Err(error) = texts {
         let line = error.line();
         report

@@ -10,8 +10,7 @@ use crate::config::fault::At;
 use crate::config::file_sso::{self, Login, ProviderIcon};
 use crate::config::settings::{Authority, Listener};
 use crate::config::sso::{
-    BackChannel, Background, Provider, ProviderKind, PublicUrl, SessionSettings,
-    SessionStore, Sso,
+    BackChannel, Background, Provider, ProviderKind, PublicUrl, SessionSettings, SessionStore, Sso,
 };
 use crate::config::sso_values::Prefix;
 

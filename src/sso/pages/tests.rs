@@ -100,7 +100,10 @@ fn every_page(pages: &Pages) -> Vec<(String, String)> {
         let language = pages.templates.language(&headers);
         assert_eq!(language.tag, *tag);
         for sample in samples::all() {
-            for page in [sample.page.clone(), Value::from(Serde(hostile(&sample.page)))] {
+            for page in [
+                sample.page.clone(),
+                Value::from(Serde(hostile(&sample.page))),
+            ] {
                 let more = sample.more.clone();
                 let text = pages
                     .templates
@@ -129,7 +132,10 @@ fn no_page_lets_what_it_is_given_become_markup() {
         assert!(page.contains("{{ title }}"), "{name}\n{page}");
         for quoted in page.split("=\"").skip(1) {
             let value = quoted.split('"').next().unwrap();
-            assert!(!value.contains('<') && !value.contains('\''), "{name}: {value}");
+            assert!(
+                !value.contains('<') && !value.contains('\''),
+                "{name}: {value}"
+            );
         }
     }
 }
@@ -147,19 +153,31 @@ fn names_cant_turn_the_sentence_around_them() {
     let headers = HeaderMap::new();
     let language = pages.templates.language(&headers);
     let more = given! { paragraphs => Vec::<String>::new() };
-    let made = pages.templates.render("agreement.html", language, &page, more);
+    let made = pages
+        .templates
+        .render("agreement.html", language, &page, more);
     assert!(made.unwrap().contains("\u{2068}\u{202e}eve\u{2069}"));
 }
 
 #[test]
 fn no_page_holds_inline_code_or_anything_foreign() {
     for (name, page) in every_page(&pages_of(&settings())) {
-        for banned in ["<style", " style=", " onclick", " onload", " onsubmit", "javascript:"] {
+        for banned in [
+            "<style",
+            " style=",
+            " onclick",
+            " onload",
+            " onsubmit",
+            "javascript:",
+        ] {
             assert!(!page.contains(banned), "{name}: {banned}");
         }
         assert!(!page.contains("://"), "{name} names another origin");
         for reference in page.split("src=\"").skip(1) {
-            assert!(reference.starts_with("/_sidegate/assets/"), "{name}: {reference:.60}");
+            assert!(
+                reference.starts_with("/_sidegate/assets/"),
+                "{name}: {reference:.60}"
+            );
         }
         assert!(page.starts_with("<!doctype html>"), "{name}");
         assert!(page.contains("name=\"viewport\""), "{name}");
@@ -176,13 +194,23 @@ fn every_field_that_is_seen_has_a_label_and_every_form_can_be_sent_by_hand() {
             if input.contains("type=\"hidden\"") {
                 continue;
             }
-            let id = input.split("id=\"").nth(1).unwrap().split('"').next().unwrap();
-            assert!(page.contains(&format!("<label for=\"{id}\">")), "{name}: {id}");
+            let id = input
+                .split("id=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap();
+            assert!(
+                page.contains(&format!("<label for=\"{id}\">")),
+                "{name}: {id}"
+            );
         }
         for form in page.split("<form").skip(1) {
             let form = form.split("</form>").next().unwrap();
             // Only the implicit flow needs JavaScript, by its nature; it says so.
-            let by_hand = form.contains("type=\"submit\"") || page.contains("<noscript><p role=\"alert\"");
+            let by_hand =
+                form.contains("type=\"submit\"") || page.contains("<noscript><p role=\"alert\"");
             assert!(by_hand, "{name}");
         }
     }
@@ -194,8 +222,14 @@ async fn every_page_is_guarded_and_has_the_status_of_its_reason() {
     let headers = HeaderMap::new();
     let mut responses = vec![
         (200, pages.login(&headers, &samples::login(None))),
-        (401, pages.login(&headers, &samples::login(Some(Reason::PasswordWrong)))),
-        (200, pages.login(&headers, &samples::login(Some(Reason::SessionIdle)))),
+        (
+            401,
+            pages.login(&headers, &samples::login(Some(Reason::PasswordWrong))),
+        ),
+        (
+            200,
+            pages.login(&headers, &samples::login(Some(Reason::SessionIdle))),
+        ),
         (200, pages.logged_out(&headers, &samples::logged_out())),
         (200, pages.agreement(&headers, &samples::agreement())),
         (200, pages.overwritten(&headers, &samples::overwritten())),
@@ -215,7 +249,11 @@ async fn every_page_is_guarded_and_has_the_status_of_its_reason() {
         let policy = about[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
-        for part in ["frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
+        for part in [
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        ] {
             assert!(policy.contains(part), "{policy}");
         }
         assert_eq!(about["cache-control"], "no-store");
@@ -237,7 +275,9 @@ async fn every_asset_a_page_names_is_served_for_good_and_says_nothing_foreign() 
     let mut seen = 0;
     for reference in page.split("/_sidegate/assets/").skip(1) {
         let name = reference.split('"').next().unwrap();
-        let asset = pages.asset(name, &headers).unwrap_or_else(|| panic!("{name}"));
+        let asset = pages
+            .asset(name, &headers)
+            .unwrap_or_else(|| panic!("{name}"));
         let keep = asset.headers()["cache-control"].to_str().unwrap();
         assert!(keep.contains("immutable"), "{name}: {keep}");
         seen += 1;
@@ -250,10 +290,19 @@ async fn every_asset_a_page_names_is_served_for_good_and_says_nothing_foreign() 
         again.insert(IF_NONE_MATCH, asset.headers()["etag"].clone());
         assert_eq!(pages.asset(name, &again).unwrap().status(), 304);
         let content = text(asset).await.replace("http://www.w3.org/2000/svg", "");
-        assert!(!content.contains("://") && !content.contains("@import"), "{name}");
+        assert!(
+            !content.contains("://") && !content.contains("@import"),
+            "{name}"
+        );
         assert!(content.len() < 24 * 1024, "{name}: {} bytes", content.len());
     }
-    for name in ["", "style", "../style.css", "layout.html", "style.0000000000000000.css"] {
+    for name in [
+        "",
+        "style",
+        "../style.css",
+        "layout.html",
+        "style.0000000000000000.css",
+    ] {
         assert!(pages.asset(name, &headers).is_none(), "{name}");
     }
 }
@@ -262,10 +311,22 @@ async fn every_asset_a_page_names_is_served_for_good_and_says_nothing_foreign() 
 async fn the_frontends_script_speaks_every_language() {
     let pages = pages_of(&settings());
     let script = text(pages.asset("session.js", &HeaderMap::new()).unwrap()).await;
-    let spoken = script.split("const texts = ").nth(1).unwrap().split(";\n").next().unwrap();
+    let spoken = script
+        .split("const texts = ")
+        .nth(1)
+        .unwrap()
+        .split(";\n")
+        .next()
+        .unwrap();
     let spoken: serde_json::Value = serde_json::from_str(spoken).unwrap();
     for tag in LANGUAGES {
-        assert!(spoken[tag]["expiring"].as_str().unwrap().contains("{minutes}"), "{tag}");
+        assert!(
+            spoken[tag]["expiring"]
+                .as_str()
+                .unwrap()
+                .contains("{minutes}"),
+            "{tag}"
+        );
     }
 }
 

@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("en", include_str!("texts/en.json")),
     ("es", include_str!("texts/es.json")),
     ("fr", include_str!("texts/fr.json")),
+    ("pt", include_str!("texts/pt.json")),
 ];
 
 /// The language in which every text exists.

@@ -26,7 +26,10 @@ fn problem(pages: &str, files: &[(&str, &str)]) -> (String, String) {
 #[test]
 fn without_files_the_pages_are_as_built_in() {
     let pages = with_files("{ title: Shop }", &[]).unwrap();
-    assert_eq!((pages.title.as_deref(), &*pages.language), (Some("Shop"), "en"));
+    assert_eq!(
+        (pages.title.as_deref(), &*pages.language),
+        (Some("Shop"), "en")
+    );
     assert!(pages.theme.files.is_empty() && pages.theme.logo.is_none());
 }
 

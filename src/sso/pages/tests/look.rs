@@ -11,7 +11,12 @@ fn themes() -> [BTreeMap<String, String>; 2] {
         block
             .lines()
             .filter_map(|line| line.trim().strip_prefix("--")?.split_once(':'))
-            .map(|(name, value)| (name.to_owned(), value.trim().trim_end_matches(';').to_owned()))
+            .map(|(name, value)| {
+                (
+                    name.to_owned(),
+                    value.trim().trim_end_matches(';').to_owned(),
+                )
+            })
             .collect::<BTreeMap<String, String>>()
     });
     let light = blocks.next().unwrap();
@@ -22,7 +27,9 @@ fn themes() -> [BTreeMap<String, String>; 2] {
 
 /// Relative luminance (WCAG 2.2) of `#rrggbb`.
 fn luminance(colour: &str) -> f64 {
-    let digits = colour.strip_prefix('#').unwrap_or_else(|| panic!("{colour}"));
+    let digits = colour
+        .strip_prefix('#')
+        .unwrap_or_else(|| panic!("{colour}"));
     let part = |at: usize| {
         let value = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
         if value <= 0.040_45 {
@@ -70,7 +77,11 @@ fn every_colour_in_use_is_a_variable() {
     let own = include_str!("../assets/style.css");
     assert!(!own.contains('#'), "colours stand in net/page.css alone");
     let [light, _] = themes();
-    for used in own.split("var(--").skip(1).chain(STYLE.split("var(--").skip(1)) {
+    for used in own
+        .split("var(--")
+        .skip(1)
+        .chain(STYLE.split("var(--").skip(1))
+    {
         let name = used.split(')').next().unwrap();
         assert!(light.contains_key(name), "{name}");
     }
@@ -80,11 +91,17 @@ fn every_colour_in_use_is_a_variable() {
 async fn an_operators_files_take_the_place_of_the_built_in_ones() {
     let mut settings = settings();
     settings.pages.theme.files = vec![
-        file("done.html", "{% extends 'layout.html' %}{% block main %}<h1>Hi</h1><img src=\"{{ asset('cat.png') }}\" alt=\"\">{% endblock %}"),
+        file(
+            "done.html",
+            "{% extends 'layout.html' %}{% block main %}<h1>Hi</h1><img src=\"{{ asset('cat.png') }}\" alt=\"\">{% endblock %}",
+        ),
         file("theme.css", ":root { --accent: #004411; }"),
         file("cat.png", "\u{89}PNG"),
     ];
-    settings.pages.theme.logo = Some(file("brand.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"));
+    settings.pages.theme.logo = Some(file(
+        "brand.svg",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+    ));
     let pages = pages_of(&settings);
     let headers = HeaderMap::new();
     let done = text(pages.done(&headers)).await;
@@ -94,7 +111,12 @@ async fn an_operators_files_take_the_place_of_the_built_in_ones() {
     assert!(done.contains("/_sidegate/assets/cat."), "{done}");
     let logo = pages.asset("logo.svg", &headers).unwrap();
     // A picture opened as a page of its own runs nothing.
-    assert!(logo.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("sandbox"));
+    assert!(
+        logo.headers()[CONTENT_SECURITY_POLICY]
+            .to_str()
+            .unwrap()
+            .contains("sandbox")
+    );
 }
 
 #[test]

@@ -34,7 +34,10 @@ fn every_code_has_a_text_in_every_language() {
             assert!(english.contains_key(&key), "{key}");
         }
     }
-    let told = english.keys().filter(|key| key.starts_with("reason.")).count();
+    let told = english
+        .keys()
+        .filter(|key| key.starts_with("reason."))
+        .count();
     assert_eq!(told, Reason::ALL.len(), "no text is left over");
 }
 
@@ -53,11 +56,17 @@ fn the_troubleshooting_page_has_a_row_for_every_code_and_no_other() {
         .collect();
     let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(rows, codes);
-    for line in TROUBLESHOOTING.lines().filter(|line| line.starts_with("| `")) {
+    for line in TROUBLESHOOTING
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+    {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let reason = Reason::from_label(cells[0].trim_matches('`')).unwrap();
         assert_eq!(cells[1], reason.status().as_str(), "{line}");
-        assert!(cells.len() == 4 && cells[2].len() > 10 && cells[3].len() > 10, "{line}");
+        assert!(
+            cells.len() == 4 && cells[2].len() > 10 && cells[3].len() > 10,
+            "{line}"
+        );
     }
 }
 
@@ -75,7 +84,11 @@ fn a_browser_gets_the_language_it_likes_best() {
         ("de;q=x, fr;q=0.5", "fr"),
         (";;,,-,q=1", "en"),
     ] {
-        assert_eq!(pages.templates.language(&reading(wanted)).tag, got, "{wanted}");
+        assert_eq!(
+            pages.templates.language(&reading(wanted)).tag,
+            got,
+            "{wanted}"
+        );
     }
     let long = reading(&"x,".repeat(2000));
     assert_eq!(pages.templates.language(&long).tag, "en");
@@ -94,8 +107,14 @@ async fn an_operator_adds_a_language_and_replaces_single_texts() {
     let pages = pages_of(&settings);
     let login = samples::login(None);
     let hebrew = text(pages.login(&reading("he-IL"), &login)).await;
-    assert!(hebrew.contains("<html lang=\"he\" dir=\"rtl\">"), "{hebrew}");
-    assert!(hebrew.contains("כניסה") && hebrew.contains("User name"), "{hebrew}");
+    assert!(
+        hebrew.contains("<html lang=\"he\" dir=\"rtl\">"),
+        "{hebrew}"
+    );
+    assert!(
+        hebrew.contains("כניסה") && hebrew.contains("User name"),
+        "{hebrew}"
+    );
     let french = text(pages.login(&reading("fr"), &login)).await;
     assert!(french.contains("class=\"button\">Go<"), "{french}");
     let german = text(pages.login(&reading("de"), &login)).await;
