@@ -31,6 +31,5 @@ pub struct Pages {
     #[schemars(extend("default" = default::SSO_PAGES_LANGUAGE))]
     pub language: Option<Written<LanguageTag>>,
     /// Texts that replace single ones, by their key in every language (`login.heading`) or in one (`de.login.heading`).
-    #[schemars(with = "Option<BTreeMap<String, Written<Prose>>>")]
     pub texts: Option<BTreeMap<String, Written<Prose>>>,
 }

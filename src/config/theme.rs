@@ -28,6 +28,12 @@ pub const SERVED: &[&str] = &[
 /// Languages whose texts are built in.
 pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "pt"];
 
+/// Whether a file's name can stand in an address as it is.
+pub fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.bytes().all(plain)
+}
+
 /// Everything that replaces or adds to what the pages come with.
 #[derive(Clone, Debug, Default)]
 pub struct Theme {

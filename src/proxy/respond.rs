@@ -14,7 +14,7 @@ use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::Refusal;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
-use crate::net::page::{STYLE, Sources, guard};
+use crate::net::page::{STYLE, Sources, escape, guard};
 use crate::net::request_id::X_REQUEST_ID;
 use crate::wire::error::ErrorEnvelope;
 
@@ -330,21 +330,6 @@ impl Told<'_> {
             id = escape(self.id),
         )
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::config::file_sso_pages as file;
 use crate::config::nearest::did_you_mean;
 use crate::config::sso::Pages;
 use crate::config::sso_values::LanguageTag;
-use crate::config::theme::{LANGUAGES, SERVED, TEMPLATES, Theme, ThemeFile};
+use crate::config::theme::{LANGUAGES, SERVED, TEMPLATES, Theme, ThemeFile, is_plain};
 use crate::config::values::{Value as _, shown};
 
 /// Most bytes of one file.
@@ -140,6 +140,11 @@ fn judge_template(report: &mut Report<'_>, file: &ThemeFile, at: &At<'_>) -> boo
     let told = shown(&file.path.to_string_lossy());
     let ending = file.name.rsplit_once('.').map_or("", |(_, ending)| ending);
     if SERVED.contains(&ending) {
+        if !is_plain(&file.name) {
+            report
+                .fault(at, format!("file {told} can't be named in an address"))
+                .allowed("letters, digits, `.`, `_` and `-`");
+        }
         return true;
     }
     if ending != "html" {

@@ -111,8 +111,6 @@ reasons! {
     RedirectLoop = "redirect_loop", Failed, BAD_REQUEST;
     /// The browser keeps no cookies of ours.
     CookiesBlocked = "cookies_blocked", Failed, BAD_REQUEST;
-    /// Reached by an address that is not the public URL, where cookies would not hold.
-    WrongAddress = "wrong_address", Misconfigured, BAD_REQUEST;
     /// No such page below the prefix.
     PageUnknown = "page_unknown", Failed, NOT_FOUND;
     /// No provider of that name.
@@ -145,8 +143,6 @@ reasons! {
     SamlResponseRefused = "saml_response_refused", Failed, UNAUTHORIZED;
     /// The response answers another request than the attempt's.
     SamlRequestMismatch = "saml_request_mismatch", Failed, BAD_REQUEST;
-    /// The response was accepted by another realm than the provider's.
-    SamlRealmMismatch = "saml_realm_mismatch", Misconfigured, UNAUTHORIZED;
     /// A logout request of the identity provider was not accepted.
     SamlLogoutRefused = "saml_logout_refused", Logout, BAD_REQUEST;
 
@@ -189,8 +185,6 @@ reasons! {
     // === the person ===
     /// Known, but without any role.
     NoRoles = "no_roles", Denied, FORBIDDEN;
-    /// Known, but the application asks for more.
-    Forbidden = "forbidden", Denied, FORBIDDEN;
     /// The access agreement was not accepted.
     AgreementDeclined = "agreement_declined", Denied, FORBIDDEN;
 

@@ -79,6 +79,12 @@ fn a_fault_names_the_file_and_its_line() {
             "{}",
             "named after no language",
         ),
+        (
+            "{ templates: /t }",
+            "/t/a b.png",
+            "",
+            "can't be named in an address",
+        ),
         ("{ logo: /t/a.txt }", "/t/a.txt", "", "is no picture"),
         ("{ language: xx }", "/t/a", "", "no texts in `xx`"),
     ] {

@@ -64,7 +64,7 @@ fn the_troubleshooting_page_has_a_row_for_every_code_and_no_other() {
         let reason = Reason::from_label(cells[0].trim_matches('`')).unwrap();
         assert_eq!(cells[1], reason.status().as_str(), "{line}");
         assert!(
-            cells.len() == 4 && cells[2].len() > 10 && cells[3].len() > 10,
+            cells.len() == 4 && cells.iter().all(|cell| cell.len() > 2),
             "{line}"
         );
     }
