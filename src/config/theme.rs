@@ -26,7 +26,7 @@ pub const SERVED: &[&str] = &[
 ];
 
 /// Languages whose texts are built in.
-pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "pt"];
+pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "ja", "pt"];
 
 /// Whether a file's name can stand in an address as it is.
 pub fn is_plain(name: &str) -> bool {
