@@ -300,7 +300,6 @@ async fn an_outage_of_the_store_ends_no_session() {
         told.starts_with("the session store is in trouble"),
         "{told}"
     );
-    let now = bench.clock.now();
     let new = super::fixture::login("bob", &bench.clock);
     let begun = bench.begin(new);
     assert!(begun.await.is_err());
