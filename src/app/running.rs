@@ -25,6 +25,12 @@ use crate::net::metrics::NetMetrics;
 use crate::proxy::Proxy;
 use crate::proxy::metrics::ProxyMetrics;
 use crate::proxy::site::{Shared, Site};
+use crate::session::Sessions;
+use crate::session::memory::Memory;
+use crate::session::metrics::SessionMetrics;
+use crate::sso::attempt::UsedAttempts;
+use crate::sso::metrics::SsoMetrics;
+use crate::sso::{self, Door};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log::LogLevel;
@@ -37,6 +43,8 @@ pub(super) struct Families {
     pub(super) elastic: ElasticMetrics,
     pub(super) proxy: ProxyMetrics,
     exchanges: ExchangeMetrics,
+    sessions: SessionMetrics,
+    sso: SsoMetrics,
     pub(super) net: NetMetrics,
     reloads: CounterVec,
     last_reload: Gauge,
@@ -71,6 +79,8 @@ impl Families {
             elastic: ElasticMetrics::register(&registry)?,
             proxy: ProxyMetrics::register(&registry)?,
             exchanges: ExchangeMetrics::register(&registry)?,
+            sessions: SessionMetrics::register(&registry)?,
+            sso: SsoMetrics::register(&registry)?,
             net: NetMetrics::register(&registry)?,
             registry,
             reloads,
@@ -83,15 +93,18 @@ impl Families {
 pub(super) struct Running {
     settings: ArcSwap<Settings>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) sso: Arc<Door>,
     pub(super) families: Families,
     pub(super) level: LogLevel,
     limiter: Arc<LoginLimiter>,
+    /// Browsers' sessions that outlive a reload.
+    sessions: Arc<Memory>,
     /// Who makes what upstreams get in place of clients' credentials.
     workshop: Workshop,
     access_log: AccessLog,
     audit_log: Option<AuditLog>,
     embedded: Option<Authority>,
-    clock: Clock,
+    pub(super) clock: Clock,
     draining: AtomicBool,
     /// Why the last reload was refused, until one is applied.
     last_refusal: ArcSwap<Option<String>>,
@@ -118,8 +131,25 @@ impl Running {
         }
         let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
         let workshop = workshop::open(&settings, &families.exchanges, &clock);
-        let site = site(&settings, asked.client, &families, &limiter, &workshop)?;
+        let sessions = Arc::new(Memory::default());
+        let lasting = Lasting {
+            families: &families,
+            limiter: &limiter,
+            sessions: &sessions,
+            workshop: &workshop,
+        };
+        let site = site(&settings, asked.client, &lasting)?;
         workshop::sweep(&settings, site.gate.client(), &workshop);
+        let door = Door::new(
+            sso_site(&settings, &site.gate)?,
+            sso::Shared {
+                clock: clock.clone(),
+                log: access_log.clone(),
+                metrics: families.sso.clone(),
+                limiter: Arc::clone(&limiter),
+                used: UsedAttempts::default(),
+            },
+        );
         let shared = Shared {
             clock: clock.clone(),
             log: access_log.clone(),
@@ -129,9 +159,11 @@ impl Running {
         let running = Self {
             settings: ArcSwap::from_pointee(settings),
             proxy: Arc::new(Proxy::new(site, shared)),
+            sso: Arc::new(door),
             families,
             level,
             limiter,
+            sessions,
             workshop,
             access_log,
             audit_log,
@@ -172,16 +204,18 @@ impl Running {
                 authority::client_of(nodes, &self.families.elastic, &self.clock)?
             }
         };
-        let site = site(
-            &settings,
-            client,
-            &self.families,
-            &self.limiter,
-            &self.workshop,
-        )?;
+        let lasting = Lasting {
+            families: &self.families,
+            limiter: &self.limiter,
+            sessions: &self.sessions,
+            workshop: &self.workshop,
+        };
+        let site = site(&settings, client, &lasting)?;
         let former = Arc::clone(&self.proxy.site().gate);
         let gate = Arc::clone(&site.gate);
+        let sso = sso_site(&settings, &gate)?;
         self.proxy.swap(site);
+        self.sso.swap(sso);
         gate.succeeds(&former);
         // What the former gate had made for upstreams is nobody's any more.
         tokio::spawn(async move { former.retire().await });
@@ -242,7 +276,21 @@ impl Running {
 
     /// Takes back everything that was made for upstreams, as far as there is time.
     pub(super) async fn take_back(&self) {
-        self.proxy.site().gate.retire().await;
+        let gate = Arc::clone(&self.proxy.site().gate);
+        gate.retire().await;
+        if let Some(sessions) = gate.sessions() {
+            if sessions.settings().end_on_drain {
+                let ended = sessions.end_here();
+                tracing::info!(ended, "sessions ended by the drain");
+            }
+            let left = gate.settle_sessions(workshop::DRAIN_LIMIT).await;
+            if left > 0 {
+                tracing::warn!(
+                    left,
+                    "tokens of some sessions were not given back and end by themselves"
+                );
+            }
+        }
         let left = self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
         if left > 0 {
             tracing::warn!(
@@ -283,17 +331,39 @@ impl Running {
     }
 }
 
+/// What outlives a reload and takes part in what one configuration comes to.
+struct Lasting<'a> {
+    families: &'a Families,
+    limiter: &'a Arc<LoginLimiter>,
+    sessions: &'a Arc<Memory>,
+    workshop: &'a Workshop,
+}
+
 /// Everything one configuration comes to.
-fn site(
-    settings: &Settings,
-    client: Client,
-    families: &Families,
-    limiter: &Arc<LoginLimiter>,
-    workshop: &Workshop,
-) -> anyhow::Result<Site> {
-    let gate = gate(settings, client, families, limiter, &workshop.clock)?;
+fn site(settings: &Settings, client: Client, lasting: &Lasting<'_>) -> anyhow::Result<Site> {
+    let Lasting {
+        families,
+        limiter,
+        sessions,
+        workshop,
+    } = lasting;
+    let mut gate = gate(settings, client, families, limiter, &workshop.clock)?;
+    if let Some(sso) = &settings.sso {
+        let sessions = Sessions::new(sso, sessions, families.sessions.clone())?;
+        gate = gate.with_sessions(sso, sessions);
+    }
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
-    Ok(site.making(settings.assertion.as_ref(), workshop.clone())?)
+    Ok(site.making(settings.assertion.as_ref(), Workshop::clone(workshop))?)
+}
+
+/// The door of single sign-on by the same settings, with the sessions of the same gate.
+fn sso_site(settings: &Settings, gate: &Gate) -> anyhow::Result<Option<sso::site::Site>> {
+    let (Some(sso), Some(sessions)) = (&settings.sso, gate.sessions()) else {
+        return Ok(None);
+    };
+    let client = gate.client().clone();
+    let site = sso::site::Site::build(sso, Arc::clone(sessions), client)?;
+    Ok(Some(site))
 }
 
 fn gate(

@@ -45,8 +45,33 @@ pub enum Found<'h> {
     Nothing,
     /// One value, whole.
     Value(Pieces<'h>),
-    /// Something that counts for nothing: doubled, incomplete or too long.
-    Unusable(&'static str),
+    /// Something that counts for nothing.
+    Unusable(Unusable),
+}
+
+/// Why a cookie counts for nothing, as a closed set of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It stands twice.
+    Doubled,
+    /// A piece is missing or too long.
+    Incomplete,
+    /// No key opens it.
+    Unsealable,
+}
+
+impl Unusable {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Doubled, Self::Incomplete, Self::Unsealable];
+
+    /// The label in logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Doubled => "doubled",
+            Self::Incomplete => "incomplete",
+            Self::Unsealable => "unsealable",
+        }
+    }
 }
 
 impl CookieJar {
@@ -100,7 +125,7 @@ impl CookieJar {
                 continue;
             };
             if pieces[index].replace(value).is_some() {
-                return Found::Unusable("doubled");
+                return Found::Unusable(Unusable::Doubled);
             }
         }
         let Some(first) = pieces[0] else {
@@ -120,11 +145,11 @@ impl CookieJar {
         for (index, slot) in found.pieces.iter_mut().enumerate().take(count) {
             match pieces.get(index).copied().flatten() {
                 Some(piece) if piece.len() <= PIECE => *slot = piece,
-                _ => return Found::Unusable("incomplete"),
+                _ => return Found::Unusable(Unusable::Incomplete),
             }
         }
         if count > MAX_PIECES {
-            return Found::Unusable("incomplete");
+            return Found::Unusable(Unusable::Incomplete);
         }
         found.count = count;
         Found::Value(found)
@@ -242,6 +267,21 @@ impl<'h> Pieces<'h> {
     pub fn joined(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.parts().concat())
     }
+}
+
+/// What the cookies around a login are for; after `sidegate-`, and before the tag of the instance.
+pub const OF_A_LOGIN: [&str; 4] = ["login", "form", "last", "rounds"];
+
+/// Whether a cookie of this name is one of those around a login, whichever instance set it.
+pub fn is_of_a_login(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"__Host-").unwrap_or(name);
+    let Some(rest) = name.strip_prefix(b"sidegate-") else {
+        return false;
+    };
+    OF_A_LOGIN.iter().any(|what| {
+        rest.strip_prefix(what.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"-"))
+    })
 }
 
 /// Eight hexadecimal digits that tell this instance from others on the same host.
