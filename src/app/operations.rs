@@ -17,11 +17,15 @@ impl Operations for Running {
         let authority = (!self.client().is_reachable()).then(|| {
             "the authority did not answer the last question; see the log for the cause".to_owned()
         });
+        let store = (!self.store_is_writable()).then(|| {
+            "the embedded authority's store can't be written; see the log for the cause".to_owned()
+        });
         let draining = self.is_draining().then(|| "draining".to_owned());
         // A refused reload is no reason to take traffic away from the configuration that runs; it is shown, not counted.
         Readiness::default()
             .with("config", None)
             .with("authority", authority)
+            .with("store", store)
             .with("draining", draining)
     }
 

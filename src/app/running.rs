@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::authority;
 use super::build;
 use super::workshop;
+use crate::authority::Authority;
 use crate::config::settings::{self, Listener, NodeUrl, Settings};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -102,6 +103,7 @@ pub(super) struct Running {
     workshop: Workshop,
     access_log: AccessLog,
     audit_log: Option<AuditLog>,
+    embedded: Option<Authority>,
     pub(super) clock: Clock,
     draining: AtomicBool,
     /// Why the last reload was refused, until one is applied.
@@ -165,6 +167,7 @@ impl Running {
             workshop,
             access_log,
             audit_log,
+            embedded: asked.embedded.as_ref().map(|it| it.authority.clone()),
             clock,
             draining: AtomicBool::new(false),
             last_refusal: ArcSwap::from_pointee(None),
@@ -176,6 +179,11 @@ impl Running {
     /// The settings in force.
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether the embedded authority, if there is one, accepts changes.
+    pub(super) fn store_is_writable(&self) -> bool {
+        self.embedded.as_ref().is_none_or(Authority::is_writable)
     }
 
     /// The client in force.

@@ -233,3 +233,24 @@ async fn a_file_of_keys_that_changes_is_read_again_by_itself() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_key_that_was_withdrawn_counts_for_nothing_remembered_or_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwks.json");
+    let (first, second) = (rsa_issuer("1"), rsa_issuer("2"));
+    std::fs::write(&path, json!({"keys": [first.jwk]}).to_string()).unwrap();
+    let realm = JwtRealm::open("jwt1", &with_file(&path)).await.unwrap();
+    let jwt = signed_by(&first, "RS256", Some("1"));
+    let counts = async || matches!(realm.verdict(&jwt, None, at(NOW)).await, Verdict::Proven(_));
+    assert!(counts().await && counts().await);
+    std::fs::write(&path, json!({"keys": [second.jwk]}).to_string()).unwrap();
+    let waiting = async {
+        while counts().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .unwrap();
+}
