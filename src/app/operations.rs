@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::running::Running;
-use crate::admin::operations::{Operations, PurgeScope, Purging, Readiness};
-use crate::gate::purge;
+use crate::admin::operations::{Operations, Purging, Readiness};
+use crate::gate::purge::PurgeScope;
 
 impl Operations for Running {
     fn readiness(&self) -> Readiness {
@@ -33,15 +33,7 @@ impl Operations for Running {
     }
 
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a> {
-        let scope = match scope {
-            PurgeScope::All => purge::PurgeScope::All,
-            PurgeScope::User(name) | PurgeScope::UserInRealm { user: name, .. } => {
-                purge::PurgeScope::User(name.clone())
-            }
-            PurgeScope::Realm(name) => purge::PurgeScope::Realm(name.clone()),
-            PurgeScope::ApiKey(id) => purge::PurgeScope::ApiKey(id.clone()),
-            PurgeScope::Role(name) => purge::PurgeScope::Role(name.clone()),
-        };
+        let scope = scope.clone();
         Box::pin(async move { Self::purge(self, scope).await })
     }
 

@@ -283,9 +283,11 @@ fn site(
     limiter: &Arc<LoginLimiter>,
     workshop: &Workshop,
 ) -> anyhow::Result<Site> {
+    let lender = workshop.ledger.lender(&client);
     let gate = gate(settings, client, families, limiter, &workshop.clock)?;
+    gate.lend_by(&lender);
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
-    Ok(site.making(settings.assertion.as_ref(), workshop.clone())?)
+    Ok(site.making(settings, workshop.clone())?)
 }
 
 fn gate(
@@ -306,14 +308,37 @@ fn gate(
 }
 
 /// A gate without doors, for `explain`.
-///
-/// # Errors
-/// As for the running gate: a store that can't be opened, a file that can't be read.
-pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gate> {
-    let families = Families::register()?;
-    let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
-    let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
-    gate(settings, asked.client, &families, &limiter, &clock)
+pub struct GateAlone {
+    gate: Gate,
+    workshop: Workshop,
+}
+
+impl GateAlone {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// As for the running gate: a store that can't be opened, a file that can't be read.
+    pub async fn set_up(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let families = Families::register()?;
+        let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+        let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
+        let workshop = workshop::open(settings, &families.exchanges, &clock);
+        let lender = workshop.ledger.lender(&asked.client);
+        let gate = gate(settings, asked.client, &families, &limiter, &clock)?;
+        gate.lend_by(&lender);
+        Ok(Self { gate, workshop })
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Takes back the tokens that its decisions needed, as far as there is time.
+    pub async fn take_back(self) {
+        self.gate.retire().await;
+        self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
+    }
 }
 
 fn nodes_of(settings: &Settings) -> &[NodeUrl] {

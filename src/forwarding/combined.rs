@@ -14,6 +14,7 @@ use super::failure::AttachError;
 use super::metrics::{Kind, Outcome};
 use super::signer::{SKEW, Signer};
 use crate::config::forwards::{Assertion, Combined, Conveyed};
+use crate::elastic::authorization::authorization;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::Entry;
 use crate::gate::exchanged::Grant;
@@ -97,9 +98,13 @@ impl Makers {
         } = *making;
         match &combined.credential {
             Conveyed::Nothing | Conveyed::RunAs => Ok(None),
+            // A certificate can't travel on, and a ticket is used up: what stands for them here can.
+            Conveyed::Client if permit.is_stood_for() => {
+                Ok(permit.credential().as_ref().map(authorization))
+            }
             Conveyed::Client => Ok(headers.get(AUTHORIZATION).cloned()),
             Conveyed::Token if is_access_token(permit, entry) => match permit.credential() {
-                Some(Credential::Bearer(token)) => Ok(header_value("Bearer ", token.expose())),
+                Some(credential @ Credential::Bearer(_)) => Ok(Some(authorization(&credential))),
                 _ => Ok(None),
             },
             Conveyed::Token | Conveyed::ApiKey(_) => {
@@ -255,7 +260,8 @@ fn order(permit: &Permit) -> Option<Order> {
     Some(Order {
         wanted,
         identity: entry.identity.clone(),
-        credential: permit.credential()?.clone(),
+        credential: permit.credential()?,
+        run_as: permit.run_as().map(str::to_owned),
         exchanged: Arc::clone(entry.exchanged.as_ref()?),
         slot: permit.route().credential_slot?,
     })

@@ -81,17 +81,26 @@ impl Authenticator {
         }
     }
 
-    async fn ask_as(&self, asker: &Asker, claim: &Claim) -> Result<Learned, AskError> {
+    async fn ask_as(&self, own: &Asker, claim: &Claim) -> Result<Learned, AskError> {
+        let acting = claim.acting(own.clone());
         let privileges = async {
             if self.atoms.is_empty() {
                 return Ok(Vec::new());
             }
-            self.client.has_privileges(asker, &self.atoms).await
+            self.client.has_privileges(&acting, &self.atoms).await
         };
-        let (identity, answers, credential_expires) = tokio::try_join!(
-            self.client.authenticate(asker),
+        // The authority tells who somebody acts as, not who it is that does; records and purges need both.
+        let run_by = async {
+            match claim.run_as {
+                Some(_) => self.client.authenticate(own).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (identity, run_by, answers, credential_expires) = tokio::try_join!(
+            self.client.authenticate(&acting),
+            run_by,
             privileges,
-            self.expiry(asker, claim),
+            self.expiry(own, claim),
         )?;
         let mut granted = AtomBits::with_capacity(self.atoms.len());
         for (id, yes) in (0..).zip(answers) {
@@ -101,6 +110,7 @@ impl Authenticator {
         }
         Ok(Learned {
             identity,
+            run_by: run_by.map(Box::new),
             granted,
             credential_expires,
         })
@@ -118,8 +128,6 @@ impl Authenticator {
         match credential {
             Credential::Basic { .. } => Ok(None),
             Credential::Bearer(token) => Ok(presented::unverified_expiry(token.expose())),
-            // Who acts as another can't ask about the key, which isn't theirs; the ttl bounds it.
-            Credential::ApiKey(_) if claim.run_as.is_some() => Ok(None),
             Credential::ApiKey(key) => match presented::api_key_id(key.expose()) {
                 Some(id) => match self.client.api_key_expiration(asker, &id).await {
                     Ok(expires) => Ok(expires),

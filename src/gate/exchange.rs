@@ -22,7 +22,7 @@ use crate::net::fetch::FetchError;
 use super::authenticate::{Authenticator, trouble};
 use super::claim::{Claim, Proof};
 use super::extract::presented::Presented;
-use super::held::{HeldToken, HeldTokens};
+use super::held::{HeldToken, HeldTokens, Lender};
 use super::jwt::verify::{JwtVerifier, Unverified};
 use super::refusal::Refusal;
 
@@ -59,10 +59,28 @@ impl Exchanges {
             verifier,
         })
     }
+
+    /// Has every token noted down that is held from now on.
+    pub(super) fn lend_by(&self, lender: &Arc<dyn Lender>) {
+        self.certificates.lend_by(lender);
+        self.tickets.lend_by(lender);
+    }
+
+    /// Lets go of the tokens that a purge has made useless.
+    pub(super) fn sweep(&self, stamp: u64) {
+        self.certificates.sweep(stamp);
+        self.tickets.sweep(stamp);
+    }
+
+    /// Lets go of every token.
+    pub(super) fn retire(&self) {
+        self.certificates.retire();
+        self.tickets.retire();
+    }
 }
 
 impl Authenticator {
-    /// As whom to ask about a claim. `stamp` and `now` are those of the ask that this is part of.
+    /// Whose credential a claim is, whomever they act as. `stamp` and `now` are those of the ask that this is part of.
     ///
     /// # Errors
     /// [`AskError::Refused`] when the claim is worth nothing; every other variant is trouble.
@@ -72,7 +90,7 @@ impl Authenticator {
         stamp: u64,
         now: Now,
     ) -> Result<Asker, AskError> {
-        let asker = match &claim.proof {
+        Ok(match &claim.proof {
             Proof::Direct(Credential::Bearer(token)) if claim.scheme == Scheme::Bearer => {
                 self.bearer(token, now).await?
             }
@@ -86,18 +104,13 @@ impl Authenticator {
                 None => return Err(refused()),
             },
             Proof::Nobody => Asker::anonymous(),
-        };
-        Ok(match &claim.run_as {
-            Some(username) => asker.running_as(username),
-            None => asker,
         })
     }
 
     /// What a route may exchange for the upstream's sake: the credential itself, or the token that stands for it here already;
-    /// `None` for somebody who shows nothing.
+    /// `None` for somebody who shows nothing. It is the caller's own, whomever they act as.
     ///
     /// # Errors
-    /// [`Refusal::NotExchangeable`] for somebody who acts as another user, since a token would be their own;
     /// [`Refusal::AuthorityUnavailable`] when a token has run out and no other can be had.
     pub(super) async fn exchangeable(
         &self,
@@ -105,9 +118,6 @@ impl Authenticator {
         now: Now,
     ) -> Result<Option<Credential>, Refusal> {
         let scheme = claim.scheme;
-        if claim.run_as.is_some() {
-            return Err(Refusal::NotExchangeable { scheme });
-        }
         let stamp = self.cache.stamp();
         let token = match claim.proof {
             Proof::Direct(credential) => return Ok(Some(credential)),
@@ -139,10 +149,10 @@ impl Authenticator {
         stamp: u64,
         now: Now,
     ) -> Result<Vec<bool>, AskError> {
-        let asker = self.asker(claim, stamp, now).await?;
+        let asker = claim.acting(self.asker(claim, stamp, now).await?);
         match self.client.has_privileges(&asker, atoms).await {
             Err(error) if error.is_refusal() && self.renounce(claim) => {
-                let asker = self.asker(claim, stamp, now).await?;
+                let asker = claim.acting(self.asker(claim, stamp, now).await?);
                 self.client.has_privileges(&asker, atoms).await
             }
             outcome => outcome,
