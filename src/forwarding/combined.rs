@@ -66,13 +66,22 @@ impl Makers {
         made: Option<&Grant>,
     ) -> Result<Conveying, AttachError> {
         let combined = making.combined;
+        let credential = self.credential(making, headers, made)?;
+        if combined.secondary && credential.is_none() {
+            // Alone, Sidegate's own credential would do for the client whatever Sidegate may.
+            return Err(AttachError::Refused(unfit(making.permit)));
+        }
         Ok(Conveying {
-            credential: self.credential(making, headers, made)?,
+            credential,
             assertion: match &combined.assertion {
                 Some(assertion) => Some(self.assertion(making, assertion)?),
                 None => None,
             },
             run_as: match combined.credential {
+                // Its owner may do more than a key does.
+                Conveyed::RunAs if making.entry.identity.api_key.is_some() => {
+                    return Err(AttachError::Refused(unfit(making.permit)));
+                }
                 Conveyed::RunAs => Some(username_value(making.entry)?),
                 _ => None,
             },
@@ -282,6 +291,12 @@ fn credential_of(grant: &Grant) -> Option<Credential> {
     value
         .strip_prefix(b"ApiKey ")
         .map(|key| Credential::ApiKey(Secret::new(key)))
+}
+
+fn unfit(permit: &Permit) -> Refusal {
+    Refusal::NotExchangeable {
+        scheme: permit.scheme().unwrap_or(Scheme::Anonymous),
+    }
 }
 
 /// A user name as Elasticsearch reads it from a header. One that is not plain ASCII would not arrive as it is.

@@ -217,6 +217,9 @@ async fn keep(
     };
     // Boxed: only those who bring no line of their own pay for it.
     let exchangeable = Box::pin(authenticator.exchangeable(claim, now)).await?;
+    if exchangeable.is_none() && demand.takes_somebody() {
+        return Err(Refusal::NotExchangeable { scheme });
+    }
     permit.kept = exchangeable.map(|credential| Kept::Ready(Box::new(credential)));
     Ok(())
 }

@@ -117,6 +117,11 @@ impl Demand {
         matches!(self, Self::ApiKey | Self::Client)
     }
 
+    /// Whether it can't be had for somebody who shows nothing.
+    pub(super) const fn takes_somebody(self) -> bool {
+        !matches!(self, Self::Client)
+    }
+
     /// In words, for `explain`.
     pub(super) const fn label(self) -> &'static str {
         match self {

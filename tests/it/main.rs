@@ -29,6 +29,7 @@ mod framing;
 mod kerberos;
 mod leaks;
 mod limits;
+mod matrix;
 mod refusals;
 mod routes;
 mod run;
