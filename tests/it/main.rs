@@ -13,6 +13,7 @@
 mod harness;
 
 mod admin;
+mod asks;
 mod authority;
 mod authority_alone;
 mod cache;
@@ -23,9 +24,11 @@ mod conformance;
 mod credentials;
 mod dev;
 mod docs;
+mod elasticsearch_mode;
 mod explain;
 mod forwarding;
 mod framing;
+mod held;
 mod kerberos;
 mod leaks;
 mod limits;
@@ -33,6 +36,7 @@ mod matrix;
 mod refusals;
 mod routes;
 mod run;
+mod run_as;
 mod upstreams;
 mod ways_in;
 mod ways_out;
