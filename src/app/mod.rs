@@ -204,3 +204,6 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
 }
 
 pub use running::GateAlone;
+
+#[cfg(test)]
+mod tests;
