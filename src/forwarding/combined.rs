@@ -14,7 +14,6 @@ use super::failure::AttachError;
 use super::metrics::{Kind, Outcome};
 use super::signer::{SKEW, Signer};
 use crate::config::forwards::{Assertion, Combined, Conveyed};
-use crate::elastic::authorization::authorization;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::Entry;
 use crate::gate::exchanged::Grant;
@@ -108,14 +107,9 @@ impl Makers {
         match &combined.credential {
             Conveyed::Nothing | Conveyed::RunAs => Ok(None),
             // A certificate can't travel on, and a ticket is used up: what stands for them here can.
-            Conveyed::Client if permit.is_stood_for() => {
-                Ok(permit.credential().as_ref().map(authorization))
-            }
+            Conveyed::Client if permit.is_stood_for() => Ok(permit.authorization()),
             Conveyed::Client => Ok(headers.get(AUTHORIZATION).cloned()),
-            Conveyed::Token if is_access_token(permit, entry) => match permit.credential() {
-                Some(credential @ Credential::Bearer(_)) => Ok(Some(authorization(&credential))),
-                _ => Ok(None),
-            },
+            Conveyed::Token if is_access_token(permit, entry) => Ok(permit.authorization()),
             Conveyed::Token | Conveyed::ApiKey(_) => {
                 if let Some(grant) = made {
                     return Ok(Some(grant.value.clone()));

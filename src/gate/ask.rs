@@ -66,7 +66,7 @@ impl Authenticator {
     /// Everything there is to ask about a claim, at once. A token of ours that the authority takes no longer is exchanged once
     /// more, where what it was made from is at hand.
     pub(super) async fn ask_all(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         stamp: u64,
         now: Now,

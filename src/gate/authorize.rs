@@ -18,6 +18,7 @@ use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::{Demand, Route};
 use super::target::{Host, Target};
 use super::trace::{Caller, Steps};
+use crate::elastic::authorization::authorization;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
@@ -89,6 +90,18 @@ impl Permit {
         match self.kept.as_ref()? {
             Kept::AsSent(scheme, line) => presented::decode_line(*scheme, line.as_bytes()),
             Kept::Ready(credential) => Some(Credential::clone(credential)),
+        }
+    }
+
+    /// The same as a line of `Authorization`. Cheap where it was one.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        match self.kept.as_ref()? {
+            Kept::AsSent(_, line) => {
+                let mut line = line.clone();
+                line.set_sensitive(true);
+                Some(line)
+            }
+            Kept::Ready(credential) => Some(authorization(credential)),
         }
     }
 
@@ -192,7 +205,7 @@ pub(super) async fn permit(
 async fn keep(
     permit: &mut Permit,
     demand: Demand,
-    authenticator: &Authenticator,
+    authenticator: &Arc<Authenticator>,
     presented: &Presented<'_>,
     (now, steps): (Now, &mut Steps),
 ) -> Result<(), Refusal> {

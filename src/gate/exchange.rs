@@ -22,6 +22,7 @@ use crate::net::fetch::FetchError;
 use super::authenticate::{Authenticator, trouble};
 use super::claim::{Claim, Proof};
 use super::extract::presented::Presented;
+use super::flight::Flights;
 use super::held::{HeldToken, HeldTokens, Lender};
 use super::jwt::verify::{JwtVerifier, Unverified};
 use super::refusal::Refusal;
@@ -32,6 +33,8 @@ const MAX_NEGOTIATIONS: usize = 1024;
 /// What exchanges need and what they bring.
 pub(super) struct Exchanges {
     certificates: HeldTokens,
+    /// Certificates that are being exchanged.
+    delegations: Flights<Fingerprint, Result<Arc<HeldToken>, AskError>>,
     pub(super) tickets: HeldTokens,
     pub(super) negotiations: Semaphore,
     pub(super) kerberos: Option<Kerberos>,
@@ -52,6 +55,7 @@ impl Exchanges {
         };
         Ok(Self {
             certificates: HeldTokens::new(cache.max_entries),
+            delegations: Flights::new(),
             tickets: HeldTokens::new(cache.max_entries),
             negotiations: Semaphore::new(MAX_NEGOTIATIONS),
             kerberos: settings.kerberos.clone(),
@@ -85,7 +89,7 @@ impl Authenticator {
     /// # Errors
     /// [`AskError::Refused`] when the claim is worth nothing; every other variant is trouble.
     pub(super) async fn asker(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         stamp: u64,
         now: Now,
@@ -113,7 +117,7 @@ impl Authenticator {
     /// # Errors
     /// [`Refusal::AuthorityUnavailable`] when a token has run out and no other can be had.
     pub(super) async fn exchangeable(
-        &self,
+        self: &Arc<Self>,
         claim: Claim,
         now: Now,
     ) -> Result<Option<Credential>, Refusal> {
@@ -143,7 +147,7 @@ impl Authenticator {
     /// # Errors
     /// As for [`Authenticator::asker`].
     pub(super) async fn privileges(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         atoms: &[Atom],
         stamp: u64,
@@ -181,31 +185,39 @@ impl Authenticator {
         self.exchanges.tickets.find(&held, stamp, now).is_some()
     }
 
-    /// The token of a certificate's owner: kept, or fetched when there is none or its end is near.
+    /// The token of a certificate's owner: kept, or fetched when there is none or its end is near; fetched once, however many
+    /// are waiting.
     async fn delegated(
-        &self,
-        chain: &CertificateChain,
+        self: &Arc<Self>,
+        chain: &Arc<CertificateChain>,
         held: &Fingerprint,
         stamp: u64,
         now: Now,
     ) -> Result<Arc<HeldToken>, AskError> {
         let kept = self.exchanges.certificates.find(held, stamp, now);
         if let Some(token) = &kept
-            && !token.is_due(now)
+            && !token.claim_renewal(now)
         {
             return Ok(Arc::clone(token));
         }
         if now.unix >= chain.not_after() {
             return Err(refused());
         }
-        match (self.client.delegate_pki(chain).await, kept) {
-            (Ok(grant), _) => {
-                let most = Duration::MAX;
-                let tokens = &self.exchanges.certificates;
-                Ok(tokens.keep(*held, grant, most, stamp, now))
-            }
+        let delegation = self.exchanges.delegations.join(held, stamp, || {
+            let (this, chain, held) = (Arc::clone(self), Arc::clone(chain), *held);
+            async move { this.delegate(&chain, held, stamp, now).await }
+        });
+        let outcome = match delegation {
+            Some(delegation) => delegation.wait().await,
+            None => Some(Err(AskError::Overloaded {
+                node: Arc::from("sidegate"),
+                retry_after: None,
+            })),
+        };
+        match (outcome, kept) {
+            (Some(Ok(token)), _) => Ok(token),
             // In trouble the former token serves to its end; a refusal is one.
-            (Err(error), Some(token)) if !error.is_refusal() => {
+            (Some(Err(error)), Some(token)) if !error.is_refusal() => {
                 tracing::warn!(
                     target: "sidegate::gate",
                     node = error.node(), cause = error.cause(),
@@ -213,8 +225,30 @@ impl Authenticator {
                 );
                 Ok(token)
             }
-            (Err(error), _) => Err(error),
+            (Some(Err(error)), _) => Err(error),
+            (None, _) => Err(AskError::Garbage {
+                node: Arc::from("sidegate"),
+                what: "the exchange died",
+            }),
         }
+    }
+
+    /// Looks once more before asking: an exchange for the same certificate may have landed between our look and our start.
+    async fn delegate(
+        &self,
+        chain: &CertificateChain,
+        held: Fingerprint,
+        stamp: u64,
+        now: Now,
+    ) -> Result<Arc<HeldToken>, AskError> {
+        let tokens = &self.exchanges.certificates;
+        if let Some(token) = tokens.find(&held, stamp, now)
+            && !token.is_due(now)
+        {
+            return Ok(token);
+        }
+        let grant = self.client.delegate_pki(chain).await?;
+        Ok(tokens.keep(held, grant, Duration::MAX, stamp, now))
     }
 
     async fn bearer(&self, token: &Secret, now: Now) -> Result<Asker, AskError> {

@@ -4,7 +4,7 @@
 //! its owner had then; nothing here is ever shown to a client; what leaves before its end is taken back by whoever lent it.
 //! moka bounds how many there are. Lives are counted from the moment of asking, so no clock but our own takes part.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,9 @@ use crate::model::secret::Secret;
 const MAX_LIFE: Duration = Duration::from_secs(3_600);
 /// What a token is not used any more before its end: requests take time, and so did the answer that brought it.
 const LEEWAY: Duration = Duration::from_secs(30);
+
+/// How long one renewal keeps others from starting.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// Who notes down the tokens that are held, and takes them back.
 pub trait Lender: Send + Sync {
@@ -54,6 +57,8 @@ pub(super) struct HeldToken {
     pub(super) expires: Duration,
     /// How long that was when it was kept.
     life: Duration,
+    /// Monotonic nanoseconds until which somebody fetches another one.
+    renewing: AtomicU64,
     stamp: u64,
     loan: Mutex<Option<Box<dyn Loan>>>,
 }
@@ -143,6 +148,7 @@ impl HeldTokens {
             renew_at: now.mono + whole.saturating_sub(LEEWAY * 2).max(whole / 3),
             expires: now.mono + life,
             life,
+            renewing: AtomicU64::new(0),
             stamp,
             loan: Mutex::new(loan),
         });
@@ -187,6 +193,17 @@ impl HeldTokens {
 }
 
 impl HeldToken {
+    /// True for one caller per [`RENEWAL_PAUSE`] once it is time for another one; the others go on with this.
+    pub(super) fn claim_renewal(&self, now: Now) -> bool {
+        let next = nanos(now.mono + RENEWAL_PAUSE);
+        let at = self.renewing.load(Ordering::Relaxed);
+        let claim = || {
+            self.renewing
+                .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        self.is_due(now) && nanos(now.mono) >= at && claim().is_ok()
+    }
+
     /// Whether it is time for another one.
     pub(super) fn is_due(&self, now: Now) -> bool {
         now.mono >= self.renew_at
@@ -202,6 +219,10 @@ impl HeldToken {
             loan.end(ending);
         }
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Drop for HeldToken {
@@ -232,6 +253,11 @@ mod tests {
         assert!(find(8).is_none(), "a purge came");
         clock.advance(Duration::from_secs(1_141));
         assert!(find(7).is_some_and(|token| token.is_due(clock.now())));
+        let claimed: Vec<_> = (0..3)
+            .filter_map(|_| find(7))
+            .map(|token| token.claim_renewal(clock.now()))
+            .collect();
+        assert_eq!(claimed, [true, false, false], "one of them renews it");
         clock.advance(Duration::from_secs(30));
         assert!(find(7).is_none());
     }
