@@ -169,6 +169,21 @@ pub(super) async fn permit(
     steps: &mut Steps,
 ) -> Result<Permit, Refusal> {
     let mut cache = known.how;
+    if let Some(username) = &known.entry.denied {
+        if cache == CacheResult::Stale {
+            return Err(super::authenticate::unavailable("connect"));
+        }
+        let refusal = Refusal::Forbidden {
+            username: known.entry.identity.username.clone(),
+            missing: vec![format!("run_as:{username}")],
+        };
+        steps.refusing(Caller {
+            entry: known.entry,
+            scheme: presented.scheme(),
+            cache,
+        });
+        return Err(refusal);
+    }
     if let Rule::Require(need) = &route.rule {
         let question = Question {
             need,

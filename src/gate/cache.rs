@@ -34,6 +34,8 @@ pub struct Entry {
     pub identity: Identity,
     /// Who it really is, when they act as another user.
     pub run_by: Option<Box<Identity>>,
+    /// The user they may not act as, although they asked to.
+    pub(super) denied: Option<Box<str>>,
     /// Static atoms the identity was granted.
     pub granted: AtomBits,
     /// Monotonic time from which it may not be used any more (stale-if-error apart).
@@ -149,6 +151,7 @@ impl CacheResult {
 pub(super) struct Learned {
     pub(super) identity: Identity,
     pub(super) run_by: Option<Box<Identity>>,
+    pub(super) denied: Option<Box<str>>,
     pub(super) granted: AtomBits,
     /// When the credential itself expires, in time since the Unix epoch.
     pub(super) credential_expires: Option<Duration>,
@@ -321,6 +324,7 @@ impl Cache {
         let entry = Arc::new(Entry {
             identity: learned.identity,
             run_by: learned.run_by,
+            denied: learned.denied,
             granted: learned.granted,
             expires: now.mono + jittered(self.life.ttl),
             not_after,

@@ -277,7 +277,7 @@ impl Authenticator {
 }
 
 /// The gate itself says no; nobody was asked.
-fn refused() -> AskError {
+pub(super) fn refused() -> AskError {
     AskError::Refused {
         node: Arc::from("sidegate"),
     }

@@ -361,6 +361,12 @@ fn exchange(body: &[u8], state: &mut State) -> Answer {
             None => envelope(401, "unable to authenticate"),
         };
     }
+    if body["grant_type"] == "refresh_token" {
+        return reply(
+            400,
+            json!({"error": "invalid_grant", "error_description": "token is dead"}),
+        );
+    }
     assert_eq!(body["grant_type"], "_kerberos");
     let ticket = body["kerberos_ticket"].as_str().unwrap_or_default();
     match state.tickets.remove(ticket) {
