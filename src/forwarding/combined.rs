@@ -14,6 +14,7 @@ use super::failure::AttachError;
 use super::metrics::{Kind, Outcome};
 use super::signer::{SKEW, Signer};
 use crate::config::forwards::{Assertion, Combined, Conveyed};
+use crate::elastic::authorization::CLIENT_AUTHENTICATION;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::Entry;
 use crate::gate::exchanged::Grant;
@@ -26,6 +27,11 @@ use crate::model::secret::Secret;
 const RUN_AS: HeaderName = HeaderName::from_static("es-security-runas-user");
 /// On whose behalf Sidegate's own credential asks Elasticsearch.
 const SECONDARY: HeaderName = HeaderName::from_static("es-secondary-authorization");
+/// What goes with a JWT there.
+const SECONDARY_CLIENT_AUTHENTICATION: HeaderName =
+    HeaderName::from_static("es-secondary-x-client-authentication");
+/// The scheme of tokens.
+const BEARER: &[u8] = b"Bearer ";
 /// The realm of service accounts, whose tokens don't expire and are nobody else's business.
 const SERVICE_REALM: &str = "_service_account";
 /// How often at most it is asked whether a credential that an upstream refused is still good.
@@ -37,6 +43,8 @@ pub(super) struct Conveying {
     assertion: Option<HeaderValue>,
     run_as: Option<HeaderValue>,
     own: Option<HeaderValue>,
+    /// What Elasticsearch's JWT realm wants beside a token.
+    client_authentication: Option<HeaderValue>,
 }
 
 /// Who makes what is not in a request; nobody where no route needs that.
@@ -71,6 +79,7 @@ impl Makers {
             return Err(AttachError::Refused(unfit(making.permit)));
         }
         Ok(Conveying {
+            client_authentication: self.client_authentication(combined, credential.as_ref()),
             credential,
             assertion: match &combined.assertion {
                 Some(assertion) => Some(self.assertion(making, assertion)?),
@@ -171,6 +180,23 @@ impl Makers {
         Ok(value)
     }
 
+    /// Elasticsearch's JWT realm believes a token only with the secret that it shares with Sidegate, which clients don't have.
+    fn client_authentication(
+        &self,
+        combined: &Combined,
+        credential: Option<&HeaderValue>,
+    ) -> Option<HeaderValue> {
+        let token = credential?.as_bytes();
+        let is_jwt = token.len() > BEARER.len()
+            && token[..BEARER.len()].eq_ignore_ascii_case(BEARER)
+            && token.contains(&b'.');
+        if !combined.elasticsearch || combined.credential != Conveyed::Client || !is_jwt {
+            return None;
+        }
+        let secret = self.exchanger.as_ref()?.client_authentication()?;
+        header_value("SharedSecret ", secret.expose())
+    }
+
     fn own(&self) -> Result<HeaderValue, AttachError> {
         self.exchanger
             .as_ref()
@@ -216,6 +242,13 @@ impl Makers {
 impl Conveying {
     /// Puts it into a head that was stripped.
     pub(super) fn put(self, combined: &Combined, headers: &mut HeaderMap) {
+        if let Some(secret) = self.client_authentication {
+            let name = match combined.secondary {
+                true => SECONDARY_CLIENT_AUTHENTICATION,
+                false => CLIENT_AUTHENTICATION,
+            };
+            headers.insert(name, secret);
+        }
         match (self.own, self.credential) {
             (Some(own), Some(credential)) => {
                 headers.insert(AUTHORIZATION, own);
@@ -241,11 +274,11 @@ impl Conveying {
 }
 
 /// Whether an access token stands for the client already, which an upstream that wants a token can have: their own, or the one
-/// that their certificate or ticket was exchanged for.
+/// that their certificate, ticket or login was exchanged for.
 fn is_access_token(permit: &Permit, entry: &Entry) -> bool {
     let by_token = matches!(
         permit.scheme(),
-        Some(Scheme::Bearer | Scheme::Certificate | Scheme::Kerberos)
+        Some(Scheme::Bearer | Scheme::Certificate | Scheme::Kerberos | Scheme::Session)
     );
     by_token
         && entry.identity.authentication_type == "token"

@@ -173,6 +173,11 @@ impl Exchanger {
         &self.0.client
     }
 
+    /// The shared secret of the authority's JWT realm.
+    pub fn client_authentication(&self) -> Option<&Secret> {
+        self.0.client_authentication.as_ref()
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &ExchangeMetrics {
         &self.0.workshop.metrics

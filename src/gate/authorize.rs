@@ -22,6 +22,7 @@ use crate::elastic::authorization::authorization;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
+use crate::session::cookie::Lines;
 
 /// Proof that an identity met a route's requirement for this one request. Consumed by the door that forwards it.
 ///
@@ -43,6 +44,8 @@ pub struct Permit {
     run_as: Option<Box<str>>,
     /// What the response is to tell the client about its ticket.
     negotiated: Option<Box<Negotiated>>,
+    /// What it is to tell a browser about its session; nearly always nothing.
+    session_lines: Lines,
 }
 
 /// What a permit keeps of a credential.
@@ -115,12 +118,19 @@ impl Permit {
         self.run_as.as_deref()
     }
 
-    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for.
+    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for, and a session's
+    /// cookie where it changed.
     pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
-        self.negotiated
-            .take()
-            .map(|negotiated| negotiated.lines)
-            .unwrap_or_default()
+        let mut lines = std::mem::take(&mut self.session_lines);
+        if let Some(negotiated) = &mut self.negotiated {
+            lines.append(&mut negotiated.lines);
+        }
+        lines
+    }
+
+    /// Has the response tell a browser about its session.
+    pub(super) fn tell(&mut self, lines: Lines) {
+        self.session_lines = lines;
     }
 
     fn new(
@@ -141,6 +151,7 @@ impl Permit {
             kept: None,
             run_as: None,
             negotiated: None,
+            session_lines: Lines::new(),
         }
     }
 }

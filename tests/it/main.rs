@@ -16,6 +16,7 @@ mod admin;
 mod asks;
 mod authority;
 mod authority_alone;
+mod authority_oidc;
 mod cache;
 mod certificates;
 mod check;

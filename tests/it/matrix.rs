@@ -411,6 +411,18 @@ impl Bench {
         if let Some(user) = seen.header("x-forwarded-user") {
             assert_eq!(user, way.username, "{told}");
         }
+        // Elasticsearch's JWT realm wants its secret beside a token that is passed on.
+        let with_jwt = way.shown == In::Jwt && sees == Sees::Shown;
+        let secret = |name, wanted| {
+            let wanted = if with_jwt && wanted {
+                "SharedSecret shared-canary"
+            } else {
+                ""
+            };
+            assert_eq!(all(name), wanted, "{told}: {name}");
+        };
+        secret("es-client-authentication", out == Out::Elasticsearch);
+        secret("es-secondary-x-client-authentication", out == Out::Beside);
         self.judge_the_rest(seen, way, told);
     }
 
@@ -419,10 +431,7 @@ impl Bench {
         let rest: Vec<_> = seen
             .headers
             .iter()
-            .filter(|(name, _)| {
-                !["authorization", "es-secondary-authorization"]
-                    .contains(&name.to_ascii_lowercase().as_str())
-            })
+            .filter(|(name, _)| !JUDGED.contains(&name.to_ascii_lowercase().as_str()))
             .collect();
         let rest = format!(
             "{} {rest:?} {}",
@@ -478,6 +487,14 @@ impl Bench {
         secrets
     }
 }
+
+/// Headers that were judged one by one.
+const JUDGED: [&str; 4] = [
+    "authorization",
+    "es-secondary-authorization",
+    "es-client-authentication",
+    "es-secondary-x-client-authentication",
+];
 
 /// `ApiKey` with what the authority gives.
 fn is_made_key(given: &str) -> bool {
