@@ -246,6 +246,53 @@ mod tests {
         }
     }
 
+    /// Calls that change something, and end nobody's access.
+    const HARMLESS: [&str; 18] = [
+        "/_security/user/_has_privileges",
+        "/_security/user/x/_has_privileges",
+        "/_security/api_key/grant",
+        "/_security/api_key/clone",
+        "/_security/cross_cluster/api_key",
+        "/_security/_query/api_key",
+        "/_security/_query/user",
+        "/_security/_query/role",
+        "/_security/profile/_activate",
+        "/_security/profile/_suggest",
+        "/_security/profile/_has_privileges",
+        "/_security/delegate_pki",
+        "/_security/settings",
+        "/_security/saml/prepare",
+        "/_security/saml/authenticate",
+        "/_security/saml/complete_logout",
+        "/_security/oidc/prepare",
+        "/_security/oidc/authenticate",
+    ];
+
+    #[test]
+    fn every_call_of_the_security_api_purges_or_ends_nobodys_access() {
+        for endpoint in crate::authority::api::TABLE {
+            let path: String = endpoint
+                .path
+                .split('/')
+                .map(|segment| if segment.starts_with('{') { "x" } else { segment })
+                .collect::<Vec<_>>()
+                .join("/");
+            for method in endpoint.methods {
+                if !path.starts_with(PREFIX) || matches!(*method, Method::GET | Method::HEAD) {
+                    continue;
+                }
+                let makes = *method != Method::DELETE
+                    && matches!(&*path, "/_security/api_key" | "/_security/oauth2/token");
+                let data = path.starts_with("/_security/profile/x/");
+                if HARMLESS.contains(&&*path) || makes || data {
+                    continue;
+                }
+                let told = told(method.as_str(), &path);
+                assert!(told.is_some(), "{method} {path}");
+            }
+        }
+    }
+
     #[test]
     fn bodies_and_answers_name_what_to_forget() {
         let named = Named::read(br#"{"token":"t"}"#);
