@@ -274,7 +274,13 @@ mod tests {
             let path: String = endpoint
                 .path
                 .split('/')
-                .map(|segment| if segment.starts_with('{') { "x" } else { segment })
+                .map(|segment| {
+                    if segment.starts_with('{') {
+                        "x"
+                    } else {
+                        segment
+                    }
+                })
                 .collect::<Vec<_>>()
                 .join("/");
             for method in endpoint.methods {

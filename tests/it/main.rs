@@ -39,6 +39,7 @@ mod refusals;
 mod routes;
 mod run;
 mod run_as;
+mod sso_door;
 mod upstreams;
 mod ways_in;
 mod ways_out;
