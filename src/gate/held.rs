@@ -293,6 +293,7 @@ mod tests {
             let grant = TokenGrant {
                 access_token: Secret::from(token),
                 expires_in: Duration::from_secs(1_200),
+                refresh_token: None,
             };
             let name = key.fingerprint(&[name.as_bytes()]);
             held.keep(name, grant, Duration::MAX, stamp, clock.now());
