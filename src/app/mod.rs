@@ -153,15 +153,20 @@ impl App {
         self.running.begin_drain();
         let deadline = self.running.settings().drain_timeout;
         tracing::info!(?deadline, "draining");
-        let Report { open, cut } = tokio::select! {
-            report = self.serving.drain(deadline) => report,
-            _ = self.terminate.recv() => Report { open: 0, cut: 0 },
-            _ = self.interrupt.recv() => Report { open: 0, cut: 0 },
+        let finished = tokio::select! {
+            report = self.serving.drain(deadline) => Some(report),
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
         };
-        if cut > 0 {
-            tracing::warn!(open, cut, "drain deadline passed, connections cut");
-        } else {
-            tracing::info!(open, "drained");
+        match finished {
+            Some(Report { open, cut: 0 }) => tracing::info!(open, "drained"),
+            Some(Report { open, cut }) => {
+                tracing::warn!(open, cut, "drain deadline passed, connections cut");
+            }
+            None => {
+                let Report { open, cut } = self.serving.cut().await;
+                tracing::warn!(open, cut, "second signal, connections cut");
+            }
         }
         tokio::select! {
             () = self.running.take_back() => {}
@@ -202,4 +207,7 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-pub use running::gate_alone;
+pub use running::GateAlone;
+
+#[cfg(test)]
+mod tests;

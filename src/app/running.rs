@@ -347,13 +347,15 @@ fn site(settings: &Settings, client: Client, lasting: &Lasting<'_>) -> anyhow::R
         sessions,
         workshop,
     } = lasting;
+    let lender = workshop.ledger.lender(&client);
     let mut gate = gate(settings, client, families, limiter, &workshop.clock)?;
     if let Some(sso) = &settings.sso {
         let sessions = Sessions::new(sso, sessions, families.sessions.clone())?;
         gate = gate.with_sessions(sso, sessions);
     }
+    gate.lend_by(&lender);
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
-    Ok(site.making(settings.assertion.as_ref(), Workshop::clone(workshop))?)
+    Ok(site.making(settings, Workshop::clone(workshop))?)
 }
 
 /// The door of single sign-on by the same settings, with the sessions of the same gate.
@@ -384,14 +386,37 @@ fn gate(
 }
 
 /// A gate without doors, for `explain`.
-///
-/// # Errors
-/// As for the running gate: a store that can't be opened, a file that can't be read.
-pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gate> {
-    let families = Families::register()?;
-    let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
-    let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
-    gate(settings, asked.client, &families, &limiter, &clock)
+pub struct GateAlone {
+    gate: Gate,
+    workshop: Workshop,
+}
+
+impl GateAlone {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// As for the running gate: a store that can't be opened, a file that can't be read.
+    pub async fn set_up(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let families = Families::register()?;
+        let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+        let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
+        let workshop = workshop::open(settings, &families.exchanges, &clock);
+        let lender = workshop.ledger.lender(&asked.client);
+        let gate = gate(settings, asked.client, &families, &limiter, &clock)?;
+        gate.lend_by(&lender);
+        Ok(Self { gate, workshop })
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Takes back the tokens that its decisions needed, as far as there is time.
+    pub async fn take_back(self) {
+        self.gate.retire().await;
+        self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
+    }
 }
 
 fn nodes_of(settings: &Settings) -> &[NodeUrl] {
