@@ -9,6 +9,7 @@ mod common_behaviour;
 mod durability;
 mod every_endpoint;
 mod housekeeping;
+mod oidc;
 mod privileges;
 mod profile_search;
 mod profiles;
