@@ -17,6 +17,7 @@ use crate::authority::realm::oidc::request::Attempt;
 use crate::authority::realm::oidc::{Callback, OidcRealm};
 use crate::authority::state::State;
 use crate::model::secret::Secret;
+use crate::wire::sso::OidcPrepareResponse;
 
 /// What a realm is looked for by.
 enum By<'a> {
@@ -87,9 +88,12 @@ pub async fn prepare(state: &State, call: Call) -> Result<Reply, Failure> {
         let text = format!("OpenID Connect realm [{name}] does not know its provider: {error}");
         Failure::security(StatusCode::SERVICE_UNAVAILABLE, text)
     })?;
-    granted.reply(&json!({
-        "redirect": redirect, "state": own_state, "nonce": nonce, "realm": name,
-    }))
+    granted.reply(&OidcPrepareResponse {
+        redirect,
+        realm: name.to_owned(),
+        state: own_state,
+        nonce,
+    })
 }
 
 /// A state or nonce of our own.
