@@ -9,6 +9,7 @@ mod documented;
 mod oidc;
 mod realms;
 mod route;
+mod session;
 mod sso;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
