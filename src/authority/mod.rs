@@ -2,7 +2,7 @@
 //!
 //! An [`Authority`] is a tower `Service` from request to response: [`crate::gate`] calls it in-process through the same client it
 //! uses for Elasticsearch, and a listener may serve it. Always true: every answer is authorised by a [`authorize::Granted`] and
-//! every write is durable before its 2xx. It never keeps a secret as such and never calls out. A new endpoint is one line in
+//! every write is durable before its 2xx. It never keeps a secret as such, and calls out to nobody but the issuers and identity providers of its realms. A new endpoint is one line in
 //! [`api`] and a handler beside it.
 //!
 //! One request: [`dispatch`] takes it through [`authenticate`] → [`endpoint`] → [`media`] → [`compression`] → a handler in [`api`]

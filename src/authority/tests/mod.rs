@@ -10,6 +10,7 @@ mod durability;
 mod every_endpoint;
 mod hardening;
 mod housekeeping;
+mod oidc;
 mod privileges;
 mod profile_search;
 mod profiles;

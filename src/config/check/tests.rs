@@ -7,6 +7,7 @@ use crate::config::settings::{Authority, OwnCredential, UpstreamUrl};
 mod damaged;
 mod documented;
 mod pages;
+mod oidc;
 mod realms;
 mod route;
 mod session;

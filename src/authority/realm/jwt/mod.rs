@@ -209,4 +209,4 @@ impl Realm for JwtRealm {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::authority::realm) mod tests;

@@ -12,12 +12,13 @@ use crate::config::realms::PublicKeys;
 type Signer = Box<dyn Fn(&[u8], &str) -> Vec<u8>>;
 
 /// A pair of every kind, as a JWK and as what signs.
-pub(super) struct Issuer {
-    pub(super) jwk: Value,
+pub(in crate::authority::realm) struct Issuer {
+    /// The public half.
+    pub(in crate::authority::realm) jwk: Value,
     sign: Signer,
 }
 
-pub(super) fn rsa_issuer(kid: &str) -> Issuer {
+pub(in crate::authority::realm) fn rsa_issuer(kid: &str) -> Issuer {
     let private = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
     let components: signature::RsaPublicKeyComponents<Vec<u8>> = private.public_key().into();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -44,7 +45,7 @@ fn sign_rsa(key: &RsaKeyPair, message: &[u8], algorithm: &str) -> Vec<u8> {
     made
 }
 
-pub(super) fn ec_issuer(
+pub(in crate::authority::realm) fn ec_issuer(
     kid: &str,
     curve: &str,
     algorithm: &'static signature::EcdsaSigningAlgorithm,
@@ -67,14 +68,20 @@ pub(super) fn ec_issuer(
     }
 }
 
+impl Issuer {
+    /// A token that this issuer signs with the algorithm of the header.
+    pub(in crate::authority::realm) fn token(&self, header: &Value, claims: &Value) -> Jwt {
+        let algorithm = header["alg"].as_str().unwrap_or_default();
+        assembled(header, claims, |message| (self.sign)(message, algorithm))
+    }
+}
+
 pub(super) fn signed_by(issuer: &Issuer, algorithm: &str, kid: Option<&str>) -> Jwt {
     let mut header = json!({"alg": algorithm});
     if let Some(kid) = kid {
         header["kid"] = json!(kid);
     }
-    assembled(&header, &claims(), |message| {
-        (issuer.sign)(message, algorithm)
-    })
+    issuer.token(&header, &claims())
 }
 
 /// A realm whose public keys are in this file.
