@@ -199,6 +199,27 @@ pub async fn negotiate(
     negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
 }
 
+/// Lets in somebody whom the realm of this name proved by single sign-on.
+///
+/// # Errors
+/// 401 with challenges when no realm they are to be looked up in knows them.
+pub fn admit(
+    state: &State,
+    realm: &str,
+    proven: Proven,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Subject, Failure> {
+    let username = proven.username.clone();
+    let mapping = mapping_of(state);
+    let admitted = state
+        .realms
+        .admit(realm, proven, asking(state, &mapping, now));
+    admitted
+        .map(Subject::user)
+        .map_err(|_| Failure::unauthenticated(refusal(&username, purpose)))
+}
+
 /// What realms are asked with.
 fn asking<'a>(
     state: &'a State,

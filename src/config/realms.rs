@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::realm_saml::SamlRealm;
 use super::realm_values::JwksPath;
 use crate::model::secret::Secret;
 
@@ -29,6 +30,8 @@ pub enum RealmKind {
     Pki(PkiRealm),
     /// Kerberos tickets.
     Kerberos(KerberosRealm),
+    /// Users of a SAML identity provider.
+    Saml(Box<SamlRealm>),
 }
 
 /// Kerberos tickets for the services of a keytab.

@@ -134,7 +134,10 @@ impl Fetcher {
         let request = http::Request::builder()
             .uri(target)
             .header(header::HOST, self.url.authority())
-            .header(header::ACCEPT, "application/json, application/jwk-set+json")
+            .header(
+                header::ACCEPT,
+                "application/json, application/jwk-set+json, */*;q=0.5",
+            )
             .header(header::USER_AGENT, "sidegate")
             .body(Body::Empty)
             .map_err(broken)?;

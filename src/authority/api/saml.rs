@@ -1,32 +1,86 @@
-//! SAML single sign-on (`/_security/saml/*`): validation, authorisation, and what Elasticsearch says when no SAML realm fits.
+//! SAML single sign-on (`/_security/saml/*`): the web application in front brings what the browser brought, and gets tokens or
+//! the way the browser is to go.
 //!
-//! No SAML realm can be configured yet. Each handler reads its body into the request a realm will be asked with, and `realm`
-//! is the one place where a realm is looked for: with realms it returns one, and the handler goes on where it stops now.
+//! Always true: what a message says counts only after [`SamlRealm`] believed it; whoever brings one that is not believed learns
+//! that nobody was authenticated, and the log why. The one thing more it learns, as from Elasticsearch, is that a response names
+//! a request that is not under way.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::fields::{Fields, Kind};
+use super::sso_token;
+use super::token_invalidation::{take_login, take_where};
+use super::tokens;
+use super::write::write;
+use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::saml::refusal::Refusal;
+use crate::authority::realm::saml::{Accepted, LogoutAnswer, Redirect, SamlRealm};
+use crate::authority::record::{Bearer, Login, SamlLogin};
 use crate::authority::state::State;
+use crate::model::secret::Secret;
 
-/// A configured SAML realm. There is none, and this type says so.
-enum Realm {}
+/// How refusals name whoever brings a response.
+const NOBODY: &str = "<unauthenticated-saml-user>";
+/// What an error tells beside its sentence when a response names a request that is not under way.
+const UNSOLICITED: &str = "security.saml.unsolicited_in_response_to";
 
-/// The realm that goes by this name or this assertion consumer service URL. `printed` is the request as Java prints it.
-fn realm(
-    _state: &State,
-    _name: Option<&str>,
-    _acs: Option<&str>,
+/// 500, which Elasticsearch answers whatever is wrong with SAML.
+fn failed(reason: impl Into<String>) -> Failure {
+    Failure::security(StatusCode::INTERNAL_SERVER_ERROR, reason)
+}
+
+/// The answer to a message that is not believed; the log has the reason as well.
+fn refused(realm: &SamlRealm, what: &str, refusal: &Refusal) -> Failure {
+    tracing::info!(realm = %realm.name(), reason = %refusal, "SAML {what} refused");
+    let failure = failed(refusal.to_string());
+    match refusal {
+        Refusal::Unsolicited { in_response_to } => {
+            failure.with_metadata(UNSOLICITED, json!(in_response_to))
+        }
+        _ => failure,
+    }
+}
+
+/// The one realm that goes by this name and this assertion consumer service URL. `printed` is the request as Java prints it.
+fn realm<'s>(
+    state: &'s State,
+    name: Option<&str>,
+    acs: Option<&str>,
     printed: &str,
-) -> Result<Realm, Failure> {
-    Err(Failure::security(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("Cannot find any matching realm for [{printed}]"),
-    ))
+) -> Result<&'s SamlRealm, Failure> {
+    let fits = |wanted: Option<&str>, is: &dyn Fn(&str) -> bool| {
+        wanted
+            .filter(|wanted| !wanted.trim().is_empty())
+            .is_none_or(is)
+    };
+    let found: Vec<&SamlRealm> = state
+        .realms
+        .saml()
+        .filter(|realm| fits(name, &|name| realm.name() == name))
+        .filter(|realm| fits(acs, &|acs| realm.is_at(acs)))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(failed(format!(
+            "Cannot find any matching realm for [{printed}]"
+        ))),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|realm| format!("saml/{}", realm.name()))
+                .collect();
+            Err(failed(format!(
+                "Found multiple matching realms [[{}]] for [{printed}]",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
 /// `POST /_security/saml/prepare`
@@ -37,14 +91,22 @@ pub async fn prepare(state: &State, call: Call) -> Result<Reply, Failure> {
         ("relay_state", Kind::Text),
     ];
     let fields = Fields::read(&call, "saml_prepare_authn", &known)?;
-    authorize::by_cluster_privilege(state, &call).await?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let printed = format!(
         "SamlPrepareAuthenticationRequest{{realmName={}, assertionConsumerServiceURL={}, relayState={}}}",
         fields.printed("realm"),
         fields.printed("acs"),
         fields.printed("relay_state")
     );
-    match realm(state, fields.text("realm"), fields.text("acs"), &printed)? {}
+    let realm = realm(state, fields.text("realm"), fields.text("acs"), &printed)?;
+    let redirect = realm
+        .prepare(fields.text("relay_state"), call.now)
+        .map_err(|refusal| refused(realm, "login", &refusal))?;
+    granted.reply(&json!({
+        "realm": realm.name(),
+        "id": redirect.id,
+        "redirect": redirect.url,
+    }))
 }
 
 /// `POST /_security/saml/authenticate`
@@ -61,18 +123,62 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
         .split_whitespace()
         .collect();
     STANDARD
-        .decode(content)
+        .decode(&content)
         .map_err(|error| Failure::illegal_argument(error.to_string()))?;
-    authorize::by_cluster_privilege(state, &call).await?;
-    Err(nobody(&call, "<unauthenticated-saml-user>"))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let accepted = accept(state, &call, &fields, &content).await?;
+    let login = Login::Saml(accepted.login.clone());
+    let purpose = Purpose::Action(call.action);
+    let realm = accepted.login.realm;
+    let subject = authenticate::admit(state, &realm, accepted.proven, purpose, call.now);
+    let subject = subject.inspect_err(|_| call.trail.not_admitted(call.action, NOBODY))?;
+    call.trail.admitted(call.action, &subject);
+    let issued = tokens::issue_login(&granted, state, &call, subject, login).await?;
+    let mut answer = json!({
+        "username": issued.subject.effective.username,
+        "realm": realm,
+        "access_token": issued.access,
+        "refresh_token": issued.refresh,
+        "expires_in": state.token_timeout.as_secs(),
+        "authentication": issued.subject.describe(),
+    });
+    if let Some(request) = accepted.in_response_to {
+        answer["in_response_to"] = json!(request);
+    }
+    granted.reply(&answer)
 }
 
-/// What a message is answered that no realm takes.
-fn nobody(call: &Call, principal: &str) -> Failure {
-    Failure::unauthenticated(format!(
-        "unable to authenticate user [{principal}] for action [{}]",
+/// Shows a response to the realm it is for, or to all in their order.
+async fn accept(
+    state: &State,
+    call: &Call,
+    fields: &Fields,
+    content: &str,
+) -> Result<Accepted, Failure> {
+    let named = fields.filled("realm");
+    let mut failure = Failure::unauthenticated(format!(
+        "unable to authenticate user [{NOBODY}] for action [{}]",
         call.action
-    ))
+    ));
+    for realm in state.realms.saml() {
+        if named.is_some_and(|named| named != realm.name()) {
+            continue;
+        }
+        match realm
+            .authenticate(content, fields.list("ids"), call.now)
+            .await
+        {
+            Ok(accepted) => return Ok(accepted),
+            Err(refusal) => {
+                tracing::info!(realm = %realm.name(), principal = NOBODY, reason = %refusal, "realm refused");
+                if let Refusal::Unsolicited { in_response_to } = refusal {
+                    failure = failure.with_metadata(UNSOLICITED, json!(in_response_to));
+                }
+            }
+        }
+    }
+    call.trail.not_admitted(call.action, NOBODY);
+    Err(failure)
 }
 
 /// `POST /_security/saml/logout`
@@ -82,15 +188,35 @@ pub async fn logout(state: &State, call: Call) -> Result<Reply, Failure> {
     if fields.text("token").unwrap_or_default().is_empty() {
         return Err(Failure::request_validation(&["token is missing"]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    let who = super::sso_token::bearer(state, fields.printed("token"), call.now)?;
-    Err(Failure::security(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!(
-            "Authenticating realm {} is not a SAML realm",
-            who.realm.name
-        ),
-    ))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let bearer = sso_token::bearer(state, fields.printed("token"), call.now)?;
+    let way = way_out(state, &bearer, &call)?;
+    let access = Secret::from(fields.printed("token"));
+    let refresh = fields.filled("refresh_token").map(Secret::from);
+    write(&granted, state, move |drafts| {
+        take_login(drafts, &access, refresh.as_ref());
+        Ok(())
+    })
+    .await?;
+    granted.reply(&match way {
+        Some(Redirect { id, url }) => json!({"id": id, "redirect": url}),
+        None => json!({"id": null, "redirect": null}),
+    })
+}
+
+/// The way on which the bearer of a token is logged out at their identity provider.
+fn way_out(state: &State, bearer: &Bearer, call: &Call) -> Result<Option<Redirect>, Failure> {
+    let authenticated = bearer.authenticating.as_ref().unwrap_or(&bearer.effective);
+    let name = &authenticated.realm.name;
+    let not_saml = || failed(format!("Authenticating realm {name} is not a SAML realm"));
+    let realm = state.realms.saml().find(|realm| realm.name() == name);
+    let realm = realm.ok_or_else(not_saml)?;
+    let Some(Login::Saml(login)) = bearer.login.as_deref() else {
+        return Err(not_saml());
+    };
+    realm
+        .logout(login, call.now)
+        .map_err(|refusal| refused(realm, "logout", &refusal))
 }
 
 /// `POST /_security/saml/invalidate`
@@ -107,14 +233,41 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     if query.is_empty() {
         return Err(Failure::request_validation(&["query_string is missing"]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let printed = format!(
         "SamlInvalidateSessionRequest{{realmName='{}', assertionConsumerServiceURL='{}', url-query={} chars}}",
         fields.printed("realm"),
         fields.printed("acs"),
         query.chars().count()
     );
-    match realm(state, fields.text("realm"), fields.text("acs"), &printed)? {}
+    let realm = realm(state, fields.text("realm"), fields.text("acs"), &printed)?;
+    let (request, relay_state) = realm
+        .logout_request(query, call.now)
+        .await
+        .map_err(|refusal| refused(realm, "logout request", &refusal))?;
+    let now = call.now;
+    let meant = realm.meant_by(&request);
+    let taken = write(&granted, state, move |drafts| {
+        Ok(take_where(drafts, now, |bearer| {
+            saml_login(bearer).is_some_and(&meant)
+        }))
+    })
+    .await?;
+    tracing::info!(realm = %realm.name(), tokens = taken.invalidated_tokens, "the identity provider logged somebody out");
+    let answer = realm
+        .logout_answer(&request, relay_state.as_deref(), now)
+        .map_err(|refusal| refused(realm, "logout request", &refusal))?;
+    granted.reply(&json!({
+        "realm": realm.name(),
+        "invalidated": taken.invalidated_tokens,
+        "redirect": answer.map_or(Value::Null, |answer| json!(answer.url)),
+    }))
+}
+
+fn saml_login(bearer: &Bearer) -> Option<&SamlLogin> {
+    match bearer.login.as_deref()? {
+        Login::Saml(login) => Some(login),
+    }
 }
 
 /// `POST /_security/saml/complete_logout`
@@ -142,9 +295,17 @@ pub async fn complete_logout(state: &State, call: Call) -> Result<Reply, Failure
     if !faults.is_empty() {
         return Err(Failure::request_validation(&faults));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    let name = fields.text("realm");
-    match realm(state, name, None, fields.printed("realm"))? {}
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let realm = realm(state, fields.text("realm"), None, fields.printed("realm"))?;
+    let answer = match (query, fields.filled("content")) {
+        (Some(query), _) => LogoutAnswer::Query(query),
+        (None, content) => LogoutAnswer::Form(content.unwrap_or_default()),
+    };
+    realm
+        .complete_logout(answer, fields.list("ids"), call.now)
+        .await
+        .map_err(|refusal| refused(realm, "logout response", &refusal))?;
+    granted.reply(&json!({}))
 }
 
 /// `GET /_security/saml/metadata/{realm_name}`
@@ -155,6 +316,7 @@ pub async fn metadata(state: &State, call: Call) -> Result<Reply, Failure> {
             "Realm name may not be empty",
         ]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    match realm(state, Some(name), None, name)? {}
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let realm = realm(state, Some(name), None, name)?;
+    granted.reply(&json!({"metadata": realm.metadata()}))
 }

@@ -18,6 +18,7 @@ use crate::authority::record::{AccessToken, Bearer, RefreshToken};
 use crate::authority::state::State;
 use crate::authority::store::Drafts;
 use crate::model::clock::Now;
+use crate::model::secret::Secret;
 use crate::wire::grants::InvalidateTokensResponse;
 
 /// `DELETE /_security/oauth2/token`
@@ -43,6 +44,14 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     })
     .await?;
     granted.reply_with(status, &answer)
+}
+
+/// Takes back an access token and, if there is one, the refresh token that a single sign-on login was given.
+pub fn take_login(drafts: &mut Drafts<'_>, access: &Secret, refresh: Option<&Secret>) {
+    if let Some(refresh) = refresh {
+        take_refresh(drafts, &digest_text(refresh.expose()));
+    }
+    take_access(drafts, &digest_text(access.expose()));
 }
 
 /// What happened to one token; `None`: there is none.
@@ -102,12 +111,20 @@ fn take_all(
     realm: Option<&str>,
     now: Now,
 ) -> InvalidateTokensResponse {
-    let now = now.unix_millis();
-    let is_meant = |bearer: &Bearer| {
+    take_where(drafts, now, |bearer| {
         let user = &bearer.effective;
         username.is_none_or(|name| name == user.username)
             && realm.is_none_or(|name| name == user.realm.name)
-    };
+    })
+}
+
+/// Takes back every pair of which one token could still be used, and whose bearer is meant.
+pub fn take_where(
+    drafts: &mut Drafts<'_>,
+    now: Now,
+    is_meant: impl Fn(&Bearer) -> bool,
+) -> InvalidateTokensResponse {
+    let now = now.unix_millis();
     let access = drafts
         .access_tokens
         .select(|_, row| !row.invalidated && row.expiration >= now && is_meant(&row.bearer));

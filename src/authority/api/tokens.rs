@@ -17,7 +17,7 @@ use crate::authority::failure::Failure;
 use crate::authority::permissions;
 use crate::authority::realm::chain::Negotiated;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
-use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
+use crate::authority::record::{AccessToken, Bearer, Client, Login, RefreshToken, Refreshed};
 use crate::authority::state::State;
 use crate::authority::store::Drafts;
 use crate::authority::subject::{Means, Subject};
@@ -127,9 +127,19 @@ async fn issue(
     subject: Subject,
     refreshable: bool,
 ) -> Result<Issued, Failure> {
+    let bearer = subject.bearer();
+    issue_for(granted, state, call, (subject, bearer), refreshable).await
+}
+
+async fn issue_for(
+    granted: &Granted,
+    state: &State,
+    call: &Call,
+    (subject, bearer): (Subject, Bearer),
+    refreshable: bool,
+) -> Result<Issued, Failure> {
     let pair = new_pair(refreshable);
     let for_store = pair.clone();
-    let bearer = subject.bearer();
     let client = call.subject.client();
     let (now, life) = (call.now, life_millis(state));
     write(granted, state, move |drafts| {
@@ -156,6 +166,39 @@ pub async fn issue_access(
 ) -> Result<(String, Subject), Failure> {
     let issued = issue(granted, state, call, subject, false).await?;
     Ok((issued.pair.access, issued.subject))
+}
+
+/// An access and a refresh token of a single sign-on login, and whom they stand for.
+pub struct LoginTokens {
+    /// The access token.
+    pub access: String,
+    /// The refresh token.
+    pub refresh: String,
+    /// Whom they stand for.
+    pub subject: Subject,
+}
+
+/// A pair of tokens for somebody who signed in by single sign-on; `login` is kept with them, and with those they are refreshed to.
+///
+/// # Errors
+/// 503 when the store doesn't take it.
+pub async fn issue_login(
+    granted: &Granted,
+    state: &State,
+    call: &Call,
+    subject: Subject,
+    login: Login,
+) -> Result<LoginTokens, Failure> {
+    let bearer = Bearer {
+        login: Some(Box::new(login)),
+        ..subject.bearer()
+    };
+    let issued = issue_for(granted, state, call, (subject, bearer), true).await?;
+    Ok(LoginTokens {
+        access: issued.pair.access,
+        refresh: issued.pair.refresh.unwrap_or_default(),
+        subject: issued.subject,
+    })
 }
 
 fn new_pair(refreshable: bool) -> Pair {

@@ -14,6 +14,7 @@ use super::jwt::{JwtError, JwtRealm};
 use super::kerberos::{KerberosError, KerberosRealm};
 use super::native::{NativeRealm, ReservedRealm};
 use super::pki::{PkiError, PkiRealm};
+use super::saml::{SamlError, SamlRealm};
 use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
@@ -47,6 +48,14 @@ pub enum RealmError {
         name: String,
         /// Why.
         source: PkiError,
+    },
+    /// A SAML realm.
+    #[error("realm {name}: {source}")]
+    Saml {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: SamlError,
     },
 }
 
@@ -169,6 +178,27 @@ impl Realms {
         Err(ChainError::Refused)
     }
 
+    /// The SAML realms, in their order.
+    pub fn saml(&self) -> impl Iterator<Item = &SamlRealm> {
+        self.0.iter().filter_map(|realm| realm.saml())
+    }
+
+    /// Lets in somebody whom the realm of this name proved outside of [`Self::authenticate`].
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] when no realm they are to be looked up in knows them.
+    pub fn admit(
+        &self,
+        realm: &str,
+        proven: Proven,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        let mut realms = self.0.iter();
+        let realm = realms.find(|known| known.reference().name == realm);
+        let admitted = realm.and_then(|realm| self.authorise(realm.as_ref(), proven, asking));
+        admitted.ok_or(ChainError::Refused)
+    }
+
     /// Gives a proven user their roles: from the realms they are to be looked up in, or from role mappings.
     fn authorise(
         &self,
@@ -178,8 +208,10 @@ impl Realms {
     ) -> Option<Principal> {
         let links = realm.authorization_realms();
         if links.is_empty() {
+            let mut roles = (asking.mapping)(&proven, realm.reference());
+            roles.retain(|role| !realm.excluded_roles().contains(role));
             return Some(Principal {
-                roles: (asking.mapping)(&proven, realm.reference()),
+                roles,
                 username: proven.username,
                 full_name: proven.full_name,
                 email: proven.email,
@@ -353,6 +385,13 @@ async fn open_realm(settings: &Settings) -> Result<Box<dyn Realm>, RealmError> {
         RealmKind::Kerberos(kerberos) => {
             let opened = KerberosRealm::open(name, kerberos);
             Box::new(opened.map_err(|source| RealmError::Kerberos {
+                name: name.clone(),
+                source,
+            })?)
+        }
+        RealmKind::Saml(saml) => {
+            let opened = SamlRealm::open(name, saml).await;
+            Box::new(opened.map_err(|source| RealmError::Saml {
                 name: name.clone(),
                 source,
             })?)

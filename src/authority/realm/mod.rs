@@ -15,6 +15,7 @@ pub mod login;
 pub mod native;
 pub mod pattern;
 pub mod pki;
+pub mod saml;
 pub mod service;
 pub mod service_file;
 pub mod throttle;

@@ -14,6 +14,7 @@ mod realms;
 mod report;
 mod requirement;
 mod routes;
+mod saml;
 mod shadow;
 mod signing;
 mod upstreams;

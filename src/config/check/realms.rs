@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::check::jwt;
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::check::saml;
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_realms as file;
@@ -107,6 +108,20 @@ pub(super) fn realms(
             &at,
         ));
     }
+    for (name, written) in file.saml.iter().flatten() {
+        let at = at.key("saml");
+        let kind = saml::saml_realm(report, written, &at.key(name));
+        let kind = kind.map(|realm| RealmKind::Saml(Box::new(realm)));
+        add(entry(
+            report,
+            "saml",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
+    }
     refuse_seconds(report, file, at);
     refuse_conflicts(report, &entries, at);
     refuse_unknown_links(report, &entries, file, at);
@@ -202,6 +217,7 @@ fn refuse_unknown_links(
             RealmKind::Jwt(realm) => &realm.authorization_realms,
             RealmKind::Pki(realm) => &realm.authorization_realms,
             RealmKind::Kerberos(realm) => &realm.authorization_realms,
+            RealmKind::Saml(realm) => &realm.authorization_realms,
             RealmKind::File(_) | RealmKind::Native(_) => continue,
         };
         let Some((kind, name)) = entry.shown.split_once('.') else {

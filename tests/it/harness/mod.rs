@@ -8,6 +8,7 @@ pub(crate) mod h2;
 pub(crate) mod pki;
 pub(crate) mod plan;
 pub(crate) mod process;
+pub(crate) mod saml_idp;
 pub(crate) mod server;
 pub(crate) mod tools;
 
