@@ -9,16 +9,18 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::mapping::model::MappedUser;
 use super::password::HashingError;
 use super::realm::account;
-use super::realm::chain::{ChainError, Negotiated};
+use super::realm::chain::{ChainError, Negotiated, OIDC_PRINCIPAL};
 use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
+use super::realm::oidc::Callback;
 use super::realm::pki::certificate::Chain;
+use super::realm::saml::SamlRealm;
 use super::realm::service::{ServiceCredential, ServiceError};
 use super::record::Principal;
 use super::run_as;
@@ -199,22 +201,43 @@ pub async fn negotiate(
     negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
 }
 
-/// Lets in somebody whom the realm of this name proved by single sign-on.
+/// Asks the OpenID Connect realms who came back from a provider; with them comes what is kept for their logout.
+///
+/// # Errors
+/// 401 with challenges.
+pub async fn oidc(
+    state: &State,
+    realm: Option<&str>,
+    callback: Callback<'_>,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<(Subject, Map<String, Value>), Failure> {
+    let mapping = mapping_of(state);
+    let asking = asking(state, &mapping, now);
+    let asked = state
+        .realms
+        .authenticate_oidc(realm, callback, asking)
+        .await;
+    asked
+        .map(|(principal, kept)| (Subject::user(principal), kept))
+        .map_err(|_| Failure::unauthenticated(refusal(OIDC_PRINCIPAL, purpose)))
+}
+
+/// Lets in somebody whom a SAML realm proved.
 ///
 /// # Errors
 /// 401 with challenges when no realm they are to be looked up in knows them.
-pub fn admit(
+pub fn saml(
     state: &State,
-    realm: &str,
+    realm: &Arc<SamlRealm>,
     proven: Proven,
     purpose: Purpose<'_>,
     now: Now,
 ) -> Result<Subject, Failure> {
     let username = proven.username.clone();
     let mapping = mapping_of(state);
-    let admitted = state
-        .realms
-        .admit(realm, proven, asking(state, &mapping, now));
+    let asking = asking(state, &mapping, now);
+    let admitted = state.realms.admit_saml(realm, proven, asking);
     admitted
         .map(Subject::user)
         .map_err(|_| Failure::unauthenticated(refusal(&username, purpose)))
@@ -295,7 +318,7 @@ fn anonymous(state: &State) -> Option<Subject> {
         roles: roles.clone(),
         full_name: None,
         email: None,
-        metadata: serde_json::Map::new(),
+        metadata: Map::new(),
         realm: account::realm(ANONYMOUS_REALM, ANONYMOUS_REALM),
     }))
 }

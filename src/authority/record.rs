@@ -155,43 +155,10 @@ pub struct Bearer {
     /// Id of the API key behind it, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
-    /// The single sign-on login behind it, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub login: Option<Box<Login>>,
-}
-
-/// What is kept of a single sign-on login for as long as its tokens live: what logging out needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Login {
-    /// By a SAML realm.
-    Saml(SamlLogin),
-}
-
-/// A login by a SAML realm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SamlLogin {
-    /// Name of the realm.
-    pub realm: String,
-    /// The subject's name at the identity provider; `None`: it gave none.
-    pub name_id: Option<SamlNameId>,
-    /// `SessionIndex`, by which the identity provider calls the session.
-    pub session: Option<String>,
-}
-
-/// The name of a subject (SAML core §2.2.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SamlNameId {
-    /// The name itself.
-    pub value: String,
-    /// What kind of name.
-    pub format: Option<String>,
-    /// In the name space of which identity provider.
-    pub name_qualifier: Option<String>,
-    /// In the name space of which service provider.
-    pub sp_name_qualifier: Option<String>,
-    /// What the service provider calls it.
-    pub sp_provided_id: Option<String>,
+    /// What the single sign-on realm that let them in needs to end their session at the identity provider; in that realm's
+    /// own words, and empty for everybody else. Every refreshed token has it as well.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub session: Map<String, Value>,
 }
 
 /// An access token, under the base64url SHA-256 of its text.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::realm_saml::SamlRealm;
 use super::realm_values::JwksPath;
+use super::realms_oidc::OidcRealm;
 use crate::model::secret::Secret;
 
 /// A realm that takes part.
@@ -30,6 +31,8 @@ pub enum RealmKind {
     Pki(PkiRealm),
     /// Kerberos tickets.
     Kerberos(KerberosRealm),
+    /// People from an OpenID Connect provider.
+    Oidc(Box<OidcRealm>),
     /// Users of a SAML identity provider.
     Saml(Box<SamlRealm>),
 }

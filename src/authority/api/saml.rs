@@ -5,23 +5,25 @@
 //! that nobody was authenticated, and the log why. The one thing more it learns, as from Elasticsearch, is that a response names
 //! a request that is not under way.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Kind};
-use super::sso_token;
-use super::token_invalidation::{take_login, take_where};
+use super::sso_token::{self, Session};
+use super::token_invalidation::{end_session, take_where};
 use super::tokens;
 use super::write::write;
 use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::saml::login::Login;
 use crate::authority::realm::saml::refusal::Refusal;
 use crate::authority::realm::saml::{Accepted, LogoutAnswer, Redirect, SamlRealm};
-use crate::authority::record::{Bearer, Login, SamlLogin};
 use crate::authority::state::State;
 use crate::model::secret::Secret;
 
@@ -62,6 +64,8 @@ fn realm<'s>(
     let found: Vec<&SamlRealm> = state
         .realms
         .saml()
+        .iter()
+        .map(Arc::as_ref)
         .filter(|realm| fits(name, &|name| realm.name() == name))
         .filter(|realm| fits(acs, &|acs| realm.is_at(acs)))
         .collect();
@@ -126,21 +130,21 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
         .decode(&content)
         .map_err(|error| Failure::illegal_argument(error.to_string()))?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let accepted = accept(state, &call, &fields, &content).await?;
-    let login = Login::Saml(accepted.login.clone());
+    let (realm, accepted) = accept(state, &call, &fields, &content).await?;
     let purpose = Purpose::Action(call.action);
-    let realm = accepted.login.realm;
-    let subject = authenticate::admit(state, &realm, accepted.proven, purpose, call.now);
-    let subject = subject.inspect_err(|_| call.trail.not_admitted(call.action, NOBODY))?;
+    let subject = authenticate::saml(state, realm, accepted.proven, purpose, call.now)
+        .inspect_err(|_| call.trail.not_admitted(call.action, NOBODY))?;
     call.trail.admitted(call.action, &subject);
-    let issued = tokens::issue_login(&granted, state, &call, subject, login).await?;
+    let username = subject.effective.username.clone();
+    let kept = accepted.login.kept();
+    let mut pair = tokens::issue_session(&granted, state, &call, subject, kept).await?;
     let mut answer = json!({
-        "username": issued.subject.effective.username,
-        "realm": realm,
-        "access_token": issued.access,
-        "refresh_token": issued.refresh,
-        "expires_in": state.token_timeout.as_secs(),
-        "authentication": issued.subject.describe(),
+        "username": username,
+        "realm": realm.name(),
+        "access_token": pair["access_token"].take(),
+        "refresh_token": pair["refresh_token"].take(),
+        "expires_in": pair["expires_in"].take(),
+        "authentication": pair["authentication"].take(),
     });
     if let Some(request) = accepted.in_response_to {
         answer["in_response_to"] = json!(request);
@@ -149,12 +153,12 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
 }
 
 /// Shows a response to the realm it is for, or to all in their order.
-async fn accept(
-    state: &State,
+async fn accept<'s>(
+    state: &'s State,
     call: &Call,
     fields: &Fields,
     content: &str,
-) -> Result<Accepted, Failure> {
+) -> Result<(&'s Arc<SamlRealm>, Accepted), Failure> {
     let named = fields.filled("realm");
     let mut failure = Failure::unauthenticated(format!(
         "unable to authenticate user [{NOBODY}] for action [{}]",
@@ -168,7 +172,7 @@ async fn accept(
             .authenticate(content, fields.list("ids"), call.now)
             .await
         {
-            Ok(accepted) => return Ok(accepted),
+            Ok(accepted) => return Ok((realm, accepted)),
             Err(refusal) => {
                 tracing::info!(realm = %realm.name(), principal = NOBODY, reason = %refusal, "realm refused");
                 if let Refusal::Unsolicited { in_response_to } = refusal {
@@ -189,33 +193,29 @@ pub async fn logout(state: &State, call: Call) -> Result<Reply, Failure> {
         return Err(Failure::request_validation(&["token is missing"]));
     }
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let bearer = sso_token::bearer(state, fields.printed("token"), call.now)?;
-    let way = way_out(state, &bearer, &call)?;
+    let session = sso_token::session(state, fields.printed("token"), call.now)?;
+    let way = way_out(state, &session, &call)?;
     let access = Secret::from(fields.printed("token"));
     let refresh = fields.filled("refresh_token").map(Secret::from);
-    write(&granted, state, move |drafts| {
-        take_login(drafts, &access, refresh.as_ref());
-        Ok(())
-    })
-    .await?;
+    end_session(&granted, state, &access, refresh.as_ref()).await?;
     granted.reply(&match way {
         Some(Redirect { id, url }) => json!({"id": id, "redirect": url}),
         None => json!({"id": null, "redirect": null}),
     })
 }
 
-/// The way on which the bearer of a token is logged out at their identity provider.
-fn way_out(state: &State, bearer: &Bearer, call: &Call) -> Result<Option<Redirect>, Failure> {
-    let authenticated = bearer.authenticating.as_ref().unwrap_or(&bearer.effective);
-    let name = &authenticated.realm.name;
-    let not_saml = || failed(format!("Authenticating realm {name} is not a SAML realm"));
-    let realm = state.realms.saml().find(|realm| realm.name() == name);
-    let realm = realm.ok_or_else(not_saml)?;
-    let Some(Login::Saml(login)) = bearer.login.as_deref() else {
-        return Err(not_saml());
+/// The way on which the owner of a token is logged out at their identity provider.
+fn way_out(state: &State, session: &Session, call: &Call) -> Result<Option<Redirect>, Failure> {
+    let name = &session.principal.realm.name;
+    let mut realms = state.realms.saml().iter();
+    let realm = realms.find(|realm| realm.name() == name);
+    let (Some(realm), Some(login)) = (realm, Login::of(&session.kept)) else {
+        return Err(failed(format!(
+            "Authenticating realm {name} is not a SAML realm"
+        )));
     };
     realm
-        .logout(login, call.now)
+        .logout(&login, call.now)
         .map_err(|refusal| refused(realm, "logout", &refusal))
 }
 
@@ -249,7 +249,7 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     let meant = realm.meant_by(&request);
     let taken = write(&granted, state, move |drafts| {
         Ok(take_where(drafts, now, |bearer| {
-            saml_login(bearer).is_some_and(&meant)
+            Login::of(&bearer.session).is_some_and(|login| meant(&login))
         }))
     })
     .await?;
@@ -262,12 +262,6 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
         "invalidated": taken.invalidated_tokens,
         "redirect": answer.map_or(Value::Null, |answer| json!(answer.url)),
     }))
-}
-
-fn saml_login(bearer: &Bearer) -> Option<&SamlLogin> {
-    match bearer.login.as_deref()? {
-        Login::Saml(login) => Some(login),
-    }
 }
 
 /// `POST /_security/saml/complete_logout`

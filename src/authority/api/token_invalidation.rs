@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::token_body::{self, Target};
 use super::tokens::REFRESH_MILLIS;
 use super::write::write;
-use crate::authority::authorize;
+use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::realm::grants::digest_text;
@@ -46,12 +46,26 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     granted.reply_with(status, &answer)
 }
 
-/// Takes back an access token and, if there is one, the refresh token that a single sign-on login was given.
-pub fn take_login(drafts: &mut Drafts<'_>, access: &Secret, refresh: Option<&Secret>) {
-    if let Some(refresh) = refresh {
-        take_refresh(drafts, &digest_text(refresh.expose()));
-    }
-    take_access(drafts, &digest_text(access.expose()));
+/// Takes back the access token that somebody logs out with, and the refresh token if they brought it.
+///
+/// # Errors
+/// 503 when the store doesn't take it.
+pub async fn end_session(
+    granted: &Granted,
+    state: &State,
+    access: &Secret,
+    refresh: Option<&Secret>,
+) -> Result<(), Failure> {
+    let access = digest_text(access.expose());
+    let refresh = refresh.map(|token| digest_text(token.expose()));
+    write(granted, state, move |drafts| {
+        take_access(drafts, &access);
+        if let Some(refresh) = refresh {
+            take_refresh(drafts, &refresh);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// What happened to one token; `None`: there is none.

@@ -7,6 +7,7 @@ use aws_lc_rs::{aead, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::token_body::{self, Ground, TokenRequest};
 use super::write::write;
@@ -17,7 +18,7 @@ use crate::authority::failure::Failure;
 use crate::authority::permissions;
 use crate::authority::realm::chain::Negotiated;
 use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
-use crate::authority::record::{AccessToken, Bearer, Client, Login, RefreshToken, Refreshed};
+use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
 use crate::authority::state::State;
 use crate::authority::store::Drafts;
 use crate::authority::subject::{Means, Subject};
@@ -168,37 +169,30 @@ pub async fn issue_access(
     Ok((issued.pair.access, issued.subject))
 }
 
-/// An access and a refresh token of a single sign-on login, and whom they stand for.
-pub struct LoginTokens {
-    /// The access token.
-    pub access: String,
-    /// The refresh token.
-    pub refresh: String,
-    /// Whom they stand for.
-    pub subject: Subject,
-}
-
-/// A pair of tokens for somebody who signed in by single sign-on; `login` is kept with them, and with those they are refreshed to.
+/// A pair of tokens for somebody a single sign-on realm let in, as JSON: `access_token`, `type`, `expires_in`,
+/// `refresh_token`, `authentication`. `session` is what the realm needs at their logout.
 ///
 /// # Errors
 /// 503 when the store doesn't take it.
-pub async fn issue_login(
+pub async fn issue_session(
     granted: &Granted,
     state: &State,
     call: &Call,
     subject: Subject,
-    login: Login,
-) -> Result<LoginTokens, Failure> {
+    session: Map<String, Value>,
+) -> Result<Value, Failure> {
     let bearer = Bearer {
-        login: Some(Box::new(login)),
+        session,
         ..subject.bearer()
     };
     let issued = issue_for(granted, state, call, (subject, bearer), true).await?;
-    Ok(LoginTokens {
-        access: issued.pair.access,
-        refresh: issued.pair.refresh.unwrap_or_default(),
-        subject: issued.subject,
-    })
+    Ok(json!({
+        "access_token": issued.pair.access,
+        "type": "Bearer",
+        "expires_in": state.token_timeout.as_secs(),
+        "refresh_token": issued.pair.refresh,
+        "authentication": issued.subject.describe(),
+    }))
 }
 
 fn new_pair(refreshable: bool) -> Pair {

@@ -13,7 +13,6 @@ use super::account::Account;
 use super::jwt::token::Jwt;
 use super::login::{Logins, Memory};
 use super::pki::certificate::Chain;
-use super::saml::SamlRealm;
 use crate::authority::store::Tables;
 use crate::model::clock::Now;
 use crate::model::secret::Secret;
@@ -160,11 +159,6 @@ pub trait Realm: Send + Sync {
 
     /// Judges a Kerberos ticket, base64 as sent; `None`: this realm knows nothing of them.
     fn negotiate<'a>(&'a self, _ticket: &'a Secret) -> Option<Negotiating<'a>> {
-        None
-    }
-
-    /// The SAML realm it is, if it is one: its messages come through endpoints of their own.
-    fn saml(&self) -> Option<&SamlRealm> {
         None
     }
 

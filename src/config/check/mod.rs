@@ -10,6 +10,7 @@ mod conveyed;
 mod forward;
 mod jwt;
 mod listeners;
+mod oidc;
 mod realms;
 mod report;
 mod requirement;
@@ -17,6 +18,7 @@ mod routes;
 mod saml;
 mod shadow;
 mod signing;
+mod sso;
 mod upstreams;
 mod ways;
 
@@ -194,6 +196,11 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
     let routes = routes::routes(report, file, upstreams.as_ref());
     let instance = report.optional(file.instance.as_ref(), &root.key("instance"));
     let credentials = ways::credentials(report, file.credentials.as_ref());
+    let beside = sso::Beside {
+        listeners: listeners.as_deref(),
+        authority: authority.as_ref(),
+    };
+    let sso = sso::sso(report, file.sso.as_ref(), &beside);
     let cache = cache(
         report,
         file.cache.as_ref().unwrap_or(&file::Cache::default()),
@@ -234,6 +241,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
             None => None,
         },
         instance: instance?.map(|name| name.0),
+        sso: sso?,
     })
 }
 

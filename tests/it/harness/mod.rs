@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod elasticsearch;
 pub(crate) mod h2;
+pub(crate) mod oidc_provider;
 pub(crate) mod pki;
 pub(crate) mod plan;
 pub(crate) mod process;

@@ -67,6 +67,17 @@ pub(crate) fn node_with_client(major: u32) -> Option<(PathBuf, PathBuf)> {
     skip(&what, needed_for).map(|node| (node, folder))
 }
 
+/// Node, and a folder that has npm's `oidc-provider`, which `tests/setup` made.
+pub(crate) fn node_with_oidc_provider() -> Option<(PathBuf, PathBuf)> {
+    let needed_for = "logins at a real OpenID provider";
+    let node = find("node", needed_for)?;
+    let folder = target("test-oidc");
+    if folder.join("node_modules/oidc-provider").is_dir() {
+        return Some((node, folder));
+    }
+    skip("npm's oidc-provider is missing", needed_for).map(|node| (node, folder))
+}
+
 /// Where `tests/setup` put something.
 fn target(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -8,10 +8,10 @@ use std::time::Duration;
 use uppsala::{Document, NodeId};
 
 use super::encrypted::Decryption;
+use super::login::NameId;
 use super::names::{ASSERTION, BEARER, ENTITY};
 use super::refusal::{Refusal, shown};
 use super::xml;
-use crate::authority::record::SamlNameId;
 use crate::config::realm_saml::SamlRealm as Settings;
 use crate::model::clock::Now;
 
@@ -32,7 +32,7 @@ pub struct Assertion {
     /// Its id.
     pub id: String,
     /// The subject's name.
-    pub name_id: Option<SamlNameId>,
+    pub name_id: Option<NameId>,
     /// `SessionIndex`
     pub session: Option<String>,
     /// The attributes, in their order.
@@ -234,7 +234,7 @@ impl Rules<'_> {
         &self,
         document: &Document<'_>,
         subject: NodeId,
-    ) -> Result<Option<SamlNameId>, Refusal> {
+    ) -> Result<Option<NameId>, Refusal> {
         let plain = xml::optional(document, subject, ASSERTION, "NameID")?;
         let sealed = xml::optional(document, subject, ASSERTION, "EncryptedID")?;
         match (plain, sealed) {
@@ -312,13 +312,13 @@ fn bearer_confirmation(document: &Document<'_>, subject: NodeId) -> Result<NodeI
     }
 }
 
-fn name(document: &Document<'_>, node: NodeId) -> Result<SamlNameId, Refusal> {
+fn name(document: &Document<'_>, node: NodeId) -> Result<NameId, Refusal> {
     let value = xml::text(document, node)?;
     if value.is_empty() {
         return Err(Refusal::shape("the NameID is empty"));
     }
     let own = |name| xml::filled(document, node, name).map(str::to_owned);
-    Ok(SamlNameId {
+    Ok(NameId {
         value,
         format: own("Format"),
         name_qualifier: own("NameQualifier"),

@@ -6,12 +6,12 @@ use uppsala::{Document, NodeId};
 
 use super::assertion::{Rules, check_version};
 use super::idp::Idp;
+use super::login::{Login, NameId};
 use super::names::{ASSERTION, PROTOCOL};
 use super::refusal::{Refusal, shown};
 use super::response::check_status;
 use super::signature;
 use super::xml;
-use crate::authority::record::{SamlLogin, SamlNameId};
 
 /// Whom the identity provider logs out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub struct LogoutRequest {
     /// Its id, for the answer.
     pub id: String,
     /// The subject's name.
-    pub name_id: Option<SamlNameId>,
+    pub name_id: Option<NameId>,
     /// Their sessions; empty: all of them.
     pub sessions: Vec<String>,
 }
 
 impl LogoutRequest {
     /// Whether a login of `realm` is meant. Qualifiers that are not written are the two parties themselves (core §8.3.7).
-    pub fn means(&self, login: &SamlLogin, realm: &str, idp: &str, sp: &str) -> bool {
+    pub fn means(&self, login: &Login, realm: &str, idp: &str, sp: &str) -> bool {
         let (Some(asked), Some(known)) = (&self.name_id, &login.name_id) else {
             return false;
         };

@@ -5,9 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 
+use super::login::NameId;
 use super::names::{ASSERTION, DSIG, METADATA, POST, PROTOCOL, REDIRECT, SUCCESS};
 use super::xml::escaped;
-use crate::authority::record::SamlNameId;
 use crate::config::realm_saml::SamlRealm as Settings;
 use crate::model::clock::{self, Now};
 
@@ -114,7 +114,7 @@ pub fn authn_request(settings: &Settings, destination: &str, now: Now) -> Messag
 pub fn logout_request(
     settings: &Settings,
     destination: &str,
-    name: &SamlNameId,
+    name: &NameId,
     session: Option<&str>,
     now: Now,
 ) -> Message {

@@ -14,6 +14,7 @@ pub mod binding;
 pub mod encrypted;
 pub mod idp;
 pub mod keys;
+pub mod login;
 pub mod logout;
 pub mod message;
 pub mod names;
@@ -33,6 +34,7 @@ use self::binding::Parameter;
 use self::encrypted::Decryption;
 use self::idp::Idp;
 use self::keys::{KeyFileError, Signer};
+use self::login::Login;
 use self::logout::LogoutRequest;
 use self::message::Message;
 use self::refusal::Refusal;
@@ -41,7 +43,6 @@ use self::source::Source;
 use super::account;
 use super::contract::{Presented, Proven, Realm, Token};
 use super::pattern::PatternError;
-use crate::authority::record::SamlLogin;
 use crate::config::realm_saml::SamlRealm as Settings;
 use crate::model::clock::Now;
 use crate::net::fetch::FetchError;
@@ -70,7 +71,7 @@ pub struct Accepted {
     /// Who.
     pub proven: Proven,
     /// What logging out needs.
-    pub login: SamlLogin,
+    pub login: Login,
     /// The request that was answered.
     pub in_response_to: Option<String>,
 }
@@ -189,7 +190,7 @@ impl SamlRealm {
             .use_once(&assertion.id, assertion.until, seconds)?;
         Ok(Accepted {
             proven,
-            login: SamlLogin {
+            login: Login {
                 realm: self.name().to_owned(),
                 name_id: assertion.name_id,
                 session: assertion.session,
@@ -202,7 +203,7 @@ impl SamlRealm {
     ///
     /// # Errors
     /// [`Refusal::NoMetadata`]
-    pub fn logout(&self, login: &SamlLogin, now: Now) -> Result<Option<Redirect>, Refusal> {
+    pub fn logout(&self, login: &Login, now: Now) -> Result<Option<Redirect>, Refusal> {
         if !self.settings.idp.use_single_logout {
             return Ok(None);
         }
@@ -239,10 +240,7 @@ impl SamlRealm {
     }
 
     /// Tells which logins a request to log out means.
-    pub fn meant_by(
-        &self,
-        request: &LogoutRequest,
-    ) -> impl Fn(&SamlLogin) -> bool + Send + 'static {
+    pub fn meant_by(&self, request: &LogoutRequest) -> impl Fn(&Login) -> bool + Send + 'static {
         let (request, settings) = (request.clone(), Arc::clone(&self.settings));
         let name = self.name().to_owned();
         move |login| {
@@ -344,17 +342,13 @@ fn sent(
     })
 }
 
-impl Realm for SamlRealm {
+impl Realm for Arc<SamlRealm> {
     fn reference(&self) -> &RealmRef {
         &self.reference
     }
 
     fn token(&self, _presented: &Presented<'_>) -> Option<Token> {
         None
-    }
-
-    fn saml(&self) -> Option<&SamlRealm> {
-        Some(self)
     }
 
     fn excluded_roles(&self) -> &[String] {

@@ -14,7 +14,6 @@ use super::idp::{Idp, MetadataError};
 use crate::authority::realm::watch::{Background, Watch};
 use crate::config::realm_saml::SamlIdp;
 use crate::config::realm_values::JwksPath;
-use crate::config::settings::NodeUrl;
 use crate::model::clock::Now;
 use crate::net::fetch::{Deadlines, FetchError, Fetcher};
 
@@ -69,19 +68,13 @@ impl Source {
     pub async fn open(realm: &str, settings: &SamlIdp) -> Result<Self, FetchError> {
         let fetcher = match &settings.metadata.path {
             JwksPath::File(_) => None,
-            JwksPath::Url { host, port, target } => {
-                let url = NodeUrl {
-                    tls: true,
-                    host: host.clone(),
-                    port: *port,
-                    prefix: target.clone(),
-                };
+            JwksPath::Url(url) => {
                 let deadlines = Deadlines {
                     connect: settings.metadata.connect_timeout,
                     answer: settings.metadata.read_timeout,
                 };
                 let ca = settings.metadata.ca.as_deref();
-                Some(Fetcher::new(url, ca, deadlines)?)
+                Some(Fetcher::new(url.clone(), ca, deadlines)?)
             }
         };
         let shared = Arc::new(Shared {
@@ -101,7 +94,7 @@ impl Source {
                     runtime.block_on(shared.renew())
                 }))
             }
-            JwksPath::Url { .. } => None,
+            JwksPath::Url(_) => None,
         };
         Ok(Self {
             shared,
@@ -151,8 +144,8 @@ impl Shared {
     async fn read(&self) -> Result<Idp, SourceError> {
         let bytes = match (&self.settings.metadata.path, &self.fetcher) {
             (JwksPath::File(path), _) => read_file(path.clone()).await?,
-            (JwksPath::Url { .. }, Some(fetcher)) => fetcher.get(MAX_BYTES).await?.to_vec(),
-            (JwksPath::Url { .. }, None) => Vec::new(),
+            (JwksPath::Url(_), Some(fetcher)) => fetcher.get(MAX_BYTES).await?.to_vec(),
+            (JwksPath::Url(_), None) => Vec::new(),
         };
         let text = String::from_utf8(bytes).map_err(|_| SourceError::Text)?;
         Ok(Idp::parse(&text, &self.settings.entity_id)?)
