@@ -135,7 +135,7 @@ impl Bench {
         let line = self
             .gate
             .process
-            .stdout
+            .stderr
             .find(|line| line.contains("realm refused") && line.contains(reason));
         assert!(line.is_some(), "{reason}\n{}", self.gate.process.output());
     }

@@ -17,6 +17,7 @@ mod realms;
 mod role_mappings;
 mod roles;
 mod run_as;
+mod saml;
 mod service_accounts;
 mod token_invalidation;
 mod tokens;

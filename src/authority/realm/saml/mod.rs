@@ -12,6 +12,8 @@ pub mod assertion;
 pub mod attributes;
 pub mod binding;
 pub mod encrypted;
+#[cfg(test)]
+pub mod forge;
 pub mod idp;
 pub mod keys;
 pub mod login;
@@ -361,6 +363,3 @@ impl Realm for Arc<SamlRealm> {
 
     fn forget(&self, _usernames: &[String]) {}
 }
-
-#[cfg(test)]
-mod tests;

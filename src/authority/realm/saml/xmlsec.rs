@@ -131,7 +131,7 @@ pub fn decrypt(algorithm: &str, key: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-pub(super) mod oracle {
+pub mod oracle {
     //! What the other side does: tests alone sign and encrypt.
 
     use bergshamra::dsig::sign;
@@ -139,7 +139,7 @@ pub(super) mod oracle {
     use super::*;
 
     /// Fills in the first signature template of a document.
-    pub(in super::super) fn sign(xml: &str, key_pem: &[u8]) -> String {
+    pub fn sign(xml: &str, key_pem: &[u8]) -> String {
         let key = loader::load_pem_auto(key_pem, None).expect("a key");
         let mut manager = KeysManager::new();
         manager.add_key(key);
@@ -147,14 +147,14 @@ pub(super) mod oracle {
     }
 
     /// Fills in a signature template with a secret key.
-    pub(in super::super) fn sign_by_secret(xml: &str, secret: &[u8]) -> String {
+    pub fn sign_by_secret(xml: &str, secret: &[u8]) -> String {
         let mut manager = KeysManager::new();
         manager.add_key(loader::load_hmac_key(secret).expect("a key"));
         sign::sign(&DsigContext::new_permissive(manager), xml).expect("a template")
     }
 
     /// Wraps a key for whoever has the private key of a certificate.
-    pub(in super::super) fn wrap(algorithm: &str, certificate: &[u8], key: &[u8]) -> Vec<u8> {
+    pub fn wrap(algorithm: &str, certificate: &[u8], key: &[u8]) -> Vec<u8> {
         let public = loader::load_x509_cert_der(certificate).expect("a certificate");
         let public = public.software_key().expect("a key").expect("of software");
         let transport = keytransport::from_uri(algorithm).expect("an algorithm");
@@ -162,7 +162,7 @@ pub(super) mod oracle {
     }
 
     /// Encrypts by a cipher.
-    pub(in super::super) fn encrypt(algorithm: &str, key: &[u8], plain: &[u8]) -> Vec<u8> {
+    pub fn encrypt(algorithm: &str, key: &[u8], plain: &[u8]) -> Vec<u8> {
         let cipher = cipher::from_uri(algorithm).expect("an algorithm");
         cipher.encrypt(key, plain).expect("a sealed text")
     }

@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
@@ -131,7 +132,8 @@ impl SamlIdp {
 
     /// Somebody who has never been here, and has no window.
     pub(crate) fn visitor(&self) -> Visitor<'_> {
-        let name = format!("jar-{}", self.folder.path().read_dir().unwrap().count());
+        static VISITORS: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("jar-{}", VISITORS.fetch_add(1, Ordering::SeqCst));
         Visitor {
             idp: self,
             jar: self.folder.path().join(name),
