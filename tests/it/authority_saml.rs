@@ -1,7 +1,13 @@
 //! The embedded authority's SAML realm against a real identity provider.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
 use crate::harness::client::{Reply, basic};
@@ -24,11 +30,10 @@ struct Bench {
 
 impl Bench {
     fn start(ways: &[&str]) -> Option<Self> {
-        Self::start_with(ways, LogoutBinding::Redirect)
+        Some(Self::around(SamlIdp::start(ACS, LOGOUT)?, ways))
     }
 
-    fn start_with(ways: &[&str], binding: LogoutBinding) -> Option<Self> {
-        let idp = SamlIdp::start_with(ACS, LOGOUT, binding)?;
+    fn around(idp: SamlIdp, ways: &[&str]) -> Self {
         let app = Server::echoing();
         let (key, certificate) = (idp.sp_key(), idp.sp_certificate());
         let pair = format!(
@@ -72,7 +77,7 @@ impl Bench {
         call.authorization(&basic("elastic", ELASTIC))
             .send()
             .expect(200);
-        Some(bench)
+        bench
     }
 
     fn authority(&self) -> &crate::harness::client::Target {
@@ -327,6 +332,29 @@ fn logging_out_there_takes_the_tokens_of_that_session_and_no_other() {
 }
 
 #[test]
+fn a_posted_request_to_log_out_is_taken_in_the_form_of_a_query() {
+    let Some(idp) = SamlIdp::start_with(ACS, LOGOUT, LogoutBinding::Post) else {
+        return;
+    };
+    let bench = Bench::around(idp, &["strict"]);
+    let visitor = bench.idp.visitor();
+    let tokens = bench.login(&visitor, "strict", "alice");
+    let page = visitor.get(&bench.idp.logout_url());
+    let posted = page.field("SAMLRequest");
+    let posted = posted.unwrap_or_else(|| panic!("{page:?}\n{}", bench.idp.log()));
+    let xml = STANDARD.decode(posted).unwrap();
+    let mut deflate = DeflateEncoder::new(Vec::new(), Compression::default());
+    deflate.write_all(&xml).unwrap();
+    let message = STANDARD.encode(deflate.finish().unwrap());
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("SAMLRequest", &message);
+    let body = json!({"realm": "strict", "query_string": query.finish()});
+    let answer = bench.call("invalidate", &body).expect(200).json();
+    assert_eq!(answer["invalidated"], 2);
+    bench.who(&tokens["access_token"]).expect(401);
+}
+
+#[test]
 fn the_metadata_of_this_side_holds_its_addresses_and_certificates() {
     let Some(bench) = Bench::start(&["strict"]) else {
         return;
@@ -352,17 +380,57 @@ fn the_metadata_of_this_side_holds_its_addresses_and_certificates() {
     ] {
         assert!(xml.contains(part), "{part} in {xml}");
     }
-    let Some(xmllint) = tools::find("xmlsec1", "well-formed metadata") else {
+}
+
+#[test]
+fn what_xmlsec1_signs_is_believed_and_what_it_would_not_verify_is_not() {
+    let Some(xmlsec) = tools::find("xmlsec1", "a second opinion on signatures") else {
         return;
     };
+    let Some(bench) = Bench::start(&["unsigned"]) else {
+        return;
+    };
+    let (id, content) = bench.sign_in(&bench.idp.visitor(), "unsigned", "alice");
+    let plain = String::from_utf8(STANDARD.decode(content).unwrap()).unwrap();
+    let (_, after) = plain.split_once("<saml:Assertion").unwrap();
+    let (_, after) = after.split_once(" ID=\"").unwrap();
+    let (assertion, _) = after.split_once('"').unwrap();
+    let template = TEMPLATE.replace("ASSERTION", assertion);
+    let end = "</saml:Issuer>";
+    let at = plain.rfind(end).unwrap() + end.len();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sp.xml");
-    fs::write(&file, xml).unwrap();
-    // It has no signature to verify, but is read up to there.
+    let (unsigned, signed) = (folder.path().join("in.xml"), folder.path().join("out.xml"));
+    fs::write(
+        &unsigned,
+        format!("{}{template}{}", &plain[..at], &plain[at..]),
+    )
+    .unwrap();
     let ended = end_of(
-        std::process::Command::new(xmllint)
-            .arg("--verify")
-            .arg(&file),
+        Command::new(xmlsec)
+            .args([
+                "--sign",
+                "--id-attr:ID",
+                "urn:oasis:names:tc:SAML:2.0:assertion:Assertion",
+            ])
+            .arg("--privkey-pem")
+            .arg(bench.idp.certificate().with_extension("key"))
+            .arg("--output")
+            .arg(&signed)
+            .arg(&unsigned),
     );
-    assert!(!ended.stderr.contains("parser error"), "{ended:?}");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let signed = fs::read_to_string(signed).unwrap();
+    let forged = signed.replace(">alice<", ">admin<");
+    let refused = bench.authenticate("unsigned", &[&id], &STANDARD.encode(forged));
+    bench.expect_refused(&refused, "a signature is not valid");
+    let answer = bench.authenticate("unsigned", &[&id], &STANDARD.encode(signed));
+    assert_eq!(answer.expect(200).json()["username"], "alice");
 }
+
+const TEMPLATE: &str = "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
+     <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>\
+     <ds:SignatureMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#rsa-sha384\"/><ds:Reference URI=\"#ASSERTION\">\
+     <ds:Transforms><ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/>\
+     <ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/></ds:Transforms>\
+     <ds:DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#sha384\"/><ds:DigestValue/></ds:Reference>\
+     </ds:SignedInfo><ds:SignatureValue/></ds:Signature>";

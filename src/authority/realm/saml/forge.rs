@@ -2,12 +2,7 @@
 //!
 //! Everything happens at [`NOW`]; ids are `_response` and `_assertion`, the request answered is `_request`.
 
-#![expect(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a fixture of tests"
-)]
+#![expect(missing_docs, reason = "a fixture of tests")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -70,7 +65,7 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("idp.xml", &metadata(&PROVIDER, ""));

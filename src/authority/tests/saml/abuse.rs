@@ -554,7 +554,7 @@ async fn an_assertion_without_a_user_name_is_nobody() {
 
 #[tokio::test]
 async fn metadata_that_ended_vouches_for_nobody() {
-    let files = Files::new();
+    let files = Files::make();
     let ended = metadata(&PROVIDER, " validUntil='2023-11-14T22:13:20Z'");
     std::fs::write(files.path("idp.xml"), ended).unwrap();
     let settings = files.settings();

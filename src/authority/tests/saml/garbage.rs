@@ -12,7 +12,7 @@ use crate::authority::realm::saml::idp::Idp;
 use crate::authority::realm::saml::{logout, response, xml};
 use crate::model::clock::Now;
 
-static FILES: LazyLock<Files> = LazyLock::new(Files::new);
+static FILES: LazyLock<Files> = LazyLock::new(Files::make);
 static PROVIDER_METADATA: LazyLock<Idp> =
     LazyLock::new(|| Idp::parse(&metadata(&PROVIDER, ""), IDP).unwrap());
 static GOOD: LazyLock<Vec<String>> = LazyLock::new(|| {

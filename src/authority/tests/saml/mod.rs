@@ -49,7 +49,7 @@ impl Bench {
 
     /// With other settings.
     async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let files = Files::new();
+        let files = Files::make();
         let mut settings = files.settings();
         change(&mut settings);
         Self::open(files, settings, forge::NOW).await

@@ -26,7 +26,7 @@ fn metadata() -> String {
 }
 
 async fn show(way: &str, text: &str) -> (Answer, Bench) {
-    let files = Files::new();
+    let files = Files::make();
     std::fs::write(files.path("idp.xml"), metadata()).unwrap();
     let mut settings = files.settings();
     settings.idp.entity_id = IDP.to_owned();
