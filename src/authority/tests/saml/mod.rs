@@ -2,6 +2,7 @@
 //! `samples`.
 
 mod abuse;
+mod audited;
 mod endpoints;
 mod garbage;
 mod logout;
