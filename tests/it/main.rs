@@ -35,6 +35,7 @@ mod limits;
 mod refusals;
 mod routes;
 mod run;
+mod sso_door;
 mod upstreams;
 mod ways_in;
 mod ways_out;
