@@ -236,7 +236,7 @@ async fn a_new_key_in_the_metadata_file_counts_without_a_restart() {
     ));
     bench.refused(&text, "a signature is not valid").await;
     std::fs::write(bench.files.path("idp.xml"), metadata(&STRANGER, "")).unwrap();
-    let deadline = std::time::Duration::from_secs(30);
+    let deadline = Duration::from_secs(30);
     let changed = tokio::time::timeout(deadline, async {
         while bench.show(&text).await.status != 200 {
             tokio::task::yield_now().await;

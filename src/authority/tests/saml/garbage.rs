@@ -19,8 +19,8 @@ static GOOD: LazyLock<Vec<String>> = LazyLock::new(|| {
     let inner = signed(&assertion(), "_assertion");
     vec![
         usual(&assertion()),
-        signed(&super::forge::response(&inner), "_response"),
-        super::forge::response(&encrypted("EncryptedAssertion", &inner, &CLIENT, GCM)),
+        signed(&response(&inner), "_response"),
+        response(&encrypted("EncryptedAssertion", &inner, &CLIENT, GCM)),
         logout_request(&["session-1"]),
         metadata(&PROVIDER, ""),
     ]
