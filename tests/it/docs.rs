@@ -170,6 +170,13 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     for name in ["api-key", "elastic-password"] {
         fs::write(folder.join(name), "a2V5OnNlY3JldA==\n").unwrap();
     }
+    for name in ["session-key", "redis-password"] {
+        fs::write(
+            folder.join(name),
+            "c2Vzc2lvbnMtYXJlLXNlYWxlZC1ieS10aGlzLWtleS4=\n",
+        )
+        .unwrap();
+    }
     fs::write(folder.join("client-crl.pem"), ca.revocation_list(&[])).unwrap();
     fs::write(folder.join("jwks.json"), "{\"keys\": []}").unwrap();
     // What `config/dev.yaml` tells its reader to make.

@@ -9,6 +9,7 @@ mod documented;
 mod realms;
 mod route;
 mod saml_realm;
+mod session;
 mod sso;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
