@@ -154,7 +154,7 @@ impl Told {
                 let action = self.called.action;
                 if is_refused_credential(failure) && change::holds_credential(action) {
                     let claimed = change::claimed_username(&self.called.body);
-                    self.trail.unauthenticated_body(action, claimed);
+                    self.trail.not_admitted(action, claimed.as_deref());
                 }
                 return;
             }

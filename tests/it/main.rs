@@ -17,6 +17,7 @@ mod asks;
 mod authority;
 mod authority_alone;
 mod authority_oidc;
+mod authority_saml;
 mod cache;
 mod certificates;
 mod check;

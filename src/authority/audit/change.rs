@@ -66,7 +66,6 @@ const CREDENTIALS: &[&str] = &[
     "api_key/grant",
     "profile/activate",
     "delegate_pki",
-    "saml/authenticate",
     "oidc/authenticate",
 ];
 

@@ -112,12 +112,17 @@ impl Trail {
         }
     }
 
-    /// The credential in the body of a call was no good; `username` is what it claimed to be.
-    pub fn unauthenticated_body(&self, action: &str, username: Option<String>) {
+    /// A body proved somebody to this action: by single sign-on.
+    pub fn admitted(&self, action: &str, subject: &Subject) {
+        self.transport(Event::AuthenticationSuccess, action, subject);
+    }
+
+    /// A body that should have proved somebody to this action didn't; `username` is what it claimed to be.
+    pub fn not_admitted(&self, action: &str, username: Option<&str>) {
         let event = Event::AuthenticationFailed;
         self.write(event, "transport", event.name(), |line| {
             if let Some(name) = username {
-                line.insert("user.name".to_owned(), json!(cut(&name)));
+                line.insert("user.name".to_owned(), json!(cut(name)));
             }
             self.origin_into(line);
             line.insert("action".to_owned(), json!(action));

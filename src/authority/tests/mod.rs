@@ -19,6 +19,7 @@ mod realms;
 mod role_mappings;
 mod roles;
 mod run_as;
+mod saml;
 mod service_accounts;
 mod store_trouble;
 mod token_invalidation;

@@ -10,6 +10,7 @@ mod pages;
 mod oidc;
 mod realms;
 mod route;
+mod saml_realm;
 mod session;
 mod sso;
 
