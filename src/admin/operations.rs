@@ -5,8 +5,13 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
+use crate::gate::purge::PurgeScope;
+
 /// A purge under way; comes to the number of credentials forgotten.
 pub type Purging<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
+
+/// Sessions being ended; comes to their number, or to why nobody can tell.
+pub type EndingSessions<'a> = Pin<Box<dyn Future<Output = Result<u64, String>> + Send + 'a>>;
 
 /// The running program, as an operator sees it. The app implements it.
 pub trait Operations: Send + Sync {
@@ -19,6 +24,11 @@ pub trait Operations: Send + Sync {
     /// Forgets answers. When this has completed, no request is decided from what was in `scope`, not even by an ask that was in
     /// flight. Forgetting more than was asked for is allowed; less is not.
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a>;
+
+    /// Ends browsers' sessions, so that none of them passes any more when this has completed; `None` where there are none.
+    fn end_sessions<'a>(&'a self, _scope: &SessionScope) -> Option<EndingSessions<'a>> {
+        None
+    }
 
     /// The route table in written order, without secrets.
     fn routes(&self) -> Value;
@@ -59,40 +69,13 @@ impl Readiness {
     }
 }
 
-/// Which remembered answers to forget.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PurgeScope {
-    /// All of them.
-    All,
-    /// A user's, in every realm, API keys that the user owns included.
-    User(String),
-    /// Those that a realm gave.
-    Realm(String),
-    /// A user's in one realm.
-    UserInRealm {
-        /// The user's name.
-        user: String,
-        /// The realm's name.
-        realm: String,
-    },
-    /// An API key's, by id.
-    ApiKey(String),
-    /// Those of everyone who holds a role. API keys don't: they have a copy of their owner's privileges.
-    Role(String),
-}
-
-impl PurgeScope {
-    /// The label in logs and metrics; a closed set.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::User(_) | Self::UserInRealm { .. } => "user",
-            Self::Realm(_) => "realm",
-            Self::ApiKey(_) => "api_key",
-            Self::Role(_) => "role",
-        }
-    }
-
-    /// Every label, to pre-create metric series.
-    pub const LABELS: [&'static str; 5] = ["all", "user", "realm", "api_key", "role"];
+/// Which sessions to end: those of whom everything that is given holds; nothing given means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionScope {
+    /// The user's name.
+    pub user: Option<String>,
+    /// The realm that vouched for them.
+    pub realm: Option<String>,
+    /// The provider they logged in at.
+    pub provider: Option<String>,
 }

@@ -4,4 +4,5 @@ pub(in crate::gate) mod fixture;
 
 mod cache;
 mod decision;
+mod sessions;
 mod trouble;

@@ -153,6 +153,7 @@ impl Door {
             bytes: bytes.unwrap_or_default(),
             route: ROUTE,
             username: about.map(|about| about.username.as_str()),
+            effective: None,
             realm: about.map(|about| about.realm.as_str()),
             api_key_id: None,
             scheme: None,

@@ -179,7 +179,9 @@ pub const fn ended(reason: EndReason) -> Reason {
     match reason {
         EndReason::Idle => Reason::SessionIdle,
         EndReason::Lifespan => Reason::SessionLifespan,
-        EndReason::LoggedOut | EndReason::Replaced | EndReason::Drained => Reason::SessionLoggedOut,
+        EndReason::LoggedOut => Reason::SessionLoggedOut,
+        EndReason::Replaced => Reason::SessionReplaced,
+        EndReason::Drained => Reason::SessionDrained,
         EndReason::Limit => Reason::SessionLimit,
         EndReason::Admin => Reason::SessionRevoked,
         EndReason::Refused => Reason::SessionTokenRefused,

@@ -23,6 +23,7 @@ use crate::harness::tools;
 const SHOWN: &[&str] = &[
     "cargo build --release",
     "cargo run --release -- dev",
+    "cargo run --release -- dev --sso",
     "cargo run --release -- dev --upstream http://127.0.0.1:3000",
     "tests/run",
     "docker build -t sidegate .",
@@ -169,6 +170,13 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
     fs::copy(folder.join("tls.key"), folder.join("client.key")).unwrap();
     for name in ["api-key", "elastic-password"] {
         fs::write(folder.join(name), "a2V5OnNlY3JldA==\n").unwrap();
+    }
+    for name in ["session-key", "redis-password"] {
+        fs::write(
+            folder.join(name),
+            "c2Vzc2lvbnMtYXJlLXNlYWxlZC1ieS10aGlzLWtleS4=\n",
+        )
+        .unwrap();
     }
     fs::write(folder.join("client-crl.pem"), ca.revocation_list(&[])).unwrap();
     fs::write(folder.join("jwks.json"), "{\"keys\": []}").unwrap();

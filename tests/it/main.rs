@@ -13,6 +13,7 @@
 mod harness;
 
 mod admin;
+mod asks;
 mod authority;
 mod authority_alone;
 mod authority_oidc;
@@ -25,15 +26,19 @@ mod credentials;
 mod dev;
 mod differential;
 mod docs;
+mod elasticsearch_mode;
 mod explain;
 mod forwarding;
 mod framing;
+mod held;
 mod kerberos;
 mod leaks;
 mod limits;
+mod matrix;
 mod refusals;
 mod routes;
 mod run;
+mod run_as;
 mod sso_door;
 mod upstreams;
 mod ways_in;

@@ -112,6 +112,18 @@ impl Trail {
         }
     }
 
+    /// The credential in the body of a call was no good; `username` is what it claimed to be.
+    pub fn unauthenticated_body(&self, action: &str, username: Option<String>) {
+        let event = Event::AuthenticationFailed;
+        self.write(event, "transport", event.name(), |line| {
+            if let Some(name) = username {
+                line.insert("user.name".to_owned(), json!(cut(&name)));
+            }
+            self.origin_into(line);
+            line.insert("action".to_owned(), json!(action));
+        });
+    }
+
     /// The caller may do what the call asks.
     pub fn granted(&self, action: &str, subject: &Subject) {
         self.transport(Event::AccessGranted, action, subject);

@@ -21,7 +21,6 @@ use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
 use crate::config::realms::{Realm as Settings, RealmKind};
-use crate::model::credential::Fingerprint;
 use crate::model::secret::Secret;
 
 /// How refusals name somebody who came back from a provider.
@@ -276,13 +275,13 @@ impl Realms {
         password: &Secret,
         asking: Asking<'_>,
     ) -> Result<Principal, ChainError> {
-        let pair = asking.logins.fingerprint(username, password);
-        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+        if let Some(account) = self.remembered(username, password, asking) {
             return if_enabled(account);
         }
+        let pair = asking.logins.fingerprint_of_pair(username, password);
         let turn = asking.logins.turn(pair);
         let _alone = turn.lock().await;
-        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+        if let Some(account) = self.remembered(username, password, asking) {
             return if_enabled(account);
         }
         let name = asking.logins.fingerprint_of_name(username);
@@ -317,7 +316,8 @@ impl Realms {
             let hash: Option<Arc<str>> = account.password.as_deref().map(Arc::from);
             let right = logins.verify(password, hash.clone()).await;
             if let (true, Some(hash)) = (right.map_err(ChainError::Unchecked)?, hash) {
-                memory.remember(logins.fingerprint(username, password), username, hash);
+                let pair = logins.fingerprint(username, password, &hash);
+                memory.remember(pair, username, hash);
                 return if_enabled(account);
             }
             if realm.is_final() {
@@ -332,12 +332,15 @@ impl Realms {
     }
 
     /// The account of a pair that its realm remembers.
-    fn remembered(&self, pair: &Fingerprint, username: &str, tables: &Tables) -> Option<Account> {
-        let mut accounts = self.accounts(username, tables);
+    fn remembered(&self, username: &str, password: &Secret, asking: Asking<'_>) -> Option<Account> {
+        let mut accounts = self.accounts(username, asking.tables);
         let known = |realm: &dyn Realm, account: &Account| {
             let hash = account.password.as_deref();
             let memory = realm.passwords().zip(hash);
-            memory.is_some_and(|(memory, hash)| memory.knows(pair, hash))
+            memory.is_some_and(|(memory, hash)| {
+                let pair = asking.logins.fingerprint(username, password, hash);
+                memory.knows(&pair, hash)
+            })
         };
         let found = accounts.find(|(realm, account)| known(*realm, account));
         found.map(|(_, account)| account)

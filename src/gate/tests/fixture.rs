@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::config::settings::{self, Access, Forward, Settings};
+use crate::config::settings::{self, Access, Forward, OwnCredential, Settings};
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
 use crate::elastic::transport::Transport;
 use crate::model::clock::Clock;
+use crate::model::secret::Secret;
 use crate::net::http::{Body, BodyError, Head, Peer, PeerCertificate, Request, Response};
 use crate::telemetry::metrics::Registry;
 
@@ -139,6 +140,10 @@ pub(in crate::gate) struct Fake {
     pub(in crate::gate) privilege_asks: AtomicUsize,
     /// Every `_has_privileges` body.
     pub(in crate::gate) bodies: Mutex<Vec<Value>>,
+    /// Refresh tokens shown, in order.
+    pub(in crate::gate) refreshes: Mutex<Vec<String>>,
+    /// Tokens taken back, in order.
+    pub(in crate::gate) invalidated: Mutex<Vec<String>>,
     /// Asks wait here; closed lets everybody pass.
     gate: Mutex<Option<Arc<Semaphore>>>,
 }
@@ -151,6 +156,8 @@ impl Fake {
             authenticates: AtomicUsize::new(0),
             privilege_asks: AtomicUsize::new(0),
             bodies: Mutex::default(),
+            refreshes: Mutex::default(),
+            invalidated: Mutex::default(),
             gate: Mutex::new(None),
         })
     }
@@ -184,6 +191,39 @@ impl Fake {
         user.expires_millis = expires_millis;
     }
 
+    /// A pair of tokens, `access-N` and `refresh-N`, which `refresh-(N-1)` is renewed to.
+    pub(in crate::gate) fn add_pair(&self, number: u32) {
+        self.add(&format!("access-{number}"), "", &[], &[]);
+    }
+
+    /// What the token endpoint answers.
+    fn tokens(&self, method: &Method, body: &[u8]) -> Response {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        if method == Method::DELETE {
+            let token = body["token"].as_str().or(body["refresh_token"].as_str());
+            self.invalidated.lock().unwrap().push(token.unwrap().into());
+            return response(200, json!({"invalidated_tokens": 1}).to_string(), true);
+        }
+        let shown = body["refresh_token"].as_str().unwrap();
+        self.refreshes.lock().unwrap().push(shown.into());
+        let number: u32 = shown.strip_prefix("refresh-").unwrap().parse().unwrap();
+        let next = number + 1;
+        if !self
+            .users
+            .lock()
+            .unwrap()
+            .contains_key(&format!("access-{next}"))
+        {
+            let error = json!({"error": "invalid_grant", "error_description": "token has already been refreshed"});
+            return response(400, error.to_string(), true);
+        }
+        let pair = json!({
+            "access_token": format!("access-{next}"), "refresh_token": format!("refresh-{next}"),
+            "type": "Bearer", "expires_in": 1_200,
+        });
+        response(200, pair.to_string(), true)
+    }
+
     pub(in crate::gate) fn remove(&self, name: &str) {
         self.users.lock().unwrap().remove(name);
     }
@@ -208,6 +248,7 @@ impl Fake {
 
     async fn answer(self: Arc<Self>, request: Request) -> Result<Response, BodyError> {
         let path = request.uri().path().to_owned();
+        let method = request.method().clone();
         let authorization = request.headers().get("authorization").cloned();
         let body = request.into_body().collect_up_to(1 << 20).await.unwrap();
         match path.as_str() {
@@ -216,7 +257,10 @@ impl Fake {
             _ => 0,
         };
         // Judged on arrival, answered when let: what a slow authority does.
-        let answer = self.judge(&path, authorization, &body);
+        let answer = match path.as_str() {
+            "/_security/oauth2/token" => self.tokens(&method, &body),
+            _ => self.judge(&path, authorization, &body),
+        };
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
             drop(gate.acquire().await);
@@ -355,7 +399,7 @@ impl Bench {
         let client = Client::new(
             Transport::embedded(service),
             timeout,
-            None,
+            Some(OwnCredential::Bearer(Secret::from("own"))),
             metrics,
             clock.clone(),
         );
