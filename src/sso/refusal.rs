@@ -29,7 +29,7 @@ pub struct Refusal {
     /// Where the person wanted to go.
     pub next: Option<ReturnTo>,
     /// Who it is about, once known: user name and realm.
-    pub user: Option<(String, String)>,
+    pub user: Option<Box<(String, String)>>,
     /// Lines for the response: what is used up is taken away.
     pub lines: Vec<Line>,
     /// Whether it was only that somebody could not be asked: nothing was used up, and the same request may succeed later.

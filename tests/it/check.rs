@@ -81,6 +81,21 @@ fn a_good_config_is_accepted() {
 }
 
 #[test]
+fn the_uris_for_identity_providers_are_printed_pain_15() {
+    let sso = "sso:\n  public_url: https://app.example.com:443\n  providers:\n    - { name: corp, login: { saml: { realm: saml1 } } }\n    - { name: op, login: { oidc: { realm: oidc1 } } }\n";
+    let ended = check(&format!("{GOOD}{sso}"), &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for uri in [
+        "https://app.example.com/_sidegate/saml/corp/acs",
+        "https://app.example.com/_sidegate/saml/corp/logout",
+        "https://app.example.com/_sidegate/saml/corp/metadata",
+        "https://app.example.com/_sidegate/oidc/op/callback",
+    ] {
+        assert!(ended.stdout.contains(uri), "{uri}: {}", ended.stdout);
+    }
+}
+
+#[test]
 fn every_fault_is_told_at_once_with_its_place_and_the_nearest_key() {
     let bad = GOOD
         .replace("upstreams:", "upstreans:")
