@@ -1,2 +1,1 @@
 //! The JSON of `_security/saml/*` and `_security/oidc/*`.
-

@@ -32,6 +32,7 @@ mod limits;
 mod refusals;
 mod routes;
 mod run;
+mod sso;
 mod upstreams;
 mod ways_in;
 mod ways_out;

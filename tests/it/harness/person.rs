@@ -246,7 +246,9 @@ impl Tab {
         }
         let forms = page.forms();
         for form in &forms {
-            if let Some((name, value, _)) = form.buttons.iter().find(|(.., text)| text.contains(label)) {
+            if let Some((name, value, _)) =
+                form.buttons.iter().find(|(.., text)| text.contains(label))
+            {
                 return self.form(form, &[], Some((name.as_str(), value.as_str())));
             }
         }
@@ -300,7 +302,11 @@ impl Tab {
     }
 
     /// Like [`Self::go`], but stops before a request that `hold` wants for itself.
-    pub(crate) fn go_until(&mut self, pending: Pending, hold: impl Fn(&Pending) -> bool) -> Pending {
+    pub(crate) fn go_until(
+        &mut self,
+        pending: Pending,
+        hold: impl Fn(&Pending) -> bool,
+    ) -> Pending {
         match self.follow(pending, hold) {
             Ok(page) => panic!("it ended before\n{}", page.story()),
             Err(held) => held,
@@ -445,7 +451,9 @@ impl Pending {
         let keeps = matches!(reply.status, 307 | 308);
         let hop = match &self.initiator {
             Initiator::Person => Relation::None,
-            Initiator::Page { url: from, .. } => relation(from, &url).max(relation(&self.url, &url)),
+            Initiator::Page { url: from, .. } => {
+                relation(from, &url).max(relation(&self.url, &url))
+            }
         };
         Some(Self {
             method: if keeps { self.method } else { "GET" },
@@ -474,13 +482,21 @@ impl Pending {
 
     /// With a parameter of the query or body replaced, or added.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        let text = self.body.as_deref().or(self.url.query()).unwrap_or_default();
+        let text = self
+            .body
+            .as_deref()
+            .or(self.url.query())
+            .unwrap_or_default();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes())
             .map(|(known, value)| (known.into_owned(), value.into_owned()))
             .filter(|(known, _)| known != name)
             .chain([(name.to_owned(), value.to_owned())])
             .collect();
-        let text = encode(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let text = encode(
+            pairs
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         if self.body.is_some() {
             self.body = Some(text);
         } else {
