@@ -154,3 +154,9 @@ pub const ANONYMOUS_AUTHZ_EXCEPTION: bool = true;
 pub const FAILED_LOGINS_PER_USERNAME: u32 = 30;
 /// `authority.embedded.failed_logins.window`
 pub const FAILED_LOGINS_WINDOW: &str = "5m";
+/// `sso.prefix`
+pub const SSO_PREFIX: &str = "/_sidegate/";
+/// `sso.providers[].in_selector`
+pub const SSO_IN_SELECTOR: bool = true;
+/// `sso.providers[].login.saml.relay_state_deep_links`
+pub const SSO_RELAY_STATE_DEEP_LINKS: bool = false;

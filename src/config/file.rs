@@ -65,6 +65,8 @@ pub struct File {
     pub assertion: Option<super::file_forwards::Signing>,
     /// Name of this instance among its replicas. It marks API keys granted for upstreams, so that the next start finds those that a crash left. Without it, made from the machine's name and the listeners' addresses.
     pub instance: Option<Written<Name>>,
+    /// Single sign-on: logins by browser, and sessions. Without it, every request brings its own credential.
+    pub sso: Option<super::file_sso::Sso>,
 }
 
 /// One address that requests come in at.

@@ -44,6 +44,8 @@ pub struct Settings {
     pub assertion: Option<super::forwards::Signing>,
     /// Name of this instance among its replicas; `None`: made from the machine's name and the listeners.
     pub instance: Option<String>,
+    /// Logins by browser, and sessions; `None`: every request brings its own credential.
+    pub sso: Option<super::sso::Sso>,
 }
 
 /// One address requests come in at.

@@ -37,6 +37,17 @@ impl PublicUrl {
         let scheme = if self.secure { "https" } else { "http" };
         format!("{scheme}://{}", self.authority)
     }
+
+    /// The host without its port, and without the brackets of an IPv6 address.
+    pub fn host(&self) -> &str {
+        match self.authority.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
+            None => self
+                .authority
+                .split_once(':')
+                .map_or(&self.authority, |(host, _)| host),
+        }
+    }
 }
 
 /// One way to log in.
@@ -89,6 +100,24 @@ pub enum ProviderKind {
     Pki,
     /// Everybody, as one user.
     Anonymous(Anonymous),
+}
+
+impl ProviderKind {
+    /// Every label of [`ProviderKind::label`].
+    pub const LABELS: [&'static str; 6] =
+        ["saml", "oidc", "password", "kerberos", "pki", "anonymous"];
+
+    /// The label in logs, metrics and sessions; a closed set.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Saml { .. } => "saml",
+            Self::Oidc { .. } => "oidc",
+            Self::Password => "password",
+            Self::Kerberos => "kerberos",
+            Self::Pki => "pki",
+            Self::Anonymous(_) => "anonymous",
+        }
+    }
 }
 
 /// Whose logout tokens are believed (OpenID Connect Back-Channel Logout 1.0 §2.4).

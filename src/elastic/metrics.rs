@@ -29,11 +29,31 @@ pub enum Api {
     QueryApiKey,
     /// `DELETE /_security/api_key`
     InvalidateApiKey,
+    /// `POST /_security/saml/prepare`
+    SamlPrepare,
+    /// `POST /_security/saml/authenticate`
+    SamlAuthenticate,
+    /// `POST /_security/saml/logout`
+    SamlLogout,
+    /// `POST /_security/saml/invalidate`
+    SamlInvalidate,
+    /// `POST /_security/saml/complete_logout`
+    SamlCompleteLogout,
+    /// `GET /_security/saml/metadata/…`
+    SamlMetadata,
+    /// `POST /_security/oidc/prepare`
+    OidcPrepare,
+    /// `POST /_security/oidc/authenticate`
+    OidcAuthenticate,
+    /// `POST /_security/oidc/logout`
+    OidcLogout,
+    /// `POST /_security/profile/_activate`
+    ActivateProfile,
 }
 
 impl Api {
     /// Every endpoint.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 20] = [
         Self::Authenticate,
         Self::HasPrivileges,
         Self::ApiKey,
@@ -44,6 +64,16 @@ impl Api {
         Self::GrantApiKey,
         Self::QueryApiKey,
         Self::InvalidateApiKey,
+        Self::SamlPrepare,
+        Self::SamlAuthenticate,
+        Self::SamlLogout,
+        Self::SamlInvalidate,
+        Self::SamlCompleteLogout,
+        Self::SamlMetadata,
+        Self::OidcPrepare,
+        Self::OidcAuthenticate,
+        Self::OidcLogout,
+        Self::ActivateProfile,
     ];
 
     /// The label.
@@ -59,6 +89,16 @@ impl Api {
             Self::GrantApiKey => "grant_api_key",
             Self::QueryApiKey => "query_api_key",
             Self::InvalidateApiKey => "invalidate_api_key",
+            Self::SamlPrepare => "saml_prepare",
+            Self::SamlAuthenticate => "saml_authenticate",
+            Self::SamlLogout => "saml_logout",
+            Self::SamlInvalidate => "saml_invalidate",
+            Self::SamlCompleteLogout => "saml_complete_logout",
+            Self::SamlMetadata => "saml_metadata",
+            Self::OidcPrepare => "oidc_prepare",
+            Self::OidcAuthenticate => "oidc_authenticate",
+            Self::OidcLogout => "oidc_logout",
+            Self::ActivateProfile => "activate_profile",
         }
     }
 }

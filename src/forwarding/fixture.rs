@@ -93,6 +93,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
         workers: None,
         assertion: None,
         instance: None,
+        sso: None,
     }
 }
 

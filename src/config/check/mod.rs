@@ -16,6 +16,7 @@ mod requirement;
 mod routes;
 mod shadow;
 mod signing;
+mod sso;
 mod upstreams;
 mod ways;
 
@@ -193,6 +194,11 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
     let routes = routes::routes(report, file, upstreams.as_ref());
     let instance = report.optional(file.instance.as_ref(), &root.key("instance"));
     let credentials = ways::credentials(report, file.credentials.as_ref());
+    let beside = sso::Beside {
+        listeners: listeners.as_deref(),
+        authority: authority.as_ref(),
+    };
+    let sso = sso::sso(report, file.sso.as_ref(), &beside);
     let cache = cache(
         report,
         file.cache.as_ref().unwrap_or(&file::Cache::default()),
@@ -233,6 +239,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
             None => None,
         },
         instance: instance?.map(|name| name.0),
+        sso: sso?,
     })
 }
 

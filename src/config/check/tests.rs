@@ -8,6 +8,7 @@ mod damaged;
 mod documented;
 mod realms;
 mod route;
+mod sso;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n";

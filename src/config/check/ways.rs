@@ -294,7 +294,8 @@ pub(super) fn route_credentials(
     })
 }
 
-fn anonymous(
+/// Whom a request without a credential stands for.
+pub(super) fn anonymous(
     report: &mut Report<'_>,
     file: &file_ways::RouteAnonymous,
     at: &At<'_>,

@@ -78,6 +78,7 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
         workers: None,
         assertion: None,
         instance: None,
+        sso: None,
     }
 }
 
