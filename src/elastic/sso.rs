@@ -1,6 +1,4 @@
 //! Single sign-on at the authority: `saml/*`, `oidc/*`, `profile/_activate` and the tokens of sessions.
-<<<<<<< HEAD
-=======
 //!
 //! Always true: everything is asked with Sidegate's own credential; a 401 is blamed on the login only when that credential is
 //! known to be good; what an authority says about a denial is kept for the log, bounded, and never holds what was sent; a
@@ -440,4 +438,3 @@ fn place(answer: &Answer, redirect: String) -> Result<String, SsoError> {
     }
     Err(answer.garbage("the place to go to is no plain URL").into())
 }
->>>>>>> main
