@@ -1,6 +1,7 @@
 //! Who answers: Elasticsearch with its nodes and Sidegate's own credential, or the embedded authority.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use base64::Engine as _;
 

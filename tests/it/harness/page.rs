@@ -73,6 +73,16 @@ impl Page {
             .find_map(|tag| tag.attribute(marker))
     }
 
+    /// Where `<meta http-equiv=refresh>` leads at once.
+    pub(crate) fn refresh(&self) -> Option<String> {
+        let tags = tags(&self.text());
+        let meta = tags.into_iter().find(|tag| {
+            tag.name == "meta" && tag.attribute("http-equiv").as_deref() == Some("refresh")
+        })?;
+        let content = meta.attribute("content")?;
+        Some(content.split_once("url=")?.1.to_owned())
+    }
+
     /// Targets of links, with their texts.
     pub(crate) fn links(&self) -> Vec<(String, String)> {
         let text = self.text();

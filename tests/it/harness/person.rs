@@ -325,16 +325,21 @@ impl Tab {
             }
             let reply = self.navigate(&pending);
             trail.push((pending.url.clone(), reply.clone()));
-            let Some(next) = pending.redirected(&reply) else {
-                let page = Page {
-                    url: pending.url,
-                    reply,
-                    trail,
-                };
-                self.past.extend(self.page.replace(page.clone()));
+            if let Some(next) = pending.redirected(&reply) {
+                pending = next;
+                continue;
+            }
+            let page = Page {
+                url: pending.url,
+                reply,
+                trail: trail.clone(),
+            };
+            self.past.extend(self.page.replace(page.clone()));
+            // What a page does for who has no script.
+            let Some(next) = page.refresh() else {
                 return Ok(page);
             };
-            pending = next;
+            pending = self.link(&next);
         }
         let way: Vec<&str> = trail.iter().map(|(url, _)| url.as_str()).collect();
         panic!("redirected in circles: {way:#?}");

@@ -289,6 +289,20 @@ impl House {
         tab
     }
 
+    /// One more tab of somebody who is logged in.
+    pub(super) fn log_in_again(&self, person: &Person) -> Tab {
+        let mut tab = person.tab();
+        let page = tab.open(&self.at("/"));
+        assert!(here(&page).is_some(), "{}", page.story());
+        tab
+    }
+
+    /// Ends all sessions of a user, as an administrator does.
+    pub(super) fn end_sessions(&self, name: &str) {
+        let path = format!("/sessions?user={name}");
+        self.gate.admin.call("DELETE", &path).send().expect(200);
+    }
+
     /// Calls the authority as its superuser.
     pub(super) fn put(&self, path: &str, body: &Value) -> Value {
         let authority = self.gate.authority.as_ref().expect("an embedded authority");

@@ -1,6 +1,13 @@
 //! Single sign-on as people meet it: real browsers, real identity providers, a real Redis, replicas; and as attackers do.
 
+mod chromium;
 mod cookies;
 mod house;
+mod oidc;
+mod pains;
 mod password;
+mod registry;
+mod replicas;
 mod return_targets;
+mod saml;
+mod store;
