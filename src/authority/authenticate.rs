@@ -9,15 +9,16 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::mapping::model::MappedUser;
 use super::password::HashingError;
 use super::realm::account;
-use super::realm::chain::{ChainError, Negotiated};
+use super::realm::chain::{ChainError, Negotiated, OIDC_PRINCIPAL};
 use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
+use super::realm::oidc::Callback;
 use super::realm::pki::certificate::Chain;
 use super::realm::service::{ServiceCredential, ServiceError};
 use super::record::Principal;
@@ -199,6 +200,28 @@ pub async fn negotiate(
     negotiated.map_err(|_| Failure::unauthenticated(refusal("<Kerberos Token>", purpose)))
 }
 
+/// Asks the OpenID Connect realms who came back from a provider; with them comes what is kept for their logout.
+///
+/// # Errors
+/// 401 with challenges.
+pub async fn oidc(
+    state: &State,
+    realm: Option<&str>,
+    callback: Callback<'_>,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<(Subject, Map<String, Value>), Failure> {
+    let mapping = mapping_of(state);
+    let asking = asking(state, &mapping, now);
+    let asked = state
+        .realms
+        .authenticate_oidc(realm, callback, asking)
+        .await;
+    asked
+        .map(|(principal, kept)| (Subject::user(principal), kept))
+        .map_err(|_| Failure::unauthenticated(refusal(OIDC_PRINCIPAL, purpose)))
+}
+
 /// What realms are asked with.
 fn asking<'a>(
     state: &'a State,
@@ -274,7 +297,7 @@ fn anonymous(state: &State) -> Option<Subject> {
         roles: roles.clone(),
         full_name: None,
         email: None,
-        metadata: serde_json::Map::new(),
+        metadata: Map::new(),
         realm: account::realm(ANONYMOUS_REALM, ANONYMOUS_REALM),
     }))
 }

@@ -155,6 +155,10 @@ pub struct Bearer {
     /// Id of the API key behind it, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
+    /// What the single sign-on realm that let them in needs to end their session at the identity provider; in that realm's
+    /// own words, and empty for everybody else. Every refreshed token has it as well.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub session: Map<String, Value>,
 }
 
 /// An access token, under the base64url SHA-256 of its text.

@@ -138,6 +138,7 @@ impl Subject {
             effective: (*self.effective).clone(),
             authenticating: self.authenticating.as_deref().cloned(),
             api_key: self.api_key.as_ref().map(|key| key.id.clone()),
+            session: serde_json::Map::new(),
         }
     }
 

@@ -142,6 +142,20 @@ pub const JWKS_TIMEOUT: &str = "5s";
 pub const JWT_CLIENT_AUTHENTICATION: &str = "shared_secret";
 /// `authority.embedded.realms.jwt.NAME.populate_user_metadata`
 pub const JWT_POPULATE_USER_METADATA: bool = true;
+/// `authority.embedded.realms.oidc.NAME.populate_user_metadata`
+pub const OIDC_POPULATE_USER_METADATA: bool = true;
+/// `authority.embedded.realms.oidc.NAME.allowed_clock_skew`
+pub const OIDC_CLOCK_SKEW: &str = "60s";
+/// `authority.embedded.realms.oidc.NAME.http.*_timeout`
+pub const OIDC_TIMEOUT: &str = "5s";
+/// `authority.embedded.realms.oidc.NAME.rp.client_auth_method`
+pub const OIDC_CLIENT_AUTH_METHOD: &str = "client_secret_basic";
+/// `authority.embedded.realms.oidc.NAME.rp.client_auth_jwt_signature_algorithm`
+pub const OIDC_CLIENT_AUTH_JWT_SIGNATURE_ALGORITHM: &str = "HS384";
+/// `authority.embedded.realms.oidc.NAME.rp.signature_algorithm`
+pub const OIDC_SIGNATURE_ALGORITHM: &str = "RS256";
+/// `authority.embedded.realms.oidc.NAME.rp.pkce`
+pub const OIDC_PKCE: bool = true;
 /// `authority.embedded.realms.pki.NAME.username_pattern`
 pub const PKI_USERNAME_PATTERN: &str = "CN=(.*?)(?:,|$)";
 /// `authority.embedded.realms.pki.NAME.delegation.enabled`

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::default;
+use super::file_oidc::OidcRealm;
 use super::grants::RoleName;
 use super::realm_values::{CapturePattern, JwksPath, SubjectPattern, Text};
 use super::references::SecretRef;
@@ -20,7 +21,7 @@ use super::values::Written;
 /// Realms by type and name. Asked by `order`, lowest first; the reserved users (`elastic`, ...) always come before.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-reserved" = ["saml", "oidc", "ldap", "active_directory"]))]
+#[schemars(extend("x-reserved" = ["saml", "ldap", "active_directory"]))]
 pub struct Realms {
     /// Users from files. One at most; without it, `default_file` reads `users` and `users_roles` in the directory `data`.
     pub file: Option<BTreeMap<String, FileRealm>>,
@@ -32,6 +33,8 @@ pub struct Realms {
     pub pki: Option<BTreeMap<String, PkiRealm>>,
     /// Kerberos tickets. Needs MIT's GSSAPI library on the machine.
     pub kerberos: Option<BTreeMap<String, KerberosRealm>>,
+    /// People who log in at an OpenID Connect provider, with a browser.
+    pub oidc: Option<BTreeMap<String, OidcRealm>>,
 }
 
 /// Kerberos tickets for the services whose keys are in a keytab. Roles come from role mappings.

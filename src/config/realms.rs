@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::realm_values::JwksPath;
+use super::realms_oidc::OidcRealm;
 use crate::model::secret::Secret;
 
 /// A realm that takes part.
@@ -29,6 +30,8 @@ pub enum RealmKind {
     Pki(PkiRealm),
     /// Kerberos tickets.
     Kerberos(KerberosRealm),
+    /// People from an OpenID Connect provider.
+    Oidc(Box<OidcRealm>),
 }
 
 /// Kerberos tickets for the services of a keytab.

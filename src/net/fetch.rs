@@ -1,4 +1,4 @@
-//! One small document from one URL, over HTTP/1.1.
+//! One question to one URL, over HTTP/1.1, whose answer is a small document.
 //!
 //! Always true: bounded in size and time; redirects are not followed, because whoever answers was chosen by the operator.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -52,6 +52,28 @@ pub struct Deadlines {
     pub answer: Duration,
 }
 
+/// What is asked, beside the URL.
+#[derive(Debug, Default)]
+pub struct Question {
+    /// Method.
+    pub method: Method,
+    /// Header lines beside `Host`, `Accept` and `User-Agent`.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// What was answered, whatever the status.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Header lines.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
 /// A URL and whom to believe there.
 #[derive(Clone)]
 pub struct Fetcher {
@@ -85,16 +107,28 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`], one variant per cause.
     pub async fn get(&self, limit: usize) -> Result<Bytes, FetchError> {
+        let answer = self.ask(Question::default(), limit).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(FetchError::Status(status)),
+        }
+    }
+
+    /// Asks, and reads at most `limit` bytes of the answer's body.
+    ///
+    /// # Errors
+    /// [`FetchError`], one variant per cause; any status is an answer.
+    pub async fn ask(&self, question: Question, limit: usize) -> Result<Answer, FetchError> {
         let tcp = TcpStream::connect((self.url.host.as_str(), self.url.port));
         match &self.tls {
             None => {
                 let tcp = self.connected(tcp).await?;
-                self.answered(tcp, limit).await
+                self.answered(tcp, question, limit).await
             }
             Some((connector, name)) => {
                 let tls = async { connector.connect(name.clone(), tcp.await?).await };
                 let stream = self.connected(tls).await?;
-                self.answered(stream, limit).await
+                self.answered(stream, question, limit).await
             }
         }
     }
@@ -110,15 +144,28 @@ impl Fetcher {
             .map_err(broken)
     }
 
-    async fn answered<S>(&self, stream: S, limit: usize) -> Result<Bytes, FetchError>
+    async fn answered<S>(
+        &self,
+        stream: S,
+        question: Question,
+        limit: usize,
+    ) -> Result<Answer, FetchError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let asking = tokio::time::timeout(self.deadlines.answer, self.ask(stream, limit));
+        let asking = tokio::time::timeout(
+            self.deadlines.answer,
+            self.exchange(stream, question, limit),
+        );
         asking.await.map_err(|_elapsed| FetchError::Timeout)?
     }
 
-    async fn ask<S>(&self, stream: S, limit: usize) -> Result<Bytes, FetchError>
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        question: Question,
+        limit: usize,
+    ) -> Result<Answer, FetchError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -131,19 +178,23 @@ impl Fetcher {
             "" => "/",
             target => target,
         };
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
+            .method(question.method)
             .uri(target)
             .header(header::HOST, self.url.authority())
             .header(header::ACCEPT, "application/json, application/jwk-set+json")
             .header(header::USER_AGENT, "sidegate")
-            .body(Body::Empty)
+            .body(Body::full(question.body))
             .map_err(broken)?;
+        request.headers_mut().extend(question.headers);
         let response = sender.send_request(request).await.map_err(broken)?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
-        let body = Body::from(response.into_body());
-        Ok(body.collect_up_to(limit).await?)
+        let (head, body) = response.into_parts();
+        let body = Body::from(body).collect_up_to(limit).await?;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 }
 

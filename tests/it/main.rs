@@ -15,6 +15,7 @@ mod harness;
 mod admin;
 mod authority;
 mod authority_alone;
+mod authority_oidc;
 mod cache;
 mod certificates;
 mod check;

@@ -1,18 +1,22 @@
-//! OpenID Connect single sign-on (`/_security/oidc/*`): validation, authorisation, and what Elasticsearch says when no such
-//! realm fits.
+//! OpenID Connect single sign-on (`/_security/oidc/*`), as Elasticsearch answers it.
 //!
-//! No OpenID Connect realm can be configured yet; `realm` is the one place where one is looked for, by name or by issuer.
+//! Always true: the caller, who has `manage_oidc`, vouches for the browser by keeping state and nonce apart from it; whoever
+//! can't be let in gets one sentence, and the log the reason.
 
 use http::StatusCode;
+use serde_json::json;
 
 use super::fields::{Fields, Kind};
+use super::{sso_token, token_invalidation, tokens};
+use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::grants::random_text;
+use crate::authority::realm::oidc::request::Attempt;
+use crate::authority::realm::oidc::{Callback, OidcRealm};
 use crate::authority::state::State;
-
-/// A configured OpenID Connect realm. There is none, and this type says so.
-enum Realm {}
+use crate::model::secret::Secret;
 
 /// What a realm is looked for by.
 enum By<'a> {
@@ -20,15 +24,29 @@ enum By<'a> {
     Issuer(&'a str),
 }
 
-fn realm(_state: &State, by: &By<'_>) -> Result<Realm, Failure> {
-    let sought = match by {
-        By::Name(name) => format!("name [{name}]"),
-        By::Issuer(issuer) => format!("issuer [{issuer}]"),
+fn realm<'a>(state: &'a State, by: &By<'_>) -> Result<&'a OidcRealm, Failure> {
+    let error = |text| Failure::security(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let (sought, fits): (_, Box<dyn Fn(&OidcRealm, &str) -> bool + '_>) = match *by {
+        By::Name(name) => (
+            format!("name [{name}]"),
+            Box::new(move |_, known| known == name),
+        ),
+        By::Issuer(issuer) => (
+            format!("issuer [{issuer}]"),
+            Box::new(move |realm, _| realm.issuer() == issuer),
+        ),
     };
-    Err(Failure::security(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("Cannot find OpenID Connect realm with {sought}"),
-    ))
+    let realms = state.realms.oidc().iter();
+    let mut fitting = realms.filter(|realm| fits(realm, realm.name()));
+    match (fitting.next(), fitting.next()) {
+        (Some(realm), None) => Ok(realm),
+        (None, _) => Err(error(format!(
+            "Cannot find OpenID Connect realm with {sought}"
+        ))),
+        (Some(_), Some(_)) => Err(error(format!(
+            "Found multiple OpenID Connect realm with {sought}"
+        ))),
+    }
 }
 
 /// `POST /_security/oidc/prepare`
@@ -55,8 +73,29 @@ pub async fn prepare(state: &State, call: Call) -> Result<Reply, Failure> {
             ]));
         }
     };
-    authorize::by_cluster_privilege(state, &call).await?;
-    match realm(state, &by)? {}
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let realm = realm(state, &by)?;
+    let given = |name| fields.filled(name).map_or_else(fresh, str::to_owned);
+    let (own_state, nonce) = (given("state"), given("nonce"));
+    let attempt = Attempt {
+        state: &own_state,
+        nonce: &nonce,
+    };
+    let name = realm.name();
+    let prepared = realm.prepare(attempt, fields.filled("login_hint"), call.now);
+    let redirect = prepared.await.map_err(|error| {
+        let text = format!("OpenID Connect realm [{name}] does not know its provider: {error}");
+        Failure::security(StatusCode::SERVICE_UNAVAILABLE, text)
+    })?;
+    granted.reply(&json!({
+        "redirect": redirect, "state": own_state, "nonce": nonce, "realm": name,
+    }))
+}
+
+/// A state or nonce of our own.
+fn fresh() -> String {
+    let text = random_text::<32>();
+    text.expose_str().unwrap_or_default().to_owned()
 }
 
 /// `POST /_security/oidc/authenticate`
@@ -76,11 +115,19 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
     if !faults.is_empty() {
         return Err(Failure::request_validation(&faults));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    Err(Failure::unauthenticated(format!(
-        "unable to authenticate user [<OIDC Token>] for action [{}]",
-        call.action
-    )))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let callback = Callback {
+        uri: fields.text("redirect_uri").unwrap_or_default(),
+        attempt: Attempt {
+            state: fields.text("state").unwrap_or_default(),
+            nonce: fields.text("nonce").unwrap_or_default(),
+        },
+    };
+    let realm = fields.filled("realm");
+    let purpose = Purpose::Action(call.action);
+    let (subject, kept) = authenticate::oidc(state, realm, callback, purpose, call.now).await?;
+    let pair = tokens::issue_session(&granted, state, &call, subject, kept).await?;
+    granted.reply(&pair)
 }
 
 /// `POST /_security/oidc/logout`
@@ -90,9 +137,18 @@ pub async fn logout(state: &State, call: Call) -> Result<Reply, Failure> {
     if fields.text("token").unwrap_or_default().is_empty() {
         return Err(Failure::request_validation(&["token is missing"]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    super::sso_token::bearer(state, fields.printed("token"), call.now)?;
-    Err(Failure::illegal_argument(
-        "Access token is not valid for an OpenID Connect realm",
-    ))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let session = sso_token::session(state, fields.printed("token"), call.now)?;
+    let name = &session.principal.realm.name;
+    let mut realms = state.realms.oidc().iter();
+    let realm = realms
+        .find(|realm| realm.name() == *name && session.principal.realm.kind == "oidc")
+        .ok_or_else(|| {
+            Failure::illegal_argument("Access token is not valid for an OpenID Connect realm")
+        })?;
+    let access = Secret::from(fields.printed("token"));
+    let refresh = fields.filled("refresh_token").map(Secret::from);
+    token_invalidation::end_session(&granted, state, &access, refresh.as_ref()).await?;
+    let redirect = realm.logout_url(&session.kept, &fresh(), call.now).await;
+    granted.reply(&json!({"redirect": redirect}))
 }

@@ -83,12 +83,12 @@ pub async fn logout(state: &State, call: Call) -> Result<Reply, Failure> {
         return Err(Failure::request_validation(&["token is missing"]));
     }
     authorize::by_cluster_privilege(state, &call).await?;
-    let who = super::sso_token::bearer(state, fields.printed("token"), call.now)?;
+    let who = super::sso_token::session(state, fields.printed("token"), call.now)?;
     Err(Failure::security(
         StatusCode::INTERNAL_SERVER_ERROR,
         format!(
             "Authenticating realm {} is not a SAML realm",
-            who.realm.name
+            who.principal.realm.name
         ),
     ))
 }

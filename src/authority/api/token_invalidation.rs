@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::token_body::{self, Target};
 use super::tokens::REFRESH_MILLIS;
 use super::write::write;
-use crate::authority::authorize;
+use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::realm::grants::digest_text;
@@ -18,6 +18,7 @@ use crate::authority::record::{AccessToken, Bearer, RefreshToken};
 use crate::authority::state::State;
 use crate::authority::store::Drafts;
 use crate::model::clock::Now;
+use crate::model::secret::Secret;
 use crate::wire::grants::InvalidateTokensResponse;
 
 /// `DELETE /_security/oauth2/token`
@@ -43,6 +44,28 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     })
     .await?;
     granted.reply_with(status, &answer)
+}
+
+/// Takes back the access token that somebody logs out with, and the refresh token if they brought it.
+///
+/// # Errors
+/// 503 when the store doesn't take it.
+pub async fn end_session(
+    granted: &Granted,
+    state: &State,
+    access: &Secret,
+    refresh: Option<&Secret>,
+) -> Result<(), Failure> {
+    let access = digest_text(access.expose());
+    let refresh = refresh.map(|token| digest_text(token.expose()));
+    write(granted, state, move |drafts| {
+        take_access(drafts, &access);
+        if let Some(refresh) = refresh {
+            take_refresh(drafts, &refresh);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// What happened to one token; `None`: there is none.

@@ -7,6 +7,7 @@ use aws_lc_rs::{aead, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::token_body::{self, Ground, TokenRequest};
 use super::write::write;
@@ -127,9 +128,19 @@ async fn issue(
     subject: Subject,
     refreshable: bool,
 ) -> Result<Issued, Failure> {
+    let bearer = subject.bearer();
+    issue_for(granted, state, call, (subject, bearer), refreshable).await
+}
+
+async fn issue_for(
+    granted: &Granted,
+    state: &State,
+    call: &Call,
+    (subject, bearer): (Subject, Bearer),
+    refreshable: bool,
+) -> Result<Issued, Failure> {
     let pair = new_pair(refreshable);
     let for_store = pair.clone();
-    let bearer = subject.bearer();
     let client = call.subject.client();
     let (now, life) = (call.now, life_millis(state));
     write(granted, state, move |drafts| {
@@ -156,6 +167,32 @@ pub async fn issue_access(
 ) -> Result<(String, Subject), Failure> {
     let issued = issue(granted, state, call, subject, false).await?;
     Ok((issued.pair.access, issued.subject))
+}
+
+/// A pair of tokens for somebody a single sign-on realm let in, as JSON: `access_token`, `type`, `expires_in`,
+/// `refresh_token`, `authentication`. `session` is what the realm needs at their logout.
+///
+/// # Errors
+/// 503 when the store doesn't take it.
+pub async fn issue_session(
+    granted: &Granted,
+    state: &State,
+    call: &Call,
+    subject: Subject,
+    session: Map<String, Value>,
+) -> Result<Value, Failure> {
+    let bearer = Bearer {
+        session,
+        ..subject.bearer()
+    };
+    let issued = issue_for(granted, state, call, (subject, bearer), true).await?;
+    Ok(json!({
+        "access_token": issued.pair.access,
+        "type": "Bearer",
+        "expires_in": state.token_timeout.as_secs(),
+        "refresh_token": issued.pair.refresh,
+        "authentication": issued.subject.describe(),
+    }))
 }
 
 fn new_pair(refreshable: bool) -> Pair {

@@ -7,12 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::account::Account;
 use super::contract::{Asking, Leg, Presented, Proven, Realm, Token, Verdict};
 use super::file::FileRealm;
 use super::jwt::{JwtError, JwtRealm};
 use super::kerberos::{KerberosError, KerberosRealm};
 use super::native::{NativeRealm, ReservedRealm};
+use super::oidc::{Callback, Login, OidcError, OidcRealm, response};
 use super::pki::{PkiError, PkiRealm};
 use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
@@ -20,6 +23,9 @@ use crate::authority::store::Tables;
 use crate::config::realms::{Realm as Settings, RealmKind};
 use crate::model::credential::Fingerprint;
 use crate::model::secret::Secret;
+
+/// How refusals name somebody who came back from a provider.
+pub const OIDC_PRINCIPAL: &str = "<OIDC Token>";
 
 /// Why a realm can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,14 @@ pub enum RealmError {
         name: String,
         /// Why.
         source: KerberosError,
+    },
+    /// An OpenID Connect realm.
+    #[error("realm {name}: {source}")]
+    Oidc {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: OidcError,
     },
     /// A PKI realm.
     #[error("realm {name}: {source}")]
@@ -81,7 +95,12 @@ pub enum Negotiated {
 }
 
 /// The realms that take part.
-pub struct Realms(Vec<Box<dyn Realm>>);
+pub struct Realms {
+    /// All of them, in their order.
+    chain: Vec<Box<dyn Realm>>,
+    /// Those that browsers log in through by OpenID Connect, once more.
+    oidc: Vec<Arc<OidcRealm>>,
+}
 
 impl Realms {
     /// Opens the reserved realm and then these, in their order.
@@ -89,22 +108,26 @@ impl Realms {
     /// # Errors
     /// See [`RealmError`].
     pub async fn open(settings: &[Settings]) -> Result<Self, RealmError> {
-        let mut realms: Vec<Box<dyn Realm>> = vec![Box::new(ReservedRealm::default())];
+        let mut realms = Self {
+            chain: vec![Box::new(ReservedRealm::default())],
+            oidc: Vec::new(),
+        };
         for realm in settings {
-            realms.push(open_realm(realm).await?);
+            let opened = open_realm(realm, &mut realms.oidc).await?;
+            realms.chain.push(opened);
         }
-        Ok(Self(realms))
+        Ok(realms)
     }
 
     /// The token made of what a request shows: that of the first realm that could take it.
     pub fn token(&self, presented: &Presented<'_>) -> Option<Token> {
-        let mut realms = self.0.iter();
+        let mut realms = self.chain.iter();
         let mut token = realms.find_map(|realm| realm.token(presented))?;
         if let Token::Jwt { jwt, principal, .. } = &mut token {
             *principal = match jwt.string("iss").filter(|issuer| !issuer.trim().is_empty()) {
                 None => "<unrecognized-jwt>".to_owned(),
                 Some(issuer) => {
-                    let name = self.0.iter().find_map(|realm| realm.name_of(jwt));
+                    let name = self.chain.iter().find_map(|realm| realm.name_of(jwt));
                     name.unwrap_or_else(|| format!("<unrecognized-jwt> by {issuer}"))
                 }
             };
@@ -124,7 +147,7 @@ impl Realms {
         if let Token::Password { username, password } = token {
             return self.check_password(username, password, asking).await;
         }
-        for realm in &self.0 {
+        for realm in &self.chain {
             match realm.check(token, asking.now).await {
                 Verdict::NotMine => {}
                 Verdict::Refused(reason) => {
@@ -149,7 +172,7 @@ impl Realms {
         ticket: &Secret,
         asking: Asking<'_>,
     ) -> Result<Negotiated, ChainError> {
-        for realm in &self.0 {
+        for realm in &self.chain {
             let Some(judging) = realm.negotiate(ticket) else {
                 continue;
             };
@@ -167,6 +190,47 @@ impl Realms {
             }
         }
         Err(ChainError::Refused)
+    }
+
+    /// The realms that browsers log in through by OpenID Connect.
+    pub fn oidc(&self) -> &[Arc<OidcRealm>] {
+        &self.oidc
+    }
+
+    /// Asks the OpenID Connect realm of this name who came back from its provider; without a name, the only one that could have
+    /// sent them there. Whoever it is comes with what is kept for their logout.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`]; the log says why.
+    pub async fn authenticate_oidc(
+        &self,
+        name: Option<&str>,
+        callback: Callback<'_>,
+        asking: Asking<'_>,
+    ) -> Result<(Principal, Map<String, Value>), ChainError> {
+        let issuer = response::named_issuer(callback.uri);
+        let mut fitting = self.oidc.iter().filter(|realm| match (name, &issuer) {
+            (Some(name), _) => realm.reference().name == name,
+            (None, Some(issuer)) => realm.issuer() == issuer,
+            (None, None) => true,
+        });
+        let (Some(realm), None) = (fitting.next(), fitting.next()) else {
+            // A code must not be shown to another provider than the one that gave it.
+            let reason = "not exactly one OpenID Connect realm can have begun this login";
+            tracing::info!(realm = name, reason, "realm refused");
+            return Err(ChainError::Refused);
+        };
+        match realm.authenticate(callback, asking.now).await {
+            Ok(Login { user, kept }) => {
+                let principal = self.authorise(realm, user, asking);
+                let principal = principal.ok_or(ChainError::Refused)?;
+                Ok((principal, kept))
+            }
+            Err(error) => {
+                refused(realm, OIDC_PRINCIPAL, &error.to_string());
+                Err(ChainError::Refused)
+            }
+        }
     }
 
     /// Gives a proven user their roles: from the realms they are to be looked up in, or from role mappings.
@@ -188,7 +252,7 @@ impl Realms {
             });
         }
         let linked = links.iter().find_map(|link| {
-            let mut realms = self.0.iter();
+            let mut realms = self.chain.iter();
             let realm = realms.find(|realm| realm.reference().name == *link)?;
             realm.look_up(asking.tables, &proven.username)
         });
@@ -242,7 +306,7 @@ impl Realms {
         let logins = asking.logins;
         // Hashes that realms without such a user still have to cost, or their names could be told apart by the clock.
         let mut owed = 0_u32;
-        for realm in &self.0 {
+        for realm in &self.chain {
             let Some(memory) = realm.passwords() else {
                 continue;
             };
@@ -286,7 +350,7 @@ impl Realms {
         tables: &'a Tables,
     ) -> impl Iterator<Item = (&'a dyn Realm, Account)> {
         let mut closed = false;
-        self.0
+        self.chain
             .iter()
             .map_while(move |realm| {
                 if closed {
@@ -301,7 +365,7 @@ impl Realms {
 
     /// The account of a user in the first realm that knows them: whom somebody may run as.
     pub fn look_up(&self, tables: &Tables, username: &str) -> Option<Account> {
-        self.0
+        self.chain
             .iter()
             .find_map(|realm| realm.look_up(tables, username))
     }
@@ -312,11 +376,15 @@ impl Realms {
     /// The name of the first realm that doesn't take part; nothing is forgotten then.
     pub fn forget(&self, names: &[String], usernames: &[String]) -> Result<(), String> {
         let all = names.is_empty() || names.iter().any(|name| name == "*" || name == "_all");
-        let known = |name: &&String| self.0.iter().any(|realm| realm.reference().name == **name);
+        let known = |name: &&String| {
+            self.chain
+                .iter()
+                .any(|realm| realm.reference().name == **name)
+        };
         if let Some(unknown) = names.iter().find(|name| !all && !known(name)) {
             return Err(unknown.clone());
         }
-        for realm in &self.0 {
+        for realm in &self.chain {
             if all || names.contains(&realm.reference().name) {
                 realm.forget(usernames);
             }
@@ -338,7 +406,11 @@ fn refused(realm: &dyn Realm, principal: &str, reason: &str) {
     tracing::info!(%realm, principal, reason, "realm refused");
 }
 
-async fn open_realm(settings: &Settings) -> Result<Box<dyn Realm>, RealmError> {
+/// Opens one realm; one that browsers log in through is added to its kind as well.
+async fn open_realm(
+    settings: &Settings,
+    oidc: &mut Vec<Arc<OidcRealm>>,
+) -> Result<Box<dyn Realm>, RealmError> {
     let name = &settings.name;
     Ok(match &settings.kind {
         RealmKind::File(file) => Box::new(FileRealm::open(name, file)),
@@ -356,6 +428,15 @@ async fn open_realm(settings: &Settings) -> Result<Box<dyn Realm>, RealmError> {
                 name: name.clone(),
                 source,
             })?)
+        }
+        RealmKind::Oidc(settings) => {
+            let opened = OidcRealm::open(name, settings).await;
+            let opened = Arc::new(opened.map_err(|source| RealmError::Oidc {
+                name: name.clone(),
+                source,
+            })?);
+            oidc.push(Arc::clone(&opened));
+            Box::new(opened)
         }
         RealmKind::Pki(pki) => {
             let opened = PkiRealm::open(name, pki);

@@ -44,7 +44,12 @@ pub(super) fn jwt_realm(
     let public_keys = public_keys(report, file, at);
     let secret_keys = secret_keys(report, file, &algorithms, at);
     refuse_keyless(report, file, &algorithms, at);
-    let claims = claims(report, file, at);
+    let claims = claims(
+        report,
+        file.claims.as_ref(),
+        file.claim_patterns.as_ref(),
+        at,
+    );
     let fallback = fallback_claims(report, file, token_type, at);
     let required_claims = required_claims(report, file, &at.key("required_claims"));
     let client_secret = client_secret(report, file, &at.key("client_authentication"));
@@ -85,27 +90,31 @@ pub(super) fn jwt_realm(
     })
 }
 
-fn algorithms(file: &file::JwtRealm) -> Vec<JwtAlgorithm> {
+/// An algorithm as meant.
+pub(super) const fn algorithm(written: file::JwtAlgorithm) -> JwtAlgorithm {
     use file::JwtAlgorithm as Written;
+    match written {
+        Written::HS256 => JwtAlgorithm::HS256,
+        Written::HS384 => JwtAlgorithm::HS384,
+        Written::HS512 => JwtAlgorithm::HS512,
+        Written::RS256 => JwtAlgorithm::RS256,
+        Written::RS384 => JwtAlgorithm::RS384,
+        Written::RS512 => JwtAlgorithm::RS512,
+        Written::PS256 => JwtAlgorithm::PS256,
+        Written::PS384 => JwtAlgorithm::PS384,
+        Written::PS512 => JwtAlgorithm::PS512,
+        Written::ES256 => JwtAlgorithm::ES256,
+        Written::ES384 => JwtAlgorithm::ES384,
+        Written::ES512 => JwtAlgorithm::ES512,
+    }
+}
+
+fn algorithms(file: &file::JwtRealm) -> Vec<JwtAlgorithm> {
     let Some(written) = &file.allowed_signature_algorithms else {
         return vec![JwtAlgorithm::RS256];
     };
     let mut algorithms = Vec::new();
-    for algorithm in written {
-        let algorithm = match algorithm {
-            Written::HS256 => JwtAlgorithm::HS256,
-            Written::HS384 => JwtAlgorithm::HS384,
-            Written::HS512 => JwtAlgorithm::HS512,
-            Written::RS256 => JwtAlgorithm::RS256,
-            Written::RS384 => JwtAlgorithm::RS384,
-            Written::RS512 => JwtAlgorithm::RS512,
-            Written::PS256 => JwtAlgorithm::PS256,
-            Written::PS384 => JwtAlgorithm::PS384,
-            Written::PS512 => JwtAlgorithm::PS512,
-            Written::ES256 => JwtAlgorithm::ES256,
-            Written::ES384 => JwtAlgorithm::ES384,
-            Written::ES512 => JwtAlgorithm::ES512,
-        };
+    for algorithm in written.iter().copied().map(algorithm) {
         if !algorithms.contains(&algorithm) {
             algorithms.push(algorithm);
         }
@@ -256,10 +265,16 @@ fn refuse_keyless(
     }
 }
 
-fn claims(report: &mut Report<'_>, file: &file::JwtRealm, at: &At<'_>) -> Option<JwtClaims> {
-    let names = file.claims.as_ref()?;
+/// The claims that a user is made of; `at` is the realm's place.
+pub(super) fn claims(
+    report: &mut Report<'_>,
+    names: Option<&file::JwtClaims>,
+    patterns: Option<&file::JwtClaimPatterns>,
+    at: &At<'_>,
+) -> Option<JwtClaims> {
+    let names = names?;
     let none = file::JwtClaimPatterns::default();
-    let patterns = file.claim_patterns.as_ref().unwrap_or(&none);
+    let patterns = patterns.unwrap_or(&none);
     let mut one = |key, name: &Option<Written<Text>>, pattern: &Option<Written<CapturePattern>>| {
         let names_at = at.key("claims");
         let patterns_at = at.key("claim_patterns");

@@ -10,6 +10,7 @@ mod conveyed;
 mod forward;
 mod jwt;
 mod listeners;
+mod oidc;
 mod realms;
 mod report;
 mod requirement;

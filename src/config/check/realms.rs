@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::check::jwt;
 use crate::config::check::report::{Pem, Report, Zero};
+use crate::config::check::{jwt, oidc};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_realms as file;
@@ -107,6 +107,20 @@ pub(super) fn realms(
             &at,
         ));
     }
+    for (name, written) in file.oidc.iter().flatten() {
+        let at = at.key("oidc");
+        let kind = oidc::oidc_realm(report, written, &at.key(name));
+        let kind = kind.map(|realm| RealmKind::Oidc(Box::new(realm)));
+        add(entry(
+            report,
+            "oidc",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
+    }
     refuse_seconds(report, file, at);
     refuse_conflicts(report, &entries, at);
     refuse_unknown_links(report, &entries, file, at);
@@ -202,6 +216,7 @@ fn refuse_unknown_links(
             RealmKind::Jwt(realm) => &realm.authorization_realms,
             RealmKind::Pki(realm) => &realm.authorization_realms,
             RealmKind::Kerberos(realm) => &realm.authorization_realms,
+            RealmKind::Oidc(realm) => &realm.authorization_realms,
             RealmKind::File(_) | RealmKind::Native(_) => continue,
         };
         let Some((kind, name)) = entry.shown.split_once('.') else {

@@ -30,7 +30,7 @@ fn shared() -> Option<&'static Shared> {
             ports.iter().map(url).collect()
         };
         let callbacks = [urls("oidc/oidc1/callback"), urls("oidc/oidc2/callback")].concat();
-        let provider = OidcProvider::start_to_end_with_the_tests(&json!({
+        let provider = OidcProvider::start(0, &json!({
             "redirect_uris": callbacks,
             "post_logout_redirect_uris": urls("logged-out"),
         }))?;

@@ -2,14 +2,16 @@
 //!
 //! The reasons are for the log; the client learns none of them.
 
-use regex::Regex;
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::token::Jwt;
 use crate::authority::access::automaton::Automaton;
 use crate::authority::realm::contract::Proven;
-use crate::authority::realm::pattern::{PatternError, compile, first_group};
-use crate::config::realms::{JwtAlgorithm, JwtClaim, JwtRealm as Settings, JwtTokenType};
+use crate::authority::realm::pattern::PatternError;
+use crate::authority::realm::user_claims::{self, UserClaims};
+use crate::config::realms::{JwtAlgorithm, JwtRealm as Settings, JwtTokenType};
 use crate::model::clock::Now;
 
 /// Why a claim's settings can't be used.
@@ -23,52 +25,11 @@ pub enum RulesError {
     Pattern(#[from] PatternError),
 }
 
-/// A claim and what is taken of it.
-struct Source {
-    name: String,
-    pattern: Option<Regex>,
-}
-
-impl Source {
-    fn new(claim: &JwtClaim) -> Result<Self, PatternError> {
-        let pattern = claim.pattern.as_deref().map(compile).transpose()?;
-        let name = claim.name.clone();
-        Ok(Self { name, pattern })
-    }
-
-    fn optional(claim: Option<&JwtClaim>) -> Result<Option<Self>, PatternError> {
-        claim.map(Self::new).transpose()
-    }
-
-    /// What the claim gives; values that don't match the pattern are left out.
-    fn values(&self, jwt: &Jwt) -> Vec<String> {
-        let taken = |value: &str| match &self.pattern {
-            None => Some(value.to_owned()),
-            Some(pattern) => first_group(pattern, value).map(str::to_owned),
-        };
-        let values = jwt.strings(&self.name).into_iter();
-        values
-            .filter_map(taken)
-            .filter(|value| !value.is_empty())
-            .collect()
-    }
-
-    /// The one value; a claim with several says nothing certain.
-    fn value(&self, jwt: &Jwt) -> Option<String> {
-        let mut values = self.values(jwt).into_iter();
-        values.next().filter(|_| values.next().is_none())
-    }
-}
-
 /// The rules of one realm, compiled.
 pub struct Rules {
     settings: Settings,
     subject_patterns: Option<Automaton>,
-    principal: Source,
-    groups: Option<Source>,
-    name: Option<Source>,
-    mail: Option<Source>,
-    dn: Option<Source>,
+    user: UserClaims,
 }
 
 impl Rules {
@@ -84,14 +45,9 @@ impl Rules {
             let automaton = Automaton::of_patterns(patterns);
             Some(automaton.map_err(|error| RulesError::Subjects(error.to_string()))?)
         };
-        let claims = &settings.claims;
         Ok(Self {
             subject_patterns,
-            principal: Source::new(&claims.principal)?,
-            groups: Source::optional(claims.groups.as_ref())?,
-            name: Source::optional(claims.name.as_ref())?,
-            mail: Source::optional(claims.mail.as_ref())?,
-            dn: Source::optional(claims.dn.as_ref())?,
+            user: UserClaims::new(&settings.claims)?,
             settings: settings.clone(),
         })
     }
@@ -113,7 +69,7 @@ impl Rules {
         if audiences.is_empty() {
             return None;
         }
-        let principal = self.principal.value(jwt)?;
+        let principal = self.user.principal(&jwt.claims)?;
         Some(format!(
             "{issuer}/{}/{subject}/{principal}",
             audiences.join(",")
@@ -136,7 +92,8 @@ impl Rules {
     /// # Errors
     /// The reason, for the log.
     pub fn check(&self, jwt: &Jwt, now: Now) -> Result<JwtAlgorithm, String> {
-        self.check_header(jwt)?;
+        let access = self.settings.token_type == JwtTokenType::AccessToken;
+        check_header(jwt, access)?;
         if !self.is_issuer(jwt) {
             return Err("claim [iss] is not the allowed issuer".to_owned());
         }
@@ -146,29 +103,12 @@ impl Rules {
         let algorithm = JwtAlgorithm::named(&jwt.header.alg)
             .filter(|algorithm| self.settings.algorithms.contains(algorithm))
             .ok_or("header [alg] is not allowed")?;
-        self.check_times(jwt, now)?;
+        let begins: &[&str] = if access { &[] } else { &["auth_time"] };
+        check_times(jwt, begins, self.settings.clock_skew, now)?;
         for (name, values) in &self.settings.required_claims {
             one_of(jwt, name, values)?;
         }
         Ok(algorithm)
-    }
-
-    fn check_header(&self, jwt: &Jwt) -> Result<(), String> {
-        let access = self.settings.token_type == JwtTokenType::AccessToken;
-        let typ = jwt.header.typ.as_deref().map(str::to_ascii_lowercase);
-        let fits = match typ.as_deref() {
-            None | Some("jwt") => true,
-            Some("at+jwt") => access,
-            Some(_) => false,
-        };
-        if !fits {
-            return Err("header [typ] is not allowed".to_owned());
-        }
-        // RFC 7515 §4.1.11: what must be understood and is not, invalidates.
-        match jwt.header.crit {
-            None => Ok(()),
-            Some(_) => Err("header [crit] names extensions that are not understood".to_owned()),
-        }
     }
 
     fn check_subject(&self, jwt: &Jwt) -> Result<(), String> {
@@ -188,92 +128,69 @@ impl Rules {
         Err(format!("claim [{name}] is not an allowed subject"))
     }
 
-    fn check_times(&self, jwt: &Jwt, now: Now) -> Result<(), String> {
-        let skew = self.settings.clock_skew.as_secs_f64();
-        let time = |name: &str| match jwt.claims.get(name) {
-            None => Ok(None),
-            Some(value) => match value.as_f64().filter(|seconds| seconds.is_finite()) {
-                Some(seconds) => Ok(Some(seconds)),
-                None => Err(format!("claim [{name}] is no time")),
-            },
-        };
-        let missing = |name: &str| format!("claim [{name}] is missing");
-        let now = now.unix.as_secs_f64();
-        let expires = time("exp")?.ok_or_else(|| missing("exp"))?;
-        if expires + skew <= now {
-            return Err("the token has expired".to_owned());
-        }
-        let mut begins = vec![("iat", Some(time("iat")?.ok_or_else(|| missing("iat"))?))];
-        begins.push(("nbf", time("nbf")?));
-        if self.settings.token_type == JwtTokenType::IdToken {
-            begins.push(("auth_time", time("auth_time")?));
-        }
-        for (name, at) in begins {
-            if at.is_some_and(|at| at > now + skew) {
-                return Err(format!("claim [{name}] is in the future"));
-            }
-        }
-        Ok(())
-    }
-
     /// The user that a verified token makes.
     ///
     /// # Errors
     /// The reason, for the log.
     pub fn user(&self, jwt: &Jwt) -> Result<Proven, String> {
-        let username = self.principal.value(jwt);
-        let username = username.filter(|name| !name.trim().is_empty());
-        let one = |source: &Option<Source>| {
-            let values = source.as_ref().map(|source| source.values(jwt));
-            values.and_then(|values| values.into_iter().next())
-        };
-        Ok(Proven {
-            username: username
-                .ok_or_else(|| format!("claim [{}] gives no user name", self.principal.name))?,
-            dn: one(&self.dn),
-            groups: self
-                .groups
-                .as_ref()
-                .map(|source| source.values(jwt))
-                .unwrap_or_default(),
-            full_name: one(&self.name),
-            email: one(&self.mail),
-            metadata: self.metadata(jwt),
-        })
-    }
-
-    fn metadata(&self, jwt: &Jwt) -> Map<String, Value> {
         let mut metadata = Map::new();
         let token_type = self.settings.token_type.label();
         metadata.insert("jwt_token_type".to_owned(), json!(token_type));
-        if !self.settings.populate_user_metadata {
-            return metadata;
+        if self.settings.populate_user_metadata {
+            let named = |name: &str| format!("jwt_claim_{name}");
+            metadata.extend(user_claims::metadata(&jwt.claims, named));
         }
-        for (name, value) in &jwt.claims {
-            // Times of the token itself are not the user's.
-            if ["exp", "iat", "nbf"].contains(&name.as_str()) {
-                continue;
-            }
-            let value = match (name.as_str(), value) {
-                ("aud", Value::String(_)) => json!([value]),
-                (_, value) => value.clone(),
-            };
-            if is_plain(&value) {
-                metadata.insert(format!("jwt_claim_{name}"), value);
-            }
-        }
-        metadata
+        self.user.user(&jwt.claims, metadata)
     }
 }
 
-/// Strings, numbers, booleans, and lists of them.
-fn is_plain(value: &Value) -> bool {
-    let scalar =
-        |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
-    match value {
-        Value::Array(items) => items.iter().all(scalar),
-        other => scalar(other),
+/// Whether this side understands all that the header asks for. `access`: it may be an access token.
+///
+/// # Errors
+/// The reason, for the log.
+pub fn check_header(jwt: &Jwt, access: bool) -> Result<(), String> {
+    let typ = jwt.header.typ.as_deref().map(str::to_ascii_lowercase);
+    let fits = match typ.as_deref() {
+        None | Some("jwt") => true,
+        Some("at+jwt") => access,
+        Some(_) => false,
+    };
+    if !fits {
+        return Err("header [typ] is not allowed".to_owned());
     }
+    // RFC 7515 §4.1.11: what must be understood and is not, invalidates.
+    match jwt.header.crit {
+        None => Ok(()),
+        Some(_) => Err("header [crit] names extensions that are not understood".to_owned()),
+    }
+}
+
+/// Whether the token counts now: `exp` and `iat` are there, and `nbf` and these `begins` are past where they are.
+///
+/// # Errors
+/// The reason, for the log.
+pub fn check_times(jwt: &Jwt, begins: &[&str], skew: Duration, now: Now) -> Result<(), String> {
+    let skew = skew.as_secs_f64();
+    let time = |name: &str| match jwt.claims.get(name) {
+        None => Ok(None),
+        Some(value) => match value.as_f64().filter(|seconds| seconds.is_finite()) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => Err(format!("claim [{name}] is no time")),
+        },
+    };
+    let missing = |name: &str| format!("claim [{name}] is missing");
+    let now = now.unix.as_secs_f64();
+    let expires = time("exp")?.ok_or_else(|| missing("exp"))?;
+    if expires + skew <= now {
+        return Err("the token has expired".to_owned());
+    }
+    time("iat")?.ok_or_else(|| missing("iat"))?;
+    for name in ["iat", "nbf"].iter().chain(begins) {
+        if time(name)?.is_some_and(|at| at > now + skew) {
+            return Err(format!("claim [{name}] is in the future"));
+        }
+    }
+    Ok(())
 }
 
 fn one_of(jwt: &Jwt, name: &str, allowed: &[String]) -> Result<(), String> {

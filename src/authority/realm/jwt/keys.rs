@@ -199,10 +199,12 @@ impl Material {
             Self::Secret(secret) => {
                 let long_enough = |bytes: usize| secret.expose().len() >= bytes;
                 let fits = algorithm.secret_bytes().is_some_and(long_enough);
-                mac(algorithm).filter(|_| fits).is_some_and(|algorithm| {
-                    let key = hmac::Key::new(algorithm, secret.expose());
-                    hmac::verify(&key, message, made).is_ok()
-                })
+                hmac_algorithm(algorithm)
+                    .filter(|_| fits)
+                    .is_some_and(|algorithm| {
+                        let key = hmac::Key::new(algorithm, secret.expose());
+                        hmac::verify(&key, message, made).is_ok()
+                    })
             }
         }
     }
@@ -242,7 +244,8 @@ fn ec(algorithm: JwtAlgorithm) -> Option<&'static signature::EcdsaVerificationAl
     }
 }
 
-fn mac(algorithm: JwtAlgorithm) -> Option<hmac::Algorithm> {
+/// The HMAC behind an algorithm; `None` for those with public keys.
+pub fn hmac_algorithm(algorithm: JwtAlgorithm) -> Option<hmac::Algorithm> {
     match algorithm {
         JwtAlgorithm::HS256 => Some(hmac::HMAC_SHA256),
         JwtAlgorithm::HS384 => Some(hmac::HMAC_SHA384),

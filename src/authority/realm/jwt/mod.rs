@@ -129,12 +129,8 @@ impl JwtRealm {
             }
         } else {
             let source = self.public.as_ref().ok_or_else(unsigned)?;
-            let keys = source.keys();
-            if !keys.verifies(jwt, algorithm) {
-                let newer = source.newer_than(&keys, now).await;
-                if !newer.is_some_and(|keys| keys.verifies(jwt, algorithm)) {
-                    return Err(unsigned());
-                }
+            if !source.verifies(jwt, algorithm, now).await {
+                return Err(unsigned());
             }
         }
         let user = Arc::new(self.rules.user(jwt)?);

@@ -12,10 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::keys::{KeySet, KeySetError, Wanted};
+use super::token::Jwt;
 use crate::authority::realm::watch::{Background, Watch};
 use crate::config::realm_values::JwksPath;
-use crate::config::realms::PublicKeys;
-use crate::config::settings::NodeUrl;
+use crate::config::realms::{JwtAlgorithm, PublicKeys};
 use crate::model::clock::Now;
 use crate::net::fetch::{Deadlines, FetchError, Fetcher};
 
@@ -75,18 +75,16 @@ impl KeySource {
     pub async fn open(realm: &str, settings: &PublicKeys) -> Result<Self, FetchError> {
         let fetcher = match &settings.path {
             JwksPath::File(_) => None,
-            JwksPath::Url { host, port, target } => {
-                let url = NodeUrl {
-                    tls: true,
-                    host: host.clone(),
-                    port: *port,
-                    prefix: target.clone(),
-                };
+            JwksPath::Url(url) => {
                 let deadlines = Deadlines {
                     connect: settings.connect_timeout,
                     answer: settings.read_timeout,
                 };
-                Some(Fetcher::new(url, settings.ca.as_deref(), deadlines)?)
+                Some(Fetcher::new(
+                    url.clone(),
+                    settings.ca.as_deref(),
+                    deadlines,
+                )?)
             }
         };
         let shared = Arc::new(Shared {
@@ -107,7 +105,7 @@ impl KeySource {
                     runtime.block_on(shared.renew())
                 }))
             }
-            JwksPath::Url { .. } => None,
+            JwksPath::Url(_) => None,
         };
         Ok(Self {
             shared,
@@ -119,6 +117,16 @@ impl KeySource {
     /// The keys now.
     pub fn keys(&self) -> Arc<KeySet> {
         self.shared.keys.load_full()
+    }
+
+    /// Whether one of the keys made the token's signature with this algorithm, a key that was published only now included.
+    pub async fn verifies(&self, jwt: &Jwt, algorithm: JwtAlgorithm, now: Now) -> bool {
+        let keys = self.keys();
+        if keys.verifies(jwt, algorithm) {
+            return true;
+        }
+        let newer = self.newer_than(&keys, now).await;
+        newer.is_some_and(|keys| keys.verifies(jwt, algorithm))
     }
 
     /// Reads the keys again because none of `known` fits; `None` when there is nothing new, or it is too early to look.
@@ -175,8 +183,8 @@ impl Shared {
     async fn read(&self) -> Result<KeySet, SourceError> {
         let bytes = match (&self.settings.path, &self.fetcher) {
             (JwksPath::File(path), _) => read_file(path.clone()).await?,
-            (JwksPath::Url { .. }, Some(fetcher)) => fetcher.get(MAX_BYTES).await?.to_vec(),
-            (JwksPath::Url { .. }, None) => Vec::new(),
+            (JwksPath::Url(_), Some(fetcher)) => fetcher.get(MAX_BYTES).await?.to_vec(),
+            (JwksPath::Url(_), None) => Vec::new(),
         };
         Ok(KeySet::parse(&bytes, Wanted::Public)?)
     }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::authority::realm::user_claims;
 use crate::model::secret::Secret;
 
 /// Longest token that is looked at, in bytes.
@@ -75,22 +76,12 @@ impl Jwt {
 
     /// A claim that is a string with something in it.
     pub fn string(&self, name: &str) -> Option<&str> {
-        self.claims
-            .get(name)?
-            .as_str()
-            .filter(|text| !text.is_empty())
+        user_claims::string(&self.claims, name)
     }
 
     /// A claim that is a string or a list of strings; empty when it is absent or anything else.
     pub fn strings(&self, name: &str) -> Vec<&str> {
-        match self.claims.get(name) {
-            Some(Value::String(text)) => vec![text],
-            Some(Value::Array(items)) => {
-                let strings: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-                strings.unwrap_or_default()
-            }
-            Some(_) | None => Vec::new(),
-        }
+        user_claims::strings(&self.claims, name)
     }
 }
 

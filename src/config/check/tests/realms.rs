@@ -85,7 +85,7 @@ fn a_jwt_realm_means_what_elasticsearch_means() {
     assert!(realm.populate_user_metadata && realm.client_secret.is_some());
     assert!(matches!(
         realm.public_keys.as_ref().unwrap().path,
-        JwksPath::Url { port: 443, .. }
+        JwksPath::Url(crate::config::settings::NodeUrl { port: 443, .. })
     ));
 }
 

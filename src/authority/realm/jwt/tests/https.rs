@@ -20,6 +20,7 @@ use super::*;
 use crate::authority::realm::watch::Background;
 use crate::config::realm_values::JwksPath;
 use crate::config::realms::PublicKeys;
+use crate::config::settings::NodeUrl;
 
 /// What the server answers.
 struct Page {
@@ -77,11 +78,12 @@ impl Server {
 
     fn keys(&self) -> PublicKeys {
         PublicKeys {
-            path: JwksPath::Url {
+            path: JwksPath::Url(NodeUrl {
+                tls: true,
                 host: "localhost".to_owned(),
                 port: self.port,
-                target: "/keys?a=b".to_owned(),
-            },
+                prefix: "/keys?a=b".to_owned(),
+            }),
             interval: Duration::from_secs(3_600),
             ca: Some(self.ca.clone()),
             connect_timeout: Duration::from_secs(5),
