@@ -7,13 +7,10 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod elasticsearch;
 pub(crate) mod h2;
-<<<<<<< HEAD
 pub(crate) mod jar;
 pub(crate) mod page;
 pub(crate) mod person;
-=======
 pub(crate) mod oidc_provider;
->>>>>>> main
 pub(crate) mod pki;
 pub(crate) mod plan;
 pub(crate) mod ports;

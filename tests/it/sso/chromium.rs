@@ -7,7 +7,9 @@ use super::oidc;
 use crate::harness::browser::Browser;
 
 fn play(house: &House, scenario: &str, more: &Value) {
-    let Some(browser) = Browser::shared() else { return };
+    let Some(browser) = Browser::shared() else {
+        return;
+    };
     let mut args = json!({"url": house.url});
     for (name, value) in more.as_object().into_iter().flatten() {
         args[name] = value.clone();

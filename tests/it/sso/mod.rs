@@ -1,7 +1,9 @@
 //! Single sign-on as people meet it: real browsers, real identity providers, a real Redis, replicas; and as attackers do.
 
+mod back_channel;
 mod chromium;
 mod cookies;
+mod doors;
 mod house;
 mod oidc;
 mod pains;

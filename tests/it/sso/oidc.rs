@@ -30,10 +30,13 @@ fn shared() -> Option<&'static Shared> {
             ports.iter().map(url).collect()
         };
         let callbacks = [urls("oidc/oidc1/callback"), urls("oidc/oidc2/callback")].concat();
-        let provider = OidcProvider::start(0, &json!({
-            "redirect_uris": callbacks,
-            "post_logout_redirect_uris": urls("logged-out"),
-        }))?;
+        let provider = OidcProvider::start(
+            0,
+            &json!({
+                "redirect_uris": callbacks,
+                "post_logout_redirect_uris": urls("logged-out"),
+            }),
+        )?;
         Some(Shared {
             provider,
             ports,
@@ -105,7 +108,11 @@ fn until_callback(house: &House, person: &Person, path: &str, name: &str) -> (Ta
 /// Fails unless the page tells people this reason, nobody is logged in, and the log says why.
 fn refused(house: &House, person: &Person, page: &Page, reason: &str) {
     assert!(page.status() >= 400, "{}", page.story());
-    assert!(page.text().contains(reason), "no {reason}\n{}", page.story());
+    assert!(
+        page.text().contains(reason),
+        "no {reason}\n{}",
+        page.story()
+    );
     assert_eq!(here(page), None);
     house.is_stranger(person);
     house.logged(&[reason]);
@@ -127,7 +134,10 @@ fn the_code_flow_ends_where_it_was_meant_to_and_the_mapped_roles_arrive() {
     assert_eq!(person.jar().refused, Vec::new());
     // Nothing of the attempt is left in the browser.
     let left = person.cookies("sidegate");
-    assert!(left.iter().all(|(name, _)| name.contains("session")), "{left:?}");
+    assert!(
+        left.iter().all(|(name, _)| name.contains("session")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -140,7 +150,11 @@ fn a_logout_here_is_a_logout_at_the_provider_and_comes_back() {
     is_here(&at_provider(&mut tab, "alice"), "alice");
     let thief = person.twin();
     let asked = tab.open(&house.own("logout"));
-    assert!(asked.url.as_str().starts_with(issuer()), "{}", asked.story());
+    assert!(
+        asked.url.as_str().starts_with(issuer()),
+        "{}",
+        asked.story()
+    );
     // Already logged out here, whatever happens there.
     house.is_stranger(&thief);
     let back = tab.submit(&[]);
@@ -148,7 +162,11 @@ fn a_logout_here_is_a_logout_at_the_provider_and_comes_back() {
     assert_eq!(back.status(), 200);
     // And there: the next login asks again.
     let again = tab.click("Log in");
-    assert!(again.url.as_str().starts_with(issuer()), "{}", again.story());
+    assert!(
+        again.url.as_str().starts_with(issuer()),
+        "{}",
+        again.story()
+    );
     assert!(!again.forms().is_empty(), "{}", again.story());
 }
 
@@ -326,7 +344,10 @@ fn a_third_party_may_begin_a_login_but_neither_choose_the_issuer_nor_the_target(
     assert_eq!(page.place(), "/deep?x=1");
     let other = house.person();
     let mut tab = other.tab();
-    tab.go(begin(&[("iss", issuer()), ("target_link_uri", "https://evil.example/x")]));
+    tab.go(begin(&[
+        ("iss", issuer()),
+        ("target_link_uri", "https://evil.example/x"),
+    ]));
     let page = at_provider(&mut tab, "bob");
     is_here(&page, "bob");
     assert_eq!(page.place(), "/");
@@ -347,7 +368,12 @@ fn the_implicit_flow_brings_its_token_from_the_fragment() {
     let mut tab = person.tab();
     tab.open(&house.at("/orders/7"));
     let page = at_provider(&mut tab, "alice");
-    assert_eq!(page.url.path(), "/_sidegate/oidc/oidc1/callback", "{}", page.story());
+    assert_eq!(
+        page.url.path(),
+        "/_sidegate/oidc/oidc1/callback",
+        "{}",
+        page.story()
+    );
     let fragment = page.url.fragment().expect("a fragment").to_owned();
     // What the page's script does.
     let page = tab.submit(&[("response", &fragment)]);
@@ -361,7 +387,11 @@ fn the_implicit_flow_brings_its_token_from_the_fragment() {
     refused(&house, &stranger, &page, "oidc_state_unknown");
     other.open(&house.at("/"));
     let page = at_provider(&mut other, "bob");
-    let forged = page.url.fragment().unwrap().replace("id_token=ey", "id_token=ez");
+    let forged = page
+        .url
+        .fragment()
+        .unwrap()
+        .replace("id_token=ey", "id_token=ez");
     let page = other.submit(&[("response", &forged)]);
     refused(&house, &stranger, &page, "oidc_response_refused");
 }

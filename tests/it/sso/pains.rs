@@ -9,7 +9,7 @@ use super::house::{House, Sketch, here, is_here};
 use super::oidc;
 use crate::harness::client::basic;
 use crate::harness::person::Person;
-use crate::harness::pki::{Client, Authority, trust};
+use crate::harness::pki::{Authority, Client, trust};
 use crate::harness::ports::free_port;
 use crate::harness::process::run_to_end;
 
@@ -51,7 +51,9 @@ fn pain_03_cookies_left_from_before_a_change_send_people_in_circles() {
     // Somebody once set cookies of the same kind for a path, too.
     for (name, value) in person.cookies("session") {
         let bare = name.trim_start_matches("__Host-");
-        person.jar().take(&url, &format!("{bare}={value}; Path=/orders; Secure"));
+        person
+            .jar()
+            .take(&url, &format!("{bare}={value}; Path=/orders; Secure"));
     }
     let mut tab = person.tab();
     let login = tab.open(&after.at("/orders/7"));
@@ -82,11 +84,15 @@ fn pain_03_who_goes_in_circles_all_the_same_is_stopped_by_a_page_that_says_so() 
 
 #[test]
 fn pain_04_instances_on_one_host_overwrite_each_others_cookies() {
-    let (one, other) = (Sketch::new().passwords().build(), Sketch::new().passwords().build());
+    let (one, other) = (
+        Sketch::new().passwords().build(),
+        Sketch::new().passwords().build(),
+    );
     // One browser that knows both certificates.
     let folder = tempfile::tempdir().unwrap();
     let both = folder.path().join("both.pem");
-    let pem = |house: &House| std::fs::read_to_string(house.gate.folder.path().join("ca.pem")).unwrap();
+    let pem =
+        |house: &House| std::fs::read_to_string(house.gate.folder.path().join("ca.pem")).unwrap();
     std::fs::write(&both, pem(&one) + &pem(&other)).unwrap();
     let person = Person::new(&trust(&both));
     one.log_in(&person, "alice");
@@ -140,7 +146,10 @@ fn pain_07_refreshes_race_and_sign_people_out() {
     // Tokens die every second, in the middle of whatever eight tabs do; each must be refreshed once, and nobody sees it.
     let tokens = || {
         let gate = &house.gate;
-        gate.metric("sidegate_session_refreshes_total", &["result=\"refreshed\""])
+        gate.metric(
+            "sidegate_session_refreshes_total",
+            &["result=\"refreshed\""],
+        )
     };
     let mut rounds = 0;
     while tokens() < 3.0 {
@@ -177,7 +186,12 @@ fn pain_08_polling_keeps_sessions_alive_and_work_does_not() {
         }
     };
     assert_eq!(ended.status, 401);
-    assert_eq!(ended.header("x-sidegate-session"), Some("session_idle"), "{:?}", ended.headers);
+    assert_eq!(
+        ended.header("x-sidegate-session"),
+        Some("session_idle"),
+        "{:?}",
+        ended.headers
+    );
     house.logged(&["session_idle", "alice"]);
     is_here(&tab.open(&house.at("/")), "bob");
     // A navigation leads to the login, which says why.
@@ -202,8 +216,16 @@ fn pain_09_work_is_lost_on_expiry_and_every_tab_wants_its_own_login() {
     let refused = save();
     assert_eq!(refused.status, 401, "{}", refused.text());
     assert!(refused.header("location").is_none());
-    assert!(refused.text().contains("/_sidegate/login"), "{}", refused.text());
-    assert!(refused.header("x-sidegate-session").is_some(), "{:?}", refused.headers);
+    assert!(
+        refused.text().contains("/_sidegate/login"),
+        "{}",
+        refused.text()
+    );
+    assert!(
+        refused.header("x-sidegate-session").is_some(),
+        "{:?}",
+        refused.headers
+    );
     // One login in a window of its own brings all tabs back.
     house.log_in(&person, "alice");
     assert_eq!(save().status, 200);
@@ -222,7 +244,10 @@ fn pain_10_a_401_of_the_application_logs_people_out() {
     let before = person.cookies("");
     let page = tab.open(&house.at("/refuses"));
     // The application's own page, as it is, and nothing of ours with it.
-    assert_eq!((page.status(), here(&page).as_deref()), (401, Some("alice")));
+    assert_eq!(
+        (page.status(), here(&page).as_deref()),
+        (401, Some("alice"))
+    );
     assert_eq!(page.reply.refusal(), None);
     assert_eq!(page.reply.header("x-sidegate-session"), None);
     let script = tab.fetch("GET", "/refuses", &[]);
@@ -297,7 +322,10 @@ fn pain_13_certificates_do_not_get_past_a_terminator_or_want_a_whole_chain() {
     let page = tab.open(&house.at("/orders/7"));
     is_here(&page, "robot");
     assert_eq!(page.place(), "/orders/7");
-    assert!(!person.cookies("session").is_empty(), "a session, so one delegation");
+    assert!(
+        !person.cookies("session").is_empty(),
+        "a session, so one delegation"
+    );
     // Without the certificate the stolen cookie is nothing.
     let thief = house.person_with(&person);
     house.is_stranger(&thief);
@@ -319,20 +347,38 @@ fn pain_14_several_providers_hide_each_other_and_the_choice_is_forgotten() {
     let mut tab = person.tab();
     let page = tab.open(&house.at("/orders/7"));
     let entries = page.links();
-    assert!(entries.iter().any(|(href, _)| href.contains("/login/oidc1")), "{entries:?}");
-    assert!(page.forms().iter().any(|form| form.has("password")), "{}", page.story());
-    assert!(!page.text().contains("Partner portal"), "only on its own host");
+    assert!(
+        entries
+            .iter()
+            .any(|(href, _)| href.contains("/login/oidc1")),
+        "{entries:?}"
+    );
+    assert!(
+        page.forms().iter().any(|form| form.has("password")),
+        "{}",
+        page.story()
+    );
+    assert!(
+        !page.text().contains("Partner portal"),
+        "only on its own host"
+    );
     tab.click("oidc1");
     is_here(&oidc::at_provider(&mut tab, "alice"), "alice");
     // The next time, the same way is marked.
     tab.open(&house.own("logout"));
     let page = tab.open(&house.own("login"));
     assert!(page.text().contains("Last used"), "{}", page.story());
-    let (_, label) = page.links().into_iter().find(|(href, _)| href.contains("oidc1")).unwrap();
+    let (_, label) = page
+        .links()
+        .into_iter()
+        .find(|(href, _)| href.contains("oidc1"))
+        .unwrap();
     assert!(label.contains("Last used"), "{label}");
     // A header credential still works beside all of them.
     let call = house.gate.proxy.get("/api");
-    call.authorization(&basic("bob", "bob-password")).send().expect(200);
+    call.authorization(&basic("bob", "bob-password"))
+        .send()
+        .expect(200);
 }
 
 #[test]
@@ -363,7 +409,10 @@ fn pain_15_uris_that_differ_by_a_letter_are_found_by_staring() {
     std::fs::write(&config, text).unwrap();
     let told = run_to_end(&["check", "--config", config.to_str().unwrap()]);
     let told = told.stdout + &told.stderr;
-    assert!(told.contains("https://app.example.com/_sidegate/saml/corporate/acs"), "{told}");
+    assert!(
+        told.contains("https://app.example.com/_sidegate/saml/corporate/acs"),
+        "{told}"
+    );
 }
 
 fn sketch_uri(sketch: &Sketch, path: &str) -> String {
@@ -384,7 +433,12 @@ fn more_sessions_than_allowed_end_the_oldest_which_says_why() {
     house.log_in(&other, "bob");
     let first = house.ask(&people[0]);
     assert_eq!(first.status, 401);
-    assert_eq!(first.header("x-sidegate-session"), Some("session_limit"), "{:?}", first.headers);
+    assert_eq!(
+        first.header("x-sidegate-session"),
+        Some("session_limit"),
+        "{:?}",
+        first.headers
+    );
     for person in [&people[1], &people[2], &other] {
         assert_eq!(house.ask(person).status, 200);
     }
@@ -401,7 +455,12 @@ fn an_administrator_ends_sessions_and_their_tokens() {
     for person in [&one, &two] {
         let reply = house.ask(person);
         assert_eq!(reply.status, 401);
-        assert_eq!(reply.header("x-sidegate-session"), Some("session_revoked"), "{:?}", reply.headers);
+        assert_eq!(
+            reply.header("x-sidegate-session"),
+            Some("session_revoked"),
+            "{:?}",
+            reply.headers
+        );
     }
     assert_eq!(house.ask(&other).status, 200);
     house.logged(&["session_revoked", "alice"]);

@@ -20,11 +20,11 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// With these realms (in flow form without the braces), people, and a user for Sidegate itself.
-    pub(super) fn start(realms: &str) -> Self {
+    /// With this key of its configuration, people, and a user for Sidegate itself.
+    pub(super) fn start(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("authority.yaml");
-        let text = format!("authority: {{ embedded: {{ realms: {{ {realms} }} }} }}\n");
+        let text = format!("authority: {{ embedded: {{ {yaml} }} }}\n");
         std::fs::write(&config, text).unwrap();
         let port = free_port();
         let mut registry = Self {

@@ -64,7 +64,11 @@ impl Pair {
     /// Gives name and password at the identity provider, if it asks.
     fn give_password(&self, tab: &mut Tab, name: &str) {
         let page = tab.page();
-        assert!(page.url.as_str().starts_with(&self.idp.url), "{}", page.story());
+        assert!(
+            page.url.as_str().starts_with(&self.idp.url),
+            "{}",
+            page.story()
+        );
         if page.forms().iter().any(|form| form.has("password")) {
             tab.submit(&[("username", name), ("password", &format!("{name}pass"))]);
         }
@@ -79,7 +83,11 @@ impl Pair {
 
     fn refused(&self, person: &Person, page: &Page, reason: &str) {
         assert!(page.status() >= 400, "{}", page.story());
-        assert!(page.text().contains(reason), "no {reason}\n{}", page.story());
+        assert!(
+            page.text().contains(reason),
+            "no {reason}\n{}",
+            page.story()
+        );
         assert_eq!(here(page), None);
         self.house.is_stranger(person);
         self.house.logged(&[reason]);
@@ -89,9 +97,8 @@ impl Pair {
 /// Sends forms that send themselves where there is a script, until a page is there that doesn't.
 fn settle(tab: &mut Tab) -> Page {
     for _ in 0..6 {
-        let message = |form: &crate::harness::page::Form| {
-            form.has("SAMLRequest") || form.has("SAMLResponse")
-        };
+        let message =
+            |form: &crate::harness::page::Form| form.has("SAMLRequest") || form.has("SAMLResponse");
         if !tab.page().forms().iter().any(message) {
             return tab.page().clone();
         }
@@ -106,13 +113,18 @@ fn altered(response: &Pending, change: impl FnOnce(String) -> String) -> Pending
     let xml = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
     let changed = change(xml.clone());
     assert_ne!(changed, xml, "nothing was changed in\n{xml}");
-    response.clone().with("SAMLResponse", &STANDARD.encode(changed))
+    response
+        .clone()
+        .with("SAMLResponse", &STANDARD.encode(changed))
 }
 
 /// Without what lies between these two, and without them.
 fn without(text: &str, from: &str, to: &str) -> String {
     let mut rest = text.to_owned();
-    while let Some((before, after)) = rest.split_once(from).map(|(a, b)| (a.to_owned(), b.to_owned())) {
+    while let Some((before, after)) = rest
+        .split_once(from)
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+    {
         let (_, after) = after.split_once(to).expect("an end");
         rest = before + after;
     }
@@ -126,7 +138,13 @@ fn pain_02_a_slow_login_loses_its_cookie_on_the_cross_site_post() {
     let person = house.person();
     let (mut tab, response) = pair.until_response(&person, "/orders/7?sort=up", "alice");
     // This browser has no grace of two minutes: only what says so comes along with another site's POST.
-    let attempts: Vec<_> = person.jar().all().iter().filter(|one| one.same_site == SameSite::None).cloned().collect();
+    let attempts: Vec<_> = person
+        .jar()
+        .all()
+        .iter()
+        .filter(|one| one.same_site == SameSite::None)
+        .cloned()
+        .collect();
     assert_eq!(attempts.len(), 1, "{attempts:?}");
     assert!(attempts[0].secure && attempts[0].http_only && attempts[0].name.starts_with("__Host-"));
     let page = tab.go(response);
@@ -136,7 +154,11 @@ fn pain_02_a_slow_login_loses_its_cookie_on_the_cross_site_post() {
     assert_eq!(seen.header("x-forwarded-roles"), Some("shopper"));
     // The attempt is gone, the session is Lax, and everything was believed.
     let jar = person.jar();
-    assert!(jar.all().iter().all(|one| one.same_site != SameSite::None || !one.name.contains("sidegate")));
+    assert!(
+        jar.all()
+            .iter()
+            .all(|one| one.same_site != SameSite::None || !one.name.contains("sidegate"))
+    );
     assert_eq!(jar.refused, Vec::new());
 }
 
@@ -188,7 +210,12 @@ fn pain_01_parallel_saml_logins_in_tabs_disturb_each_other() {
 
 #[test]
 fn pain_06_deep_links_of_the_identity_provider_are_ignored_or_lead_anywhere() {
-    let Some(pair) = Pair::start_with(LogoutBinding::Redirect, "plain", ", relay_state_deep_links: true", |s| s) else {
+    let Some(pair) = Pair::start_with(
+        LogoutBinding::Redirect,
+        "plain",
+        ", relay_state_deep_links: true",
+        |s| s,
+    ) else {
         return;
     };
     let house = &pair.house;
@@ -224,13 +251,24 @@ fn deep_links_of_the_identity_provider_lead_to_the_front_page_unless_allowed() {
     // Somebody else logs in over it from there: both are told apart, by a page.
     let other = pair.house.person();
     other.jar().clone_from(&person.jar());
-    other.jar().tamper(|cookie| cookie.name.contains("sidegate"));
+    other
+        .jar()
+        .tamper(|cookie| cookie.name.contains("sidegate"));
     let mut tab = other.tab();
     tab.open(&pair.idp.unsolicited("plain", ""));
     pair.give_password(&mut tab, "bob");
     let page = settle(&mut tab);
-    assert_eq!(page.url.path(), "/_sidegate/overwritten", "{}", page.story());
-    assert!(page.text().contains("alice") && page.text().contains("bob"), "{}", page.story());
+    assert_eq!(
+        page.url.path(),
+        "/_sidegate/overwritten",
+        "{}",
+        page.story()
+    );
+    assert!(
+        page.text().contains("alice") && page.text().contains("bob"),
+        "{}",
+        page.story()
+    );
     is_here(&tab.open(&pair.house.at("/")), "bob");
     // The session that was there before is over, wherever it was copied to.
     pair.house.is_stranger(&person);
@@ -250,23 +288,38 @@ fn pain_12_logouts_of_saml_end_nowhere() {
         let thief = person.twin();
         tab.open(&house.own("logout"));
         let page = settle(&mut tab);
-        assert_eq!(page.url.path(), "/_sidegate/logged-out", "{binding:?} {}", page.story());
+        assert_eq!(
+            page.url.path(),
+            "/_sidegate/logged-out",
+            "{binding:?} {}",
+            page.story()
+        );
         assert_eq!(page.status(), 200, "{}", page.story());
         house.is_stranger(&person);
         house.is_stranger(&thief);
         // It was a logout there, too: the next login asks for a password.
         let page = tab.click("Log in");
-        assert!(page.forms().iter().any(|form| form.has("password")), "{}", page.story());
+        assert!(
+            page.forms().iter().any(|form| form.has("password")),
+            "{}",
+            page.story()
+        );
 
         // From there: without the session's cookie, which another site's frame would not bring.
         let person = house.person();
         let (mut tab, page) = pair.log_in(&person, "/", "alice");
         is_here(&page, "alice");
         let thief = person.twin();
-        person.jar().tamper(|cookie| !cookie.name.contains("sidegate"));
+        person
+            .jar()
+            .tamper(|cookie| !cookie.name.contains("sidegate"));
         tab.open(&pair.idp.logout_url());
         let page = settle(&mut tab);
-        assert!(page.url.as_str().starts_with(&pair.idp.url), "{binding:?} {}", page.story());
+        assert!(
+            page.url.as_str().starts_with(&pair.idp.url),
+            "{binding:?} {}",
+            page.story()
+        );
         house.is_stranger(&thief);
         house.logged(&["session_ended_by_provider"]);
     }
@@ -283,7 +336,11 @@ fn responses_that_were_used_altered_or_meant_for_somebody_else_are_no_login() {
     let stranger = house.person();
     let mut other = stranger.tab();
     other.go(response.clone());
-    let page = if other.page().status() == 200 { other.submit(&[]) } else { other.page().clone() };
+    let page = if other.page().status() == 200 {
+        other.submit(&[])
+    } else {
+        other.page().clone()
+    };
     assert!(page.status() >= 400, "{}", page.story());
     house.is_stranger(&stranger);
     // Into somebody's own attempt.
@@ -295,17 +352,38 @@ fn responses_that_were_used_altered_or_meant_for_somebody_else_are_no_login() {
     type Change = fn(String) -> String;
     let changes: [(&str, Change); 8] = [
         ("another name", |xml| xml.replace(">bob<", ">alice<")),
-        ("no signature", |xml| without(&xml, "<ds:Signature ", "</ds:Signature>")),
-        ("another audience", |xml| xml.replace("urn:sp:plain", "urn:sp:other")),
-        ("another recipient", |xml| xml.replace("saml1/acs", "saml2/acs")),
-        ("a comment in the name", |xml| xml.replace(">bob<", ">bo<!-- x -->b<")),
-        ("a DOCTYPE", |xml| xml.replacen("<samlp:Response", "<!DOCTYPE a [<!ENTITY b \"c\">]><samlp:Response", 1)),
+        ("no signature", |xml| {
+            without(&xml, "<ds:Signature ", "</ds:Signature>")
+        }),
+        ("another audience", |xml| {
+            xml.replace("urn:sp:plain", "urn:sp:other")
+        }),
+        ("another recipient", |xml| {
+            xml.replace("saml1/acs", "saml2/acs")
+        }),
+        ("a comment in the name", |xml| {
+            xml.replace(">bob<", ">bo<!-- x -->b<")
+        }),
+        ("a DOCTYPE", |xml| {
+            xml.replacen(
+                "<samlp:Response",
+                "<!DOCTYPE a [<!ENTITY b \"c\">]><samlp:Response",
+                1,
+            )
+        }),
         ("a second assertion in front", |xml| {
-            let (start, end) = (xml.find("<saml:Assertion").unwrap(), xml.find("</saml:Assertion>").unwrap() + 17);
-            let evil = without(&xml[start..end], "<ds:Signature ", "</ds:Signature>").replace(">bob<", ">alice<").replace("ID=\"_", "ID=\"_evil");
+            let (start, end) = (
+                xml.find("<saml:Assertion").unwrap(),
+                xml.find("</saml:Assertion>").unwrap() + 17,
+            );
+            let evil = without(&xml[start..end], "<ds:Signature ", "</ds:Signature>")
+                .replace(">bob<", ">alice<")
+                .replace("ID=\"_", "ID=\"_evil");
             format!("{}{evil}{}", &xml[..start], &xml[start..])
         }),
-        ("another status", |xml| xml.replace("status:Success", "status:Responder")),
+        ("another status", |xml| {
+            xml.replace("status:Success", "status:Responder")
+        }),
     ];
     for (what, change) in changes {
         let stranger = house.person();
@@ -334,10 +412,18 @@ fn logout_requests_that_nobody_signed_or_somebody_changed_end_no_session() {
     let hold = |pending: &Pending| pending.url.path() == "/_sidegate/saml/saml1/logout";
     let request = tab.open_until(&pair.idp.logout_url(), hold);
     let signature = request.parameter("Signature").expect("signed");
-    let flipped = format!("{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
+    let flipped = format!(
+        "{}{}",
+        if signature.starts_with('A') { "B" } else { "A" },
+        &signature[1..]
+    );
     let whole = request.url.clone();
     let mut unsigned = whole.clone();
-    let kept: Vec<(String, String)> = whole.query_pairs().into_owned().filter(|(name, _)| name != "Signature" && name != "SigAlg").collect();
+    let kept: Vec<(String, String)> = whole
+        .query_pairs()
+        .into_owned()
+        .filter(|(name, _)| name != "Signature" && name != "SigAlg")
+        .collect();
     unsigned.query_pairs_mut().clear().extend_pairs(&kept);
     let forged = request.clone().with("Signature", &flipped);
     let moved = request.clone().with("RelayState", "other");
@@ -350,7 +436,11 @@ fn logout_requests_that_nobody_signed_or_somebody_changed_end_no_session() {
     house.logged(&["saml_logout_refused"]);
     // As it was sent, it counts; and only once.
     let page = tab.go(request.clone());
-    assert!(page.url.as_str().starts_with(&pair.idp.url), "{}", page.story());
+    assert!(
+        page.url.as_str().starts_with(&pair.idp.url),
+        "{}",
+        page.story()
+    );
     house.is_stranger(&person);
 }
 
@@ -358,10 +448,19 @@ fn logout_requests_that_nobody_signed_or_somebody_changed_end_no_session() {
 fn the_metadata_names_the_very_uris_that_are_served() {
     let Some(pair) = Pair::start() else { return };
     let house = &pair.house;
-    let reply = house.gate.proxy.get("/_sidegate/saml/saml1/metadata").send().expect(200);
+    let reply = house
+        .gate
+        .proxy
+        .get("/_sidegate/saml/saml1/metadata")
+        .send()
+        .expect(200);
     let text = reply.text();
     assert!(reply.header("content-type").unwrap().contains("xml"));
-    for part in [house.own("saml/saml1/acs"), house.own("saml/saml1/logout"), "urn:sp:plain".to_owned()] {
+    for part in [
+        house.own("saml/saml1/acs"),
+        house.own("saml/saml1/logout"),
+        "urn:sp:plain".to_owned(),
+    ] {
         assert!(text.contains(&part), "no {part} in {text}");
     }
 }

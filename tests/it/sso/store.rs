@@ -4,9 +4,10 @@ use super::house::{House, Sketch, is_here};
 use crate::harness::redis::Redis;
 
 fn sketch(redis: &Redis) -> Sketch {
-    Sketch::new()
-        .passwords()
-        .sso(&format!("session: {{ store: {{ redis: {} }} }}", redis.yaml()))
+    Sketch::new().passwords().sso(&format!(
+        "session: {{ store: {{ redis: {} }} }}",
+        redis.yaml()
+    ))
 }
 
 /// A call of a script, told by status and reason.
@@ -17,7 +18,9 @@ fn told(house: &House, person: &crate::harness::person::Person) -> (u16, Option<
 
 #[test]
 fn nothing_in_redis_is_of_use_to_who_reads_it() {
-    let Some(redis) = Redis::secured() else { return };
+    let Some(redis) = Redis::secured() else {
+        return;
+    };
     let house = sketch(&redis).build();
     let person = house.person();
     house.log_in(&person, "alice");
@@ -31,13 +34,22 @@ fn nothing_in_redis_is_of_use_to_who_reads_it() {
     for plain in ["alice", "shopper", "access_token", "native"] {
         assert!(!everything.contains(plain), "{plain} is in Redis");
     }
-    let size: usize = person.cookies("session").iter().map(|(_, value)| value.len()).sum();
-    assert!(size < 400, "the cookie holds little more than an id: {size}");
+    let size: usize = person
+        .cookies("session")
+        .iter()
+        .map(|(_, value)| value.len())
+        .sum();
+    assert!(
+        size < 400,
+        "the cookie holds little more than an id: {size}"
+    );
 }
 
 #[test]
 fn a_redis_that_is_gone_is_a_polite_refusal_and_never_a_logout() {
-    let Some(mut redis) = Redis::plain() else { return };
+    let Some(mut redis) = Redis::plain() else {
+        return;
+    };
     let house = sketch(&redis).build();
     let person = house.person();
     house.log_in(&person, "alice");
@@ -48,8 +60,16 @@ fn a_redis_that_is_gone_is_a_polite_refusal_and_never_a_logout() {
     let mut tab = person.tab();
     let page = tab.open(&house.at("/orders/1"));
     assert_eq!(page.status(), 503, "{}", page.story());
-    assert!(page.reply.header("retry-after").is_some(), "{}", page.story());
-    assert!(page.text().contains("<html"), "a page for people\n{}", page.story());
+    assert!(
+        page.reply.header("retry-after").is_some(),
+        "{}",
+        page.story()
+    );
+    assert!(
+        page.text().contains("<html"),
+        "a page for people\n{}",
+        page.story()
+    );
     // Nobody's cookie was taken away, and a header credential needs no store.
     assert_eq!(person.cookies("session"), before);
     let call = house.gate.proxy.get("/api").basic("bob", "bob-password");
@@ -91,7 +111,9 @@ fn a_redis_that_hangs_is_given_up_on_in_time() {
 
 #[test]
 fn a_redis_that_forgot_everything_asks_for_a_login_and_says_why() {
-    let Some(mut redis) = Redis::plain() else { return };
+    let Some(mut redis) = Redis::plain() else {
+        return;
+    };
     let house = sketch(&redis).build();
     let person = house.person();
     house.log_in(&person, "alice");
@@ -134,8 +156,12 @@ fn sessions_outlive_a_restart_of_sidegate() {
 
 #[test]
 fn a_password_that_redis_refuses_is_told_at_once() {
-    let Some(redis) = Redis::secured() else { return };
-    let wrong = redis.yaml().replace("redis-password-canary", "wrong-password");
+    let Some(redis) = Redis::secured() else {
+        return;
+    };
+    let wrong = redis
+        .yaml()
+        .replace("redis-password-canary", "wrong-password");
     let house = Sketch::new()
         .passwords()
         .sso(&format!("session: {{ store: {{ redis: {wrong} }} }}"))
