@@ -35,6 +35,7 @@ pub mod settings_authority;
 pub mod shape;
 pub mod sso;
 pub mod sso_values;
+pub mod theme;
 pub mod tokens;
 pub mod tree;
 pub mod values;

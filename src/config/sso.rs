@@ -216,4 +216,6 @@ pub struct Pages {
     pub language: String,
     /// Texts that replace single ones, by key.
     pub texts: BTreeMap<String, String>,
+    /// What was read from the files and folders above.
+    pub theme: super::theme::Theme,
 }

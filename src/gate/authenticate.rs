@@ -16,6 +16,7 @@ use crate::net::http::Peer;
 use super::cache::{Cache, CacheResult, Entry, Found};
 use super::claim::Claim;
 use super::exchange::Exchanges;
+use super::extract::Intake;
 use super::extract::presented::Presented;
 use super::flight::Flights;
 use super::kerberos::Negotiated;
@@ -49,6 +50,8 @@ pub(super) struct Authenticator {
     pub(super) resolving: Flights<(Fingerprint, Vec<Atom>), Resolution>,
     /// What becomes of credentials that the authority isn't shown as they are.
     pub(super) exchanges: Exchanges,
+    /// Finds credentials.
+    pub(super) intake: Intake,
 }
 
 /// What an ask about a credential came to. Cloned to everybody who waited.
@@ -172,6 +175,12 @@ impl Authenticator {
         }
         let (outcome, how) = self.ask(fingerprint, &claim, now).await;
         (self.settle(outcome, &claim, peer, how, now), how)
+    }
+
+    /// Forgets a credential, and lets go of what was made for it.
+    pub(super) fn forget(&self, presented: &Presented<'_>) {
+        let fingerprint = presented.fingerprint(&self.key);
+        self.cache.entries.invalidate(&fingerprint);
     }
 
     /// Asks the limiter.

@@ -21,6 +21,7 @@ use super::trace::{Caller, Steps};
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
+use crate::session::cookie::Lines;
 
 /// Proof that an identity met a route's requirement for this one request. Consumed by the door that forwards it.
 ///
@@ -40,6 +41,8 @@ pub struct Permit {
     credential: Option<Box<Credential>>,
     /// What the response is to tell the client about its ticket.
     negotiated: Option<Box<Negotiated>>,
+    /// What it is to tell a browser about its session; nearly always nothing.
+    session_lines: Lines,
 }
 
 impl Permit {
@@ -78,12 +81,19 @@ impl Permit {
         self.credential.as_deref()
     }
 
-    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for.
+    /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for, and a session's
+    /// cookie where it changed.
     pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
-        self.negotiated
-            .take()
-            .map(|negotiated| negotiated.lines)
-            .unwrap_or_default()
+        let mut lines = std::mem::take(&mut self.session_lines);
+        if let Some(negotiated) = &mut self.negotiated {
+            lines.append(&mut negotiated.lines);
+        }
+        lines
+    }
+
+    /// Has the response tell a browser about its session.
+    pub(super) fn tell(&mut self, lines: Lines) {
+        self.session_lines = lines;
     }
 
     fn new(
@@ -103,6 +113,7 @@ impl Permit {
             host,
             credential: None,
             negotiated: None,
+            session_lines: Lines::new(),
         }
     }
 }

@@ -48,8 +48,9 @@ impl Claim {
         }
     }
 
-    /// Whether a refusal says something about whoever sent the request. A route's own credential says nothing about them.
+    /// Whether a refusal says something about whoever sent the request. A route's own credential
+    /// says nothing about them, and a session was a login before.
     pub(super) fn is_a_login(&self) -> bool {
-        self.scheme != Scheme::Anonymous
+        !matches!(self.scheme, Scheme::Anonymous | Scheme::Session)
     }
 }

@@ -133,7 +133,7 @@ impl GateFamilies {
 }
 
 /// Reasons that can refuse a request after a route took it.
-const ROUTE_REASONS: [&str; 9] = [
+const ROUTE_REASONS: [&str; 23] = [
     "ambiguous_credentials",
     "no_credential",
     "malformed_credential",
@@ -143,6 +143,20 @@ const ROUTE_REASONS: [&str; 9] = [
     "too_many_failures",
     "authority_unavailable",
     "internal",
+    "session_idle",
+    "session_lifespan",
+    "session_logged_out",
+    "session_limit",
+    "session_ended_by_admin",
+    "session_replaced",
+    "session_refused",
+    "session_certificate",
+    "session_provider_gone",
+    "session_unknown",
+    "session_drained",
+    "agreement_pending",
+    "cross_site",
+    "session_store_unavailable",
 ];
 
 /// One gate's handles.

@@ -11,6 +11,7 @@
 mod ask;
 mod authenticate;
 pub mod authorize;
+mod browser;
 pub mod cache;
 mod calls;
 mod claim;
@@ -19,41 +20,51 @@ pub mod exchanged;
 pub mod extract;
 pub mod fields;
 mod flight;
+mod give_back;
 mod held;
 pub mod jwt;
 mod kerberos;
 pub mod limiter;
 pub mod metrics;
+mod pass;
 pub mod pattern;
 pub mod purge;
 pub mod refusal;
+mod renew;
 mod requirement;
 pub mod routes;
 pub mod target;
 pub mod trace;
 mod trie;
+mod visit;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use crate::config::forwards::Conveyed;
 use crate::config::settings::{Forward, Settings};
+use crate::config::sso::Sso;
 use crate::elastic::client::Client;
 use crate::model::clock::{Clock, Now};
 use crate::model::credential::FingerprintKey;
 use crate::net::fetch::FetchError;
 use crate::net::http::{Head, Peer};
+use crate::session::{Sessions, cookie};
 
 use authenticate::Authenticator;
 use authorize::Permit;
+use browser::{Brought, Browser};
 use cache::{Cache, CacheStats};
 use exchange::Exchanges;
 use extract::Intake;
 use extract::presented::Presented;
 use flight::Flights;
+use give_back::GivingBack;
 use limiter::LoginLimiter;
 use metrics::{GateFamilies, GateMetrics};
 use purge::PurgeScope;
@@ -71,7 +82,8 @@ pub struct Gate {
     authenticator: Arc<Authenticator>,
     metrics: Arc<GateMetrics>,
     families: GateFamilies,
-    intake: Intake,
+    browser: Option<Arc<Browser>>,
+    giving_back: Option<Arc<GivingBack>>,
 }
 
 impl Gate {
@@ -101,14 +113,47 @@ impl Gate {
             asks: Flights::new(),
             resolving: Flights::new(),
             exchanges: Exchanges::new(&settings.credentials, &settings.cache)?,
+            intake: Intake::new(&settings.credentials),
         };
         Ok(Self {
             routes,
             authenticator: Arc::new(authenticator),
             metrics,
             families: families.clone(),
-            intake: Intake::new(&settings.credentials),
+            browser: None,
+            giving_back: None,
         })
+    }
+
+    /// The same, taking browsers' sessions for a credential, renewing their tokens and giving them back when they end. Must be
+    /// called within a runtime, which outlives the gate.
+    #[must_use]
+    pub fn with_sessions(mut self, sso: &Sso, sessions: Arc<Sessions>) -> Self {
+        let giving_back = GivingBack::new(sessions.metrics().clone());
+        let (told, runtime) = (Arc::clone(&giving_back), Handle::current());
+        let authenticator = Arc::downgrade(&self.authenticator);
+        sessions.on_end(move |ended| {
+            if let Some(authenticator) = authenticator.upgrade() {
+                told.ended(&authenticator, &ended, &runtime);
+            }
+        });
+        sessions.start_sweeping(self.authenticator.clock.clone());
+        self.browser = Some(Arc::new(Browser::new(sessions, sso)));
+        self.giving_back = Some(giving_back);
+        self
+    }
+
+    /// The sessions, where there are any.
+    pub fn sessions(&self) -> Option<&Arc<Sessions>> {
+        self.browser.as_ref().map(|browser| &browser.sessions)
+    }
+
+    /// Waits until the tokens of ended sessions are invalidated, at most so long; tells how many sessions were left.
+    pub async fn settle_sessions(&self, most: Duration) -> usize {
+        match &self.giving_back {
+            Some(giving_back) => giving_back.settle(most).await,
+            None => 0,
+        }
     }
 
     /// Decides one request: canonical target → route → credential → identity → requirement.
@@ -153,43 +198,29 @@ impl Gate {
         if let Some(permit) = authorize::permit_everyone(route, &target) {
             return Ok(permit);
         }
-        let presented = self
-            .intake
-            .find(head, peer, &route.ways, |handle| {
-                self.authenticator.is_held(handle, now)
-            })?
-            .ok_or(Refusal::NoCredential)?;
-        steps.add(
-            "credential",
-            || json!({"scheme": presented.scheme().label(), "run_as": presented.run_as()}),
-        );
-        let known = match presented.ticket() {
-            None => {
-                self.authenticator
-                    .identify(&presented, peer, now, steps)
-                    .await?
+        let shown = self.authenticator.intake.shown(head, &route.ways)?;
+        if shown.is_none()
+            && let Some(browser) = &self.browser
+        {
+            match browser.look(&head.headers, now) {
+                Brought::Nothing => {}
+                brought => {
+                    // Boxed: requests without a session don't carry the state of one.
+                    let visit = self.authenticator.visit(
+                        browser,
+                        brought,
+                        (head, peer),
+                        (route, &target),
+                        now,
+                        steps,
+                    );
+                    return Box::pin(visit).await;
+                }
             }
-            Some(ticket) => {
-                let negotiating = self
-                    .authenticator
-                    .negotiate(&presented, ticket, peer, now, steps);
-                Box::pin(negotiating).await?
-            }
-        };
-        if let Some(username) = presented.run_as() {
-            log_run_as(route, &presented, username, peer);
         }
-        let target = route.ways.clean(target)?;
-        authorize::permit(
-            &self.authenticator,
-            route,
-            (&head.method, target),
-            &presented,
-            known,
-            now,
-            steps,
-        )
-        .await
+        self.authenticator
+            .pass((head, peer), (route, target), (shown, None), now, steps)
+            .await
     }
 
     /// Forgets what is known within `scope`. Complete when it returns, against asks in flight too; tells how many
@@ -228,7 +259,12 @@ impl Gate {
     /// asked about: then everything is.
     pub async fn purge_token(&self, token: &[u8]) -> u64 {
         let fingerprint = extract::presented::bearer_fingerprint(token, &self.authenticator.key);
-        match self.authenticator.cache.username(&fingerprint) {
+        let session = Presented::session(token).fingerprint(&self.authenticator.key);
+        let cache = &self.authenticator.cache;
+        match cache
+            .username(&fingerprint)
+            .or_else(|| cache.username(&session))
+        {
             Some(username) => self.purge(PurgeScope::User(username)).await,
             None if self.authenticator.asks.len() > 0 => self.purge(PurgeScope::All).await,
             None => 0,
@@ -252,7 +288,10 @@ impl Gate {
         head: &mut Head,
     ) -> Vec<(HeaderName, HeaderValue)> {
         let route = permit.route();
-        self.intake.strip(&mut head.headers);
+        self.authenticator.intake.strip(&mut head.headers);
+        if let Some(browser) = &self.browser {
+            cookie::strip(&mut head.headers, |name| browser.sessions.owns_cookie(name));
+        }
         if route.ways.is_plain() {
             return Vec::new();
         }
@@ -267,7 +306,7 @@ impl Gate {
 
     /// Whether `Negotiate` is offered to those who bring nothing.
     pub fn offers_negotiate(&self) -> bool {
-        self.intake.offers_negotiate()
+        self.authenticator.intake.offers_negotiate()
     }
 
     /// The route table.
@@ -298,15 +337,6 @@ pub enum GateError {
     /// No way to fetch the keys of JWTs.
     #[error("the keys of JWTs can't be fetched: {0}")]
     Keys(#[from] FetchError),
-}
-
-/// One line per request of somebody who acts as somebody else.
-fn log_run_as(route: &Route, presented: &Presented<'_>, username: &str, peer: &Peer) {
-    tracing::info!(
-        target: "sidegate::gate",
-        route = route.name, scheme = presented.scheme().label(), run_as = ?username, client = %peer.client_ip,
-        "acts as another user"
-    );
 }
 
 /// One line per refusal. Paths are shown without query and not in full: both may hold what is nobody's business.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::model::credential::Scheme;
+use crate::session::ended::EndReason;
 
 /// Why a request may not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,23 @@ pub enum Refusal {
     Unauthenticated {
         /// Its scheme.
         scheme: Scheme,
+    },
+    /// The browser's session is over. 401
+    #[error("the session is over: {}", .0.label())]
+    SessionEnded(EndReason),
+    /// The user has not agreed yet to what there is to agree to. 401
+    #[error("the access agreement is not accepted yet")]
+    AgreementPending,
+    /// A request that changes something came with a session, and not from this site's own pages. 403
+    #[error("another site may have made the request")]
+    CrossSite,
+    /// The store of sessions can't be asked; nobody is logged out by that. 503
+    #[error("the session store is in trouble: {cause}")]
+    SessionStore {
+        /// Label of the cause.
+        cause: &'static str,
+        /// When to come back.
+        retry_after: Duration,
     },
     /// The client must answer the authority's token before it is known who it is (RFC 4559 §5). 401
     #[error("the negotiation is not finished")]
@@ -120,12 +138,16 @@ impl Refusal {
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::AuthorityUnavailable { .. } => "authority_unavailable",
+            Self::SessionEnded(reason) => reason.label(),
+            Self::AgreementPending => "agreement_pending",
+            Self::CrossSite => "cross_site",
+            Self::SessionStore { .. } => "session_store_unavailable",
             Self::Internal(_) => "internal",
         }
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 19] = [
+    pub const REASONS: [&'static str; 33] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -145,6 +167,20 @@ impl Refusal {
         "too_many_failures",
         "authority_unavailable",
         "internal",
+        "session_idle",
+        "session_lifespan",
+        "session_logged_out",
+        "session_limit",
+        "session_ended_by_admin",
+        "session_replaced",
+        "session_refused",
+        "session_certificate",
+        "session_provider_gone",
+        "session_unknown",
+        "session_drained",
+        "agreement_pending",
+        "cross_site",
+        "session_store_unavailable",
     ];
 
     /// What the client is told.
@@ -164,6 +200,12 @@ impl Refusal {
             Self::TooManyFailures { .. } => "Too many failed logins; try again later.",
             Self::AuthorityUnavailable { .. } => {
                 "Permissions can't be checked right now; try again later."
+            }
+            Self::SessionEnded(_) => "The session is over; log in again.",
+            Self::AgreementPending => "There is something to agree to first.",
+            Self::CrossSite => "The request did not come from this site.",
+            Self::SessionStore { .. } => {
+                "The session can't be looked up right now; try again later."
             }
             Self::Internal(_) => "Something went wrong inside the gate.",
         }
@@ -188,6 +230,13 @@ impl Ambiguity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_end_of_a_session_is_a_reason() {
+        for reason in EndReason::ALL {
+            assert!(Refusal::REASONS.contains(&Refusal::SessionEnded(reason).reason()));
+        }
+    }
 
     #[test]
     fn no_public_text_names_a_user_or_a_privilege() {

@@ -36,18 +36,21 @@ pub enum Scheme {
     Certificate,
     /// Kerberos ticket, or what it was exchanged for.
     Kerberos,
+    /// A browser's session, by its access token.
+    Session,
     /// Nothing, on a route that takes that for a fixed credential or for the authority's anonymous user.
     Anonymous,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Basic,
         Self::Bearer,
         Self::ApiKey,
         Self::Certificate,
         Self::Kerberos,
+        Self::Session,
         Self::Anonymous,
     ];
 
@@ -59,6 +62,7 @@ impl Scheme {
             Self::ApiKey => "api_key",
             Self::Certificate => "certificate",
             Self::Kerberos => "kerberos",
+            Self::Session => "session",
             Self::Anonymous => "anonymous",
         }
     }

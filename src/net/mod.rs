@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod http;
 pub mod listen;
 pub mod metrics;
+pub mod page;
 pub mod peer;
 pub mod pulse;
 pub mod serve;

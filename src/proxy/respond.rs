@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::rewrite::{X_REQUEST_ID, X_SIDEGATE_REFUSAL};
+use super::rewrite::{X_REQUEST_ID, X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::Refusal;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
@@ -126,6 +126,9 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner) 
     if status == StatusCode::UNAUTHORIZED {
         challenge(denial, manner, headers);
     }
+    if let Denial::Refused(Refusal::SessionEnded(_) | Refusal::AgreementPending) = denial {
+        headers.insert(X_SIDEGATE_SESSION, HeaderValue::from_static(told.reason));
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
     }
@@ -164,12 +167,17 @@ const fn status(denial: &Denial) -> StatusCode {
             Refusal::NoCredential
             | Refusal::MalformedCredential { .. }
             | Refusal::Unauthenticated { .. }
-            | Refusal::NegotiationUnfinished { .. } => StatusCode::UNAUTHORIZED,
+            | Refusal::NegotiationUnfinished { .. }
+            | Refusal::SessionEnded(_)
+            | Refusal::AgreementPending => StatusCode::UNAUTHORIZED,
             Refusal::Forbidden { .. }
             | Refusal::NotExchangeable { .. }
-            | Refusal::UpgradeNotAllowed => StatusCode::FORBIDDEN,
+            | Refusal::UpgradeNotAllowed
+            | Refusal::CrossSite => StatusCode::FORBIDDEN,
             Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::AuthorityUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::AuthorityUnavailable { .. } | Refusal::SessionStore { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Denial::Failed(failure) => match failure {
@@ -189,7 +197,8 @@ fn retry_after(denial: &Denial) -> Option<Duration> {
     match denial {
         Denial::Refused(
             Refusal::TooManyFailures { retry_after, .. }
-            | Refusal::AuthorityUnavailable { retry_after, .. },
+            | Refusal::AuthorityUnavailable { retry_after, .. }
+            | Refusal::SessionStore { retry_after, .. },
         ) => Some(*retry_after),
         Denial::Refused(_) | Denial::Failed(_) => None,
     }
@@ -321,6 +330,7 @@ mod tests {
     use super::*;
     use crate::gate::refusal::Ambiguity;
     use crate::model::credential::Scheme;
+    use crate::session::ended::EndReason;
 
     fn wants(accept: &str) -> Wants {
         let mut headers = HeaderMap::new();
@@ -427,6 +437,23 @@ mod tests {
         let (parts, _) = told(flood, Wants::Problem, false).await;
         assert_eq!(parts.status, 429);
         assert_eq!(parts.headers[RETRY_AFTER], "1");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ended_says_why() {
+        let denial = Denial::Refused(Refusal::SessionEnded(EndReason::Idle));
+        let (parts, body) = told(denial, Wants::Problem, false).await;
+        assert_eq!(parts.status, 401);
+        assert_eq!(parts.headers["x-sidegate-session"], "session_idle");
+        assert!(body.contains("\"reason\":\"session_idle\""), "{body}");
+        let store = Denial::Refused(Refusal::SessionStore {
+            cause: "connect",
+            retry_after: Duration::from_secs(5),
+        });
+        let (parts, _) = told(store, Wants::Problem, false).await;
+        assert_eq!(parts.status, 503);
+        assert!(parts.headers.contains_key(RETRY_AFTER));
+        assert!(!parts.headers.contains_key("x-sidegate-session"));
     }
 
     #[tokio::test]

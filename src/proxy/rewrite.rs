@@ -18,6 +18,8 @@ use crate::net::peer::X_FORWARDED_FOR;
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that tells Sidegate's own answers from the application's.
 pub const X_SIDEGATE_REFUSAL: HeaderName = HeaderName::from_static("x-sidegate-refusal");
+/// Why a browser's session counts for nothing, on a 401.
+pub const X_SIDEGATE_SESSION: HeaderName = HeaderName::from_static("x-sidegate-session");
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

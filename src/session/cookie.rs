@@ -45,8 +45,33 @@ pub enum Found<'h> {
     Nothing,
     /// One value, whole.
     Value(Pieces<'h>),
-    /// Something that counts for nothing: doubled, incomplete or too long.
-    Unusable(&'static str),
+    /// Something that counts for nothing.
+    Unusable(Unusable),
+}
+
+/// Why a cookie counts for nothing, as a closed set of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It stands twice.
+    Doubled,
+    /// A piece is missing or too long.
+    Incomplete,
+    /// No key opens it.
+    Unsealable,
+}
+
+impl Unusable {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Doubled, Self::Incomplete, Self::Unsealable];
+
+    /// The label in logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Doubled => "doubled",
+            Self::Incomplete => "incomplete",
+            Self::Unsealable => "unsealable",
+        }
+    }
 }
 
 impl CookieJar {
@@ -100,7 +125,7 @@ impl CookieJar {
                 continue;
             };
             if pieces[index].replace(value).is_some() {
-                return Found::Unusable("doubled");
+                return Found::Unusable(Unusable::Doubled);
             }
         }
         let Some(first) = pieces[0] else {
@@ -120,11 +145,11 @@ impl CookieJar {
         for (index, slot) in found.pieces.iter_mut().enumerate().take(count) {
             match pieces.get(index).copied().flatten() {
                 Some(piece) if piece.len() <= PIECE => *slot = piece,
-                _ => return Found::Unusable("incomplete"),
+                _ => return Found::Unusable(Unusable::Incomplete),
             }
         }
         if count > MAX_PIECES {
-            return Found::Unusable("incomplete");
+            return Found::Unusable(Unusable::Incomplete);
         }
         found.count = count;
         Found::Value(found)

@@ -160,7 +160,9 @@ impl Key {
         let prk = Salt::new(HKDF_SHA256, b"sidegate keyring").extract(key);
         let mut id = [0; ID];
         // HKDF fails for outputs beyond 255 blocks only; an id of zeros would still be an id.
-        drop(expand(&prk, &[b"key id"], &mut id));
+        if expand(&prk, &[b"key id"], &mut id).is_err() {
+            id = [0; ID];
+        }
         Self { id, prk }
     }
 

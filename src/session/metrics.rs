@@ -2,6 +2,7 @@
 //!
 //! Registered once per process; every reload's sessions go on counting.
 
+use super::cookie::Unusable;
 use super::ended::EndReason;
 use super::record::Kind;
 use crate::telemetry::metrics::{Counter, Gauge, RegisterError, Registry};
@@ -32,33 +33,13 @@ impl Renewal {
     }
 }
 
-/// Why a cookie counts for nothing, as a closed set of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ignored {
-    Doubled,
-    Incomplete,
-    Unsealable,
-}
-
-impl Ignored {
-    const ALL: [Self; 3] = [Self::Doubled, Self::Incomplete, Self::Unsealable];
-
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Doubled => "doubled",
-            Self::Incomplete => "incomplete",
-            Self::Unsealable => "unsealable",
-        }
-    }
-}
-
 /// Handles of everything counted.
 #[derive(Clone, Debug)]
 pub struct SessionMetrics {
     begun: [Counter; Kind::ALL.len()],
     ended: [Counter; EndReason::ALL.len()],
     renewals: [Counter; Renewal::ALL.len()],
-    ignored: [Counter; Ignored::ALL.len()],
+    ignored: [Counter; Unusable::ALL.len()],
     store: [Counter; 2],
     given_back: [Counter; 2],
     live: Gauge,
@@ -105,7 +86,7 @@ impl SessionMetrics {
             begun: Kind::ALL.map(|kind| begun.with_label_values(&[kind.label()])),
             ended: EndReason::ALL.map(|reason| ended.with_label_values(&[reason.label()])),
             renewals: Renewal::ALL.map(|result| renewals.with_label_values(&[result.label()])),
-            ignored: Ignored::ALL.map(|cause| ignored.with_label_values(&[cause.label()])),
+            ignored: Unusable::ALL.map(|cause| ignored.with_label_values(&[cause.label()])),
             store: ["answered", "trouble"].map(|result| store.with_label_values(&[result])),
             given_back: ["done", "failed"].map(|result| given_back.with_label_values(&[result])),
             live,
@@ -120,7 +101,7 @@ impl SessionMetrics {
         self.ended[reason as usize].inc();
     }
 
-    pub(super) fn ignored(&self, cause: Ignored) {
+    pub(super) fn ignored(&self, cause: Unusable) {
         self.ignored[cause as usize].inc();
     }
 

@@ -10,13 +10,16 @@
 
 pub mod cookie;
 pub mod ended;
+mod keeper;
 pub mod keyring;
 pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod record;
 pub mod return_to;
+mod scripts;
 mod sealed;
+pub mod shared;
 pub mod trouble;
 pub mod whose;
 
@@ -25,37 +28,29 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use self::cookie::{CookieJar, Found as FoundCookie, Lines};
+use self::cookie::{CookieJar, Found as FoundCookie, Lines, Unusable};
 use self::ended::{EndReason, Ended, TokenFate};
+use self::keeper::{Keeper, write_pause};
 use self::keyring::Keyring;
 use self::live::Live;
 use self::memory::Memory;
-use self::metrics::{Ignored, SessionMetrics};
+use self::metrics::SessionMetrics;
 use self::record::{NewSession, Session, SessionId, Tokens};
-use self::sealed::{Opened, Seals};
-use self::trouble::StoreTrouble;
+use self::sealed::{Opened, Record, Seals};
+use self::shared::{FRESH, STALE, Shared};
+use self::trouble::{SetUpError, StoreTrouble};
 use self::whose::Whose;
-use crate::config::sso::{Provider, PublicUrl, SessionSettings, Sso};
-use crate::model::clock::Now;
-
-/// The longest that activity stays unwritten. An idle time-out is at most so much too early on another replica.
-const WRITE_ACTIVITY: Duration = Duration::from_secs(60);
+use crate::config::sso::{Provider, PublicUrl, SessionSettings, SessionStore, Sso};
+use crate::model::clock::{Clock, Now};
 
 /// The sessions of one configuration. One per gate; what outlives a reload is in its [`Memory`].
 pub struct Sessions {
-    settings: SessionSettings,
     public_url: PublicUrl,
-    providers: Vec<Provider>,
     jar: CookieJar,
     keyring: Arc<Keyring>,
     seals: Seals,
-    memory: Arc<Memory>,
-    metrics: SessionMetrics,
-    on_end: OnceLock<OnEnd>,
+    keeper: Arc<Keeper>,
 }
-
-/// What is told of an end.
-type OnEnd = Box<dyn Fn(Ended) + Send + Sync>;
 
 /// A session that a request came with.
 #[derive(Clone, Debug)]
@@ -75,7 +70,23 @@ struct InCookie {
     aged: bool,
 }
 
-/// What a look at a request's cookies comes to.
+/// What is seen without waiting.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// All there is to know.
+    Known(Found),
+    /// The store has to be asked.
+    Ask(Asking),
+}
+
+/// What to ask the store.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    id: SessionId,
+    aged: bool,
+}
+
+/// What the cookies of a request come to.
 #[derive(Clone, Debug)]
 pub enum Found {
     /// No session.
@@ -87,7 +98,7 @@ pub enum Found {
 }
 
 /// Why no session could begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeginError {
     /// The store can't be asked.
     #[error(transparent)]
@@ -98,26 +109,40 @@ pub enum BeginError {
 }
 
 impl Sessions {
-    /// Sessions by these settings.
-    pub fn new(sso: &Sso, memory: &Arc<Memory>, metrics: SessionMetrics) -> Self {
+    /// Sessions by these settings. With a shared store it must be called within a runtime that lives as long.
+    ///
+    /// # Errors
+    /// [`SetUpError`] when the shared store's settings can't be used; it is not connected to yet.
+    pub fn new(
+        sso: &Sso,
+        memory: &Arc<Memory>,
+        metrics: SessionMetrics,
+    ) -> Result<Arc<Self>, SetUpError> {
         let keyring = Arc::new(Keyring::new(&sso.session.keys, &memory.spare));
-        Self {
-            settings: sso.session.clone(),
+        let shared = match &sso.session.store {
+            SessionStore::Cookie => None,
+            SessionStore::Redis(redis) => Some(Shared::new(redis, &keyring, &metrics)?),
+        };
+        Ok(Arc::new(Self {
             public_url: sso.public_url.clone(),
-            providers: sso.providers.clone(),
             jar: CookieJar::of_sessions(sso),
             seals: Seals::new(sso, &keyring),
             keyring,
-            memory: Arc::clone(memory),
-            metrics,
-            on_end: OnceLock::new(),
-        }
+            keeper: Arc::new(Keeper {
+                settings: sso.session.clone(),
+                providers: sso.providers.clone(),
+                shared,
+                memory: Arc::clone(memory),
+                metrics,
+                on_end: OnceLock::new(),
+            }),
+        }))
     }
 
     /// Has `told` called with every session that ends from now on, on whatever thread that happens; it must not wait. Only the
     /// first call counts.
     pub fn on_end(&self, told: impl Fn(Ended) + Send + Sync + 'static) {
-        drop(self.on_end.set(Box::new(told)));
+        drop(self.keeper.on_end.set(Box::new(told)));
     }
 
     /// The keys, for whatever else is sealed with them.
@@ -127,7 +152,7 @@ impl Sessions {
 
     /// The settings.
     pub fn settings(&self) -> &SessionSettings {
-        &self.settings
+        &self.keeper.settings
     }
 
     /// The public URL.
@@ -137,158 +162,114 @@ impl Sessions {
 
     /// The provider with this name.
     pub fn provider(&self, name: &str) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.name == name)
+        self.keeper.provider(name)
     }
 
     /// What is counted.
     pub fn metrics(&self) -> &SessionMetrics {
-        &self.metrics
+        &self.keeper.metrics
+    }
+
+    /// Whether other replicas see the same sessions.
+    pub fn is_shared(&self) -> bool {
+        self.keeper.shared.is_some()
     }
 
     /// Finds the session of a request. No activity is noted by it.
     ///
     /// # Errors
     /// [`StoreTrouble`] when the store has to be asked and can't.
-    pub async fn open(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        now: Now,
-    ) -> Result<Found, StoreTrouble> {
-        Ok(self.look(headers, now))
+    pub async fn open(&self, headers: &HeaderMap, now: Now) -> Result<Found, StoreTrouble> {
+        match self.look(headers, now) {
+            Look::Known(found) => Ok(found),
+            Look::Ask(asking) => self.ask(asking, now).await,
+        }
     }
 
-    fn look(&self, headers: &HeaderMap, now: Now) -> Found {
+    /// The same, as far as it goes without waiting.
+    pub fn look(&self, headers: &HeaderMap, now: Now) -> Look {
         let pieces = match self.jar.find(headers) {
-            FoundCookie::Nothing => return Found::Nothing,
+            FoundCookie::Nothing => return Look::Known(Found::Nothing),
             FoundCookie::Value(pieces) => pieces,
-            FoundCookie::Unusable(why) => {
-                let cause = match why {
-                    "doubled" => Ignored::Doubled,
-                    _ => Ignored::Incomplete,
-                };
-                return self.ignore(cause);
-            }
+            FoundCookie::Unusable(why) => return Look::Known(self.ignore(why)),
         };
         let Some(opened) = self.seals.open(&pieces) else {
-            return self.ignore(Ignored::Unsealable);
+            return Look::Known(self.ignore(Unusable::Unsealable));
         };
-        self.found(&opened, now)
+        match &opened.record {
+            Some(record) => Look::Known(self.found(record, opened.aged, now)),
+            None => self.found_here(&opened, now),
+        }
     }
 
-    fn ignore(&self, cause: Ignored) -> Found {
-        self.metrics.ignored(cause);
+    fn ignore(&self, cause: Unusable) -> Found {
+        self.keeper.metrics.ignored(cause);
         tracing::debug!(target: "sidegate::session", cause = cause.label(), "session cookie ignored");
         Found::Nothing
     }
 
-    /// What an opened cookie stands for.
-    fn found(&self, opened: &Opened, now: Now) -> Found {
-        let live = match self.memory.find(&opened.session.id) {
+    /// What a cookie with a whole session stands for.
+    fn found(&self, record: &Record, aged: bool, now: Now) -> Found {
+        let live = match self.keeper.memory.find(&record.session.id) {
             Some(live) => live,
-            None => match self.enter(opened, now) {
+            None => match self.keeper.enter(&record.session, record.active, now) {
                 Ok(live) => live,
                 Err(reason) => return Found::Ended(reason),
             },
         };
-        let mut session = live.session();
-        if opened.session.generation > session.generation {
+        if record.session.generation > live.session().generation {
             // Another replica has changed it.
-            live.learn(Session::clone(&opened.session), opened.active);
-            session = live.session();
+            live.learn(Session::clone(&record.session), record.active);
         } else {
-            live.be_active(opened.active);
+            live.be_active(record.active);
         }
         let cookie = InCookie {
-            generation: opened.session.generation,
-            active: opened.active,
+            generation: record.session.generation,
+            active: record.active,
+            aged,
+        };
+        self.held(live, Some(cookie), now)
+    }
+
+    /// What a cookie with an id stands for, as far as this process knows.
+    fn found_here(&self, opened: &Opened, now: Now) -> Look {
+        let asking = Asking {
+            id: opened.id,
             aged: opened.aged,
         };
-        match self.over(&live, &session, now) {
+        let Some(live) = self.keeper.memory.find(&opened.id) else {
+            return match self.keeper.memory.ended(&opened.id) {
+                Some(reason) => Look::Known(Found::Ended(reason)),
+                None => Look::Ask(asking),
+            };
+        };
+        let age = live.age(now);
+        let runs_out = self.keeper.verdict(&live, &live.session(), now).is_some();
+        // Other replicas may know of activity that this one doesn't.
+        if live.ended().is_none() && (age > STALE || (runs_out && age > FRESH)) {
+            return Look::Ask(asking);
+        }
+        if age > FRESH && live.begin_check() {
+            let (this, live) = (Arc::clone(&self.keeper), Arc::clone(&live));
+            tokio::spawn(async move {
+                // Trouble shows when it is asked for in earnest.
+                drop(this.read_again(&live, now).await);
+                live.end_check();
+            });
+        }
+        Look::Known(self.held(live, in_cookie(opened.aged), now))
+    }
+
+    fn held(&self, live: Arc<Live>, cookie: Option<InCookie>, now: Now) -> Found {
+        let session = live.session();
+        match self.keeper.over(&live, &session, now) {
             Some(reason) => Found::Ended(reason),
             None => Found::Session(Held {
                 live,
                 session,
-                cookie: Some(cookie),
+                cookie,
             }),
         }
-    }
-
-    /// Takes a session in that this process sees for the first time.
-    fn enter(&self, opened: &Opened, now: Now) -> Result<Arc<Live>, EndReason> {
-        let session = &opened.session;
-        if let Some(reason) = self.memory.ended(&session.id) {
-            return Err(reason);
-        }
-        let live = Live::new(Session::clone(session), opened.active, now);
-        if let Some(reason) = self.memory.barred(session) {
-            self.conclude(&live, reason, TokenFate::GiveBack);
-            return Err(reason);
-        }
-        let live = self.memory.enter(&live);
-        self.metrics.live(self.memory.len());
-        self.limit(session);
-        match live.ended() {
-            Some(reason) => Err(reason),
-            None => Ok(live),
-        }
-    }
-
-    /// Ends the oldest sessions of a user who has too many.
-    fn limit(&self, session: &Session) {
-        let Some(most) = self.settings.max_sessions else {
-            return;
-        };
-        if session.tokens.is_none() {
-            return;
-        }
-        let all = self.memory.of_same_user(session);
-        let over = all.len().saturating_sub(most as usize);
-        for live in all.iter().take(over) {
-            self.conclude(live, EndReason::Limit, TokenFate::GiveBack);
-        }
-    }
-
-    /// Why a session is over, if it is; ends it where that is found here.
-    fn over(&self, live: &Arc<Live>, session: &Session, now: Now) -> Option<EndReason> {
-        if let Some(reason) = live.ended() {
-            return Some(reason);
-        }
-        let idle = now.unix.saturating_sub(live.active());
-        let reason = if now.unix >= session.ends() {
-            EndReason::Lifespan
-        } else if idle >= session.idle_timeout {
-            EndReason::Idle
-        } else if self.provider(&session.provider).is_none() {
-            EndReason::Provider
-        } else {
-            return None;
-        };
-        self.conclude(live, reason, TokenFate::GiveBack);
-        live.ended()
-    }
-
-    /// Ends a session in this process and tells of it, once. True for the one who ended it.
-    fn conclude(&self, live: &Arc<Live>, reason: EndReason, tokens: TokenFate) -> bool {
-        if !live.end(reason) {
-            return false;
-        }
-        let session = live.session();
-        self.memory.leave(&session, reason);
-        self.metrics.ended(reason);
-        self.metrics.live(self.memory.len());
-        tracing::info!(
-            target: "sidegate::session",
-            session = ?session.id, username = ?session.username, provider = session.provider,
-            reason = reason.label(), "session ended"
-        );
-        if let Some(told) = self.on_end.get() {
-            told(Ended {
-                session,
-                reason,
-                tokens,
-            });
-        }
-        true
     }
 
     /// Begins a session, with a new id, and ends the one that the request (`headers`) came with, if any. The lines give it to
@@ -297,7 +278,7 @@ impl Sessions {
     /// # Errors
     /// [`BeginError`]; then there is no session, and the former one is as it was.
     pub async fn begin(
-        self: &Arc<Self>,
+        &self,
         new: NewSession,
         headers: &HeaderMap,
         now: Now,
@@ -306,56 +287,52 @@ impl Sessions {
         let idle_timeout = new
             .idle_timeout
             .or_else(|| provider?.idle_timeout)
-            .unwrap_or(self.settings.idle_timeout);
+            .unwrap_or(self.keeper.settings.idle_timeout);
         let lifespan = new
             .lifespan
             .or_else(|| provider?.lifespan)
-            .unwrap_or(self.settings.lifespan);
-        let session = Session {
-            id: SessionId::random(),
-            generation: 1,
-            provider: new.provider,
-            kind: new.kind,
-            username: new.username,
-            realm: new.realm,
-            tokens: new.tokens,
-            created: Duration::from_millis(now.unix_millis()),
-            idle_timeout,
-            lifespan,
-            oidc: new.oidc,
-            certificate: new.certificate,
-            agreed: new.agreed,
-        };
-        let former = self.look(headers, now);
+            .unwrap_or(self.keeper.settings.lifespan);
+        let session = Session::begin(new, idle_timeout, lifespan, now);
+        let former = self.open(headers, now).await?;
         let lines = self
             .lines_of(&session, now.unix_millis(), Some(headers), now)
             .ok_or(BeginError::TooLarge)?;
+        let live = self.keeper.begin(session, now).await?;
         if let Found::Session(former) = former {
-            self.end(
-                &former.session,
-                EndReason::Replaced,
-                TokenFate::GiveBack,
-                now,
-            )
-            .await?;
+            let reason = EndReason::Replaced;
+            let ending = self.end(&former.session, reason, TokenFate::GiveBack, now);
+            if let Err(trouble) = ending.await {
+                tracing::warn!(
+                    target: "sidegate::session",
+                    session = ?former.session.id, %trouble, "former session could not be ended in the store"
+                );
+            }
         }
-        let live = self
-            .memory
-            .enter(&Live::new(session.clone(), now.unix_millis(), now));
-        self.metrics.begun(session.kind);
-        self.metrics.live(self.memory.len());
-        self.limit(&session);
-        tracing::info!(
-            target: "sidegate::session",
-            session = ?session.id, username = ?session.username, realm = session.realm,
-            provider = session.provider, kind = session.kind.label(), "session begun"
-        );
         let held = Held {
             session: live.session(),
             live,
-            cookie: None,
+            cookie: in_cookie(false),
         };
         Ok((held, lines))
+    }
+
+    /// Asks the store.
+    ///
+    /// # Errors
+    /// [`StoreTrouble`].
+    pub async fn ask(&self, asking: Asking, now: Now) -> Result<Found, StoreTrouble> {
+        Ok(match self.keeper.ask(&asking.id, now).await? {
+            Ok(live) => self.held(live, in_cookie(asking.aged), now),
+            Err(reason) => Found::Ended(reason),
+        })
+    }
+
+    /// Reads a session from the store again, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreTrouble`].
+    pub async fn read_again(&self, live: &Arc<Live>, now: Now) -> Result<(), StoreTrouble> {
+        self.keeper.read_again(live, now).await
     }
 
     /// Ends a session: it is found nowhere any more when this returns.
@@ -364,18 +341,13 @@ impl Sessions {
     /// [`StoreTrouble`] when the store could not be told. It is over in this process all the same, and its tokens are given
     /// back.
     pub async fn end(
-        self: &Arc<Self>,
+        &self,
         session: &Session,
         reason: EndReason,
         tokens: TokenFate,
         now: Now,
     ) -> Result<(), StoreTrouble> {
-        let live = match self.memory.find(&session.id) {
-            Some(live) => live,
-            None => Live::new(session.clone(), now.unix_millis(), now),
-        };
-        self.conclude(&live, reason, tokens);
-        Ok(())
+        self.keeper.end(session, reason, tokens, now).await
     }
 
     /// Ends every session that is meant, and tells how many that were. Those that this process has not seen yet are barred.
@@ -383,33 +355,40 @@ impl Sessions {
     /// # Errors
     /// [`StoreTrouble`] when the store could not be asked; those known here are over all the same.
     pub async fn end_all(
-        self: &Arc<Self>,
+        &self,
         whose: &Whose,
         reason: EndReason,
         now: Now,
     ) -> Result<u64, StoreTrouble> {
-        let mut bar = whose.clone();
-        // What begins from now on is not meant.
-        let until = bar.before.map_or(now.unix, |before| before.min(now.unix));
-        bar.before = Some(until);
-        let mut ended = 0;
-        for live in self.memory.all() {
-            if whose.covers(&live.session()) && self.conclude(&live, reason, TokenFate::GiveBack) {
-                ended += 1;
-            }
-        }
-        self.memory.bar(bar, reason);
-        Ok(ended)
+        self.keeper.end_all(whose, reason, now).await
+    }
+
+    /// Ends every session that is only known here, for a program that goes down: those in a shared store live on.
+    pub fn end_here(&self) -> u64 {
+        self.keeper.end_here()
+    }
+
+    /// Ends what has run out although nobody comes any more, so that its tokens are given back.
+    ///
+    /// # Errors
+    /// [`StoreTrouble`].
+    pub async fn sweep(&self, now: Now) -> Result<u64, StoreTrouble> {
+        self.keeper.sweep(now).await
+    }
+
+    /// Sweeps every half minute for as long as these sessions are in use. Must be called within a runtime.
+    pub fn start_sweeping(&self, clock: Clock) {
+        self.keeper.start_sweeping(clock);
+    }
+
+    /// Notes that the user did something.
+    pub fn notice(&self, held: &Held, now: Now) {
+        self.keeper.notice(&held.live, now);
     }
 
     /// The lines that take every session cookie away that the request holds.
     pub fn clear_lines(&self, headers: &HeaderMap) -> Lines {
         self.jar.clear(headers)
-    }
-
-    /// Notes that the user did something.
-    pub fn notice(self: &Arc<Self>, held: &Held, now: Now) {
-        held.live.be_active(now.unix_millis());
     }
 
     /// The lines that bring the browser's cookie up to date; none when it is.
@@ -418,6 +397,9 @@ impl Sessions {
             return Lines::new();
         };
         let session = held.live.session();
+        if self.is_shared() && !cookie.aged {
+            return Lines::new();
+        }
         let active = held.live.active_millis();
         let drift = Duration::from_millis(active.saturating_sub(cookie.active));
         let same = cookie.generation >= session.generation
@@ -448,12 +430,13 @@ impl Sessions {
     /// # Errors
     /// [`StoreTrouble`] when the store can't be told.
     pub async fn replace_tokens(
-        self: &Arc<Self>,
+        &self,
         live: &Arc<Live>,
         from: &Session,
         tokens: Tokens,
     ) -> Result<Arc<Session>, StoreTrouble> {
-        self.change(live, from, |session| session.tokens = Some(tokens.clone()))
+        self.keeper
+            .change(live, from, |session| session.tokens = Some(tokens.clone()))
             .await
     }
 
@@ -461,19 +444,11 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreTrouble`] when the store can't be told.
-    pub async fn agree(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Session>, StoreTrouble> {
+    pub async fn agree(&self, live: &Arc<Live>) -> Result<Arc<Session>, StoreTrouble> {
         let from = live.session();
-        self.change(live, &from, |session| session.agreed = true)
+        self.keeper
+            .change(live, &from, |session| session.agreed = true)
             .await
-    }
-
-    async fn change(
-        self: &Arc<Self>,
-        live: &Arc<Live>,
-        from: &Session,
-        change: impl Fn(&mut Session),
-    ) -> Result<Arc<Session>, StoreTrouble> {
-        Ok(live.replace(from.generation, change))
     }
 
     /// Whether a cookie of this name is one of the sessions'; such cookies never travel on.
@@ -490,7 +465,7 @@ impl Sessions {
     ) -> Option<Lines> {
         let value = self.seals.seal(session, active)?;
         let life = session.ends().saturating_sub(now.unix).as_secs();
-        let max_age = self.settings.persistent.then_some(life.max(1));
+        let max_age = self.keeper.settings.persistent.then_some(life.max(1));
         self.jar.set(&value, max_age, former)
     }
 }
@@ -499,12 +474,16 @@ impl std::fmt::Debug for Sessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sessions")
             .field("cookie", &self.jar.name())
-            .field("memory", &self.memory)
+            .field("memory", &self.keeper.memory)
             .finish_non_exhaustive()
     }
 }
 
-/// How far the activity that is written down may lag behind.
-fn write_pause(session: &Session) -> Duration {
-    (session.idle_timeout / 20).clamp(Duration::from_secs(1), WRITE_ACTIVITY)
+/// What a cookie with an id says: nothing that could be out of date but its key.
+fn in_cookie(aged: bool) -> Option<InCookie> {
+    Some(InCookie {
+        generation: u64::MAX,
+        active: u64::MAX,
+        aged,
+    })
 }

@@ -198,6 +198,30 @@ pub struct Session {
 }
 
 impl Session {
+    /// The first record of a session that begins now, under a new id.
+    pub(super) fn begin(
+        new: NewSession,
+        idle_timeout: Duration,
+        lifespan: Duration,
+        now: Now,
+    ) -> Self {
+        Self {
+            id: SessionId::random(),
+            generation: 1,
+            provider: new.provider,
+            kind: new.kind,
+            username: new.username,
+            realm: new.realm,
+            tokens: new.tokens,
+            created: Duration::from_millis(now.unix_millis()),
+            idle_timeout,
+            lifespan,
+            oidc: new.oidc,
+            certificate: new.certificate,
+            agreed: new.agreed,
+        }
+    }
+
     /// When its lifespan ends. Time since the Unix epoch.
     pub fn ends(&self) -> Duration {
         self.created.saturating_add(self.lifespan)

@@ -17,7 +17,7 @@ pub struct Whose {
     pub subject: Option<String>,
     /// `sid` of the OpenID provider.
     pub oidc_session: Option<String>,
-    /// Only those that began before then. Time since the Unix epoch.
+    /// Only those that began until then. Time since the Unix epoch.
     pub before: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ impl Whose {
         same(&self.username, &session.username)
             && same(&self.realm, &session.realm)
             && same(&self.provider, &session.provider)
-            && self.before.is_none_or(|end| session.created < end)
+            && self.before.is_none_or(|end| session.created <= end)
             && self.covers_oidc(session.oidc.as_ref())
     }
 

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 use super::presented::Presented;
 use crate::gate::refusal::{Ambiguity, Refusal};
+use crate::session::cookie;
 
 /// The cookie that stands for a Kerberos ticket. The prefix makes browsers take it only over TLS and from this very host.
 pub const KERBEROS_COOKIE: &str = "__Host-sidegate-kerberos";
@@ -93,9 +93,9 @@ pub fn run_as<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
 }
 
 /// The value of Sidegate's cookie. One that stands twice is none: another host may have planted it.
-pub fn cookie(headers: &HeaderMap) -> Option<&[u8]> {
+pub fn kerberos_cookie(headers: &HeaderMap) -> Option<&[u8]> {
     let mut found = None;
-    for (name, value) in cookies(headers) {
+    for (name, value) in cookie::cookies(headers) {
         if name == KERBEROS_COOKIE.as_bytes() {
             if found.is_some() {
                 return None;
@@ -108,51 +108,13 @@ pub fn cookie(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Removes Sidegate's cookie from what travels on; other cookies stay as they are.
 pub fn strip_cookie(headers: &mut HeaderMap) {
-    let ours = |(name, _): (&[u8], &[u8])| name == KERBEROS_COOKIE.as_bytes();
-    if !cookies(headers).any(ours) {
-        return;
-    }
-    let lines: Vec<HeaderValue> = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|line| {
-            let rest: Vec<&[u8]> = line
-                .as_bytes()
-                .split(|byte| *byte == b';')
-                .filter(|pair| !ours(split(pair)))
-                .map(<[u8]>::trim_ascii)
-                .collect();
-            let joined = rest.join(&b"; "[..]);
-            HeaderValue::from_bytes(&joined)
-                .ok()
-                .filter(|value| !value.is_empty())
-        })
-        .collect();
-    headers.remove(COOKIE);
-    for line in lines {
-        headers.append(COOKIE, line);
-    }
-}
-
-/// RFC 6265 §4.2.1: every pair of every line.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .map(split)
-}
-
-fn split(pair: &[u8]) -> (&[u8], &[u8]) {
-    let pair = pair.trim_ascii();
-    match pair.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&pair[..at], &pair[at + 1..]),
-        None => (pair, &[]),
-    }
+    cookie::strip(headers, |name| name == KERBEROS_COOKIE.as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     use super::*;
@@ -206,12 +168,12 @@ mod tests {
             ("cookie", "__Host-sidegate-kerberos=y"),
             ("cookie", "c=3"),
         ]);
-        assert_eq!(cookie(&map), None, "twice is none");
+        assert_eq!(kerberos_cookie(&map), None, "twice is none");
         strip_cookie(&mut map);
         let left: Vec<_> = map.get_all(COOKIE).iter().collect();
         assert_eq!(left, ["a=1; b=2", "c=3"]);
         let one = headers(&[("cookie", "a=1; __Host-sidegate-kerberos=x")]);
-        assert_eq!(cookie(&one), Some(&b"x"[..]));
+        assert_eq!(kerberos_cookie(&one), Some(&b"x"[..]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Exactly one credential from a request, or a refusal.
 //!
 //! Always true: what a client shows on purpose goes before what comes along by itself, in this order: `Authorization`, an API
-//! key in the route's header or query parameter, the cookie of a Kerberos ticket, a certificate, nothing. Two of the first three
+//! key in the route's header or query parameter, a browser's session, the cookie of a Kerberos ticket, a certificate, nothing. Two of the first three
 //! in one request are refused, and none is chosen; `docs/credentials.md` has the whole table. A new scheme is an arm in
 //! [`presented`], a new place a function in [`elsewhere`] and a line in [`Intake::find`].
 
@@ -36,23 +36,40 @@ impl Intake {
         }
     }
 
-    /// The credential of a request; `None` when there is none and the route has none of its own. `is_held` tells whether a
-    /// Kerberos cookie still stands for anything; one that doesn't counts for nothing.
+    /// The credential that a request shows on purpose.
     ///
     /// # Errors
-    /// [`Refusal::Ambiguous`] for more than one credential, [`Refusal::MalformedCredential`] for what can't be read.
-    pub fn find<'a>(
+    /// [`Refusal::Ambiguous`] for more than one, [`Refusal::MalformedCredential`] for what can't be read.
+    pub fn shown<'a>(
         &self,
         head: &'a Head,
-        peer: &'a Peer,
         ways: &'a Ways,
-        is_held: impl FnOnce(&Presented<'a>) -> bool,
     ) -> Result<Option<Presented<'a>>, Refusal> {
         let found = Presented::find(&head.headers, self.negotiate)?;
         if ways.is_plain() && found.is_some() {
             return Ok(found);
         }
-        let found = match one_of(head, ways, found)? {
+        one_of(head, ways, found)
+    }
+
+    /// The credential of a request: the one `shown`, else that of its `session`, else what comes along; `None` when there is none
+    /// and the route has none of its own. `is_held` tells whether a Kerberos cookie still stands for anything; one that doesn't
+    /// counts for nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedCredential`] for a certificate that can't be read, [`Refusal::Ambiguous`] for more than one user to act as.
+    pub fn find<'a>(
+        &self,
+        head: &'a Head,
+        peer: &'a Peer,
+        ways: &'a Ways,
+        (shown, session): (Option<Presented<'a>>, Option<Presented<'a>>),
+        is_held: impl FnOnce(&Presented<'a>) -> bool,
+    ) -> Result<Option<Presented<'a>>, Refusal> {
+        if ways.is_plain() && shown.is_some() {
+            return Ok(shown);
+        }
+        let found = match shown.or(session) {
             Some(found) => Some(found),
             None => self.unasked(head, peer, is_held)?,
         };
@@ -65,12 +82,7 @@ impl Intake {
             (Some(found), run_as) => Some(found.running_as(run_as)),
             // Nobody acts as somebody: that takes a credential.
             (None, Some(_)) => None,
-            (None, None) => ways.anonymous.as_ref().map(|nobody| match nobody {
-                Nobody::Authority => Presented::nobody(),
-                Nobody::Fixed(credential, scheme, known_by) => {
-                    Presented::fixed(credential, *scheme, known_by)
-                }
-            }),
+            (None, None) => ways.anonymous.as_ref().map(Nobody::presented),
         })
     }
 
@@ -82,7 +94,7 @@ impl Intake {
         is_held: impl FnOnce(&Presented<'a>) -> bool,
     ) -> Result<Option<Presented<'a>>, Refusal> {
         if self.negotiate == Negotiate::Understood
-            && let Some(handle) = elsewhere::cookie(&head.headers)
+            && let Some(handle) = elsewhere::kerberos_cookie(&head.headers)
         {
             let handle = Presented::handle(handle);
             if is_held(&handle) {

@@ -135,6 +135,11 @@ impl<'a> Presented<'a> {
         }
     }
 
+    /// The access token of a session.
+    pub const fn session(token: &'a [u8]) -> Self {
+        Self::new(Scheme::Session, What::Token(token))
+    }
+
     /// A verified certificate.
     pub const fn certificate(chain: &'a Arc<CertificateChain>) -> Self {
         Self::new(Scheme::Certificate, What::Certificate(chain))
@@ -255,7 +260,7 @@ pub(in crate::gate) fn bearer_fingerprint(token: &[u8], key: &FingerprintKey) ->
 /// Decodes the token of a scheme; `None` when it can't be read.
 pub fn decode(scheme: Scheme, token: &[u8]) -> Option<Credential> {
     match scheme {
-        Scheme::Bearer => Some(Credential::Bearer(Secret::new(token))),
+        Scheme::Bearer | Scheme::Session => Some(Credential::Bearer(Secret::new(token))),
         Scheme::ApiKey => api_key_id(token).map(|_| Credential::ApiKey(Secret::new(token))),
         Scheme::Basic => basic(token),
         Scheme::Certificate | Scheme::Kerberos | Scheme::Anonymous => None,

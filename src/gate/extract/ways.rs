@@ -14,6 +14,7 @@ use crate::model::credential::{Credential, Scheme};
 use crate::model::secret::Secret;
 
 use super::elsewhere::query_without;
+use super::presented::Presented;
 
 /// A second credential, for Elasticsearch behind Sidegate.
 const SECONDARY: HeaderName = HeaderName::from_static("es-secondary-authorization");
@@ -96,7 +97,18 @@ impl Ways {
 }
 
 impl Nobody {
-    fn of(settings: &Anonymous) -> Self {
+    /// It in place of a credential.
+    pub(in crate::gate) fn presented(&self) -> Presented<'_> {
+        match self {
+            Self::Authority => Presented::nobody(),
+            Self::Fixed(credential, scheme, known_by) => {
+                Presented::fixed(credential, *scheme, known_by)
+            }
+        }
+    }
+
+    /// Whom the settings name.
+    pub(in crate::gate) fn of(settings: &Anonymous) -> Self {
         match settings {
             Anonymous::Authority => Self::Authority,
             Anonymous::Credential(OwnCredential::ApiKey(key)) => {
