@@ -6,6 +6,7 @@ mod cookies;
 mod doors;
 mod house;
 mod oidc;
+mod other_ways;
 mod pains;
 mod password;
 mod registry;

@@ -147,8 +147,8 @@ fn pain_07_refreshes_race_and_sign_people_out() {
     let tokens = || {
         let gate = &house.gate;
         gate.metric(
-            "sidegate_session_refreshes_total",
-            &["result=\"refreshed\""],
+            "sidegate_session_renewals_total",
+            &["result=\"renewed\""],
         )
     };
     let mut rounds = 0;

@@ -138,8 +138,8 @@ fn many_tabs_on_two_replicas_that_refresh_at_once_lose_nobody() {
     // Tokens die every second, in the middle of whatever eight tabs do at either replica.
     let refreshed = |replica: &Running| {
         replica.metric(
-            "sidegate_session_refreshes_total",
-            &["result=\"refreshed\""],
+            "sidegate_session_renewals_total",
+            &["result=\"renewed\""],
         )
     };
     let mut rounds = 0;
