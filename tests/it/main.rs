@@ -16,6 +16,7 @@ mod admin;
 mod authority;
 mod authority_alone;
 mod authority_oidc;
+mod authority_saml;
 mod cache;
 mod certificates;
 mod check;

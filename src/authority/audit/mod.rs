@@ -112,6 +112,24 @@ impl Trail {
         }
     }
 
+    /// A body proved somebody to this action: by single sign-on.
+    pub fn admitted(&self, action: &str, subject: &Subject) {
+        self.transport(Event::AuthenticationSuccess, action, subject);
+    }
+
+    /// A body that should have proved somebody to this action didn't.
+    pub fn not_admitted(&self, action: &str, principal: &str) {
+        let (event, name) = (
+            Event::AuthenticationFailed,
+            Event::AuthenticationFailed.name(),
+        );
+        self.write(event, "transport", name, |line| {
+            line.insert("user.name".to_owned(), json!(cut(principal)));
+            self.origin_into(line);
+            line.insert("action".to_owned(), json!(action));
+        });
+    }
+
     /// The caller may do what the call asks.
     pub fn granted(&self, action: &str, subject: &Subject) {
         self.transport(Event::AccessGranted, action, subject);

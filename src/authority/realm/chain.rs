@@ -17,6 +17,7 @@ use super::kerberos::{KerberosError, KerberosRealm};
 use super::native::{NativeRealm, ReservedRealm};
 use super::oidc::{Callback, Login, OidcError, OidcRealm, response};
 use super::pki::{PkiError, PkiRealm};
+use super::saml::{SamlError, SamlRealm};
 use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
@@ -62,6 +63,14 @@ pub enum RealmError {
         /// Why.
         source: PkiError,
     },
+    /// A SAML realm.
+    #[error("realm {name}: {source}")]
+    Saml {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: SamlError,
+    },
 }
 
 /// Why a token gets nobody in.
@@ -100,6 +109,8 @@ pub struct Realms {
     chain: Vec<Box<dyn Realm>>,
     /// Those that browsers log in through by OpenID Connect, once more.
     oidc: Vec<Arc<OidcRealm>>,
+    /// Those that browsers log in through by SAML, once more.
+    saml: Vec<Arc<SamlRealm>>,
 }
 
 impl Realms {
@@ -111,9 +122,10 @@ impl Realms {
         let mut realms = Self {
             chain: vec![Box::new(ReservedRealm::default())],
             oidc: Vec::new(),
+            saml: Vec::new(),
         };
         for realm in settings {
-            let opened = open_realm(realm, &mut realms.oidc).await?;
+            let opened = open_realm(realm, &mut realms).await?;
             realms.chain.push(opened);
         }
         Ok(realms)
@@ -233,6 +245,25 @@ impl Realms {
         }
     }
 
+    /// The realms that browsers log in through by SAML, in their order.
+    pub fn saml(&self) -> &[Arc<SamlRealm>] {
+        &self.saml
+    }
+
+    /// Lets in somebody whom a SAML realm proved.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] when no realm they are to be looked up in knows them.
+    pub fn admit_saml(
+        &self,
+        realm: &Arc<SamlRealm>,
+        proven: Proven,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        let admitted = self.authorise(realm, proven, asking);
+        admitted.ok_or(ChainError::Refused)
+    }
+
     /// Gives a proven user their roles: from the realms they are to be looked up in, or from role mappings.
     fn authorise(
         &self,
@@ -242,8 +273,10 @@ impl Realms {
     ) -> Option<Principal> {
         let links = realm.authorization_realms();
         if links.is_empty() {
+            let mut roles = (asking.mapping)(&proven, realm.reference());
+            roles.retain(|role| !realm.excluded_roles().contains(role));
             return Some(Principal {
-                roles: (asking.mapping)(&proven, realm.reference()),
+                roles,
                 username: proven.username,
                 full_name: proven.full_name,
                 email: proven.email,
@@ -409,7 +442,7 @@ fn refused(realm: &dyn Realm, principal: &str, reason: &str) {
 /// Opens one realm; one that browsers log in through is added to its kind as well.
 async fn open_realm(
     settings: &Settings,
-    oidc: &mut Vec<Arc<OidcRealm>>,
+    realms: &mut Realms,
 ) -> Result<Box<dyn Realm>, RealmError> {
     let name = &settings.name;
     Ok(match &settings.kind {
@@ -435,7 +468,16 @@ async fn open_realm(
                 name: name.clone(),
                 source,
             })?);
-            oidc.push(Arc::clone(&opened));
+            realms.oidc.push(Arc::clone(&opened));
+            Box::new(opened)
+        }
+        RealmKind::Saml(settings) => {
+            let opened = SamlRealm::open(name, settings).await;
+            let opened = Arc::new(opened.map_err(|source| RealmError::Saml {
+                name: name.clone(),
+                source,
+            })?);
+            realms.saml.push(Arc::clone(&opened));
             Box::new(opened)
         }
         RealmKind::Pki(pki) => {

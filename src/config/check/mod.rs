@@ -15,6 +15,7 @@ mod realms;
 mod report;
 mod requirement;
 mod routes;
+mod saml;
 mod shadow;
 mod signing;
 mod sso;

@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod redis;
+pub(crate) mod saml_idp;
 pub(crate) mod server;
 pub(crate) mod tools;
 
