@@ -50,7 +50,10 @@ impl Signer {
 
 /// A token's claims as the provider would write them.
 fn claims(sub: &str, id: &str) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     json!({
         "iss": oidc::issuer(), "aud": "es", "iat": now, "exp": now + 120, "jti": id, "sub": sub,
         "events": {EVENT: {}},
@@ -68,8 +71,12 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 
 fn tell(house: &House, token: &str) -> Reply {
     let body = encode([("logout_token", token)].into_iter());
-    let call = house.gate.proxy.post("/_sidegate/oidc/oidc1/backchannel", body);
-    call.header("Content-Type", "application/x-www-form-urlencoded").send()
+    let call = house
+        .gate
+        .proxy
+        .post("/_sidegate/oidc/oidc1/backchannel", body);
+    call.header("Content-Type", "application/x-www-form-urlencoded")
+        .send()
 }
 
 #[test]
@@ -109,25 +116,66 @@ fn a_logout_token_is_believed_only_as_the_specification_says_and_only_once() {
         ("no signature", unsigned("none", &good())),
         ("no signature, said to be one", unsigned("ES256", &good())),
         ("half a signature", whole[..whole.len() - 4].to_owned()),
-        ("somebody's bytes", format!("{body}.{}", URL_SAFE_NO_PAD.encode([1; 64]))),
-        ("another audience", signer.sign(&with(good(), "aud", json!("other")))),
-        ("no audience", signer.sign(&with(good(), "aud", Value::Null))),
-        ("another issuer", signer.sign(&with(good(), "iss", json!("https://evil.example")))),
-        ("a nonce, as ID tokens have", signer.sign(&with(good(), "nonce", json!("n")))),
-        ("no event", signer.sign(&with(good(), "events", Value::Null))),
-        ("another event", signer.sign(&with(good(), "events", json!({"other": {}})))),
-        ("an event that is a text", signer.sign(&with(good(), "events", json!({EVENT: "x"})))),
-        ("nobody meant", signer.sign(&with(good(), "sub", Value::Null))),
+        (
+            "somebody's bytes",
+            format!("{body}.{}", URL_SAFE_NO_PAD.encode([1; 64])),
+        ),
+        (
+            "another audience",
+            signer.sign(&with(good(), "aud", json!("other"))),
+        ),
+        (
+            "no audience",
+            signer.sign(&with(good(), "aud", Value::Null)),
+        ),
+        (
+            "another issuer",
+            signer.sign(&with(good(), "iss", json!("https://evil.example"))),
+        ),
+        (
+            "a nonce, as ID tokens have",
+            signer.sign(&with(good(), "nonce", json!("n"))),
+        ),
+        (
+            "no event",
+            signer.sign(&with(good(), "events", Value::Null)),
+        ),
+        (
+            "another event",
+            signer.sign(&with(good(), "events", json!({"other": {}}))),
+        ),
+        (
+            "an event that is a text",
+            signer.sign(&with(good(), "events", json!({EVENT: "x"}))),
+        ),
+        (
+            "nobody meant",
+            signer.sign(&with(good(), "sub", Value::Null)),
+        ),
         ("no id", signer.sign(&with(good(), "jti", Value::Null))),
-        ("expired", signer.sign(&with(good(), "exp", json!(now - 3_600)))),
-        ("too old", signer.sign(&with(good(), "iat", json!(now - 86_400)))),
-        ("from the future", signer.sign(&with(good(), "iat", json!(now + 86_400)))),
+        (
+            "expired",
+            signer.sign(&with(good(), "exp", json!(now - 3_600))),
+        ),
+        (
+            "too old",
+            signer.sign(&with(good(), "iat", json!(now - 86_400))),
+        ),
+        (
+            "from the future",
+            signer.sign(&with(good(), "iat", json!(now + 86_400))),
+        ),
         ("no token", "x".to_owned()),
         ("nothing", String::new()),
         ("too large", "e".repeat(300_000)),
     ] {
         let reply = tell(&house, &token);
-        assert!((400..500).contains(&reply.status), "{what}: {} {}", reply.status, reply.text());
+        assert!(
+            (400..500).contains(&reply.status),
+            "{what}: {} {}",
+            reply.status,
+            reply.text()
+        );
         assert_eq!(house.ask(&alice).status, 200, "{what} ended a session");
     }
     house.logged(&["oidc_logout_token_refused"]);
@@ -135,7 +183,12 @@ fn a_logout_token_is_believed_only_as_the_specification_says_and_only_once() {
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     let ended = house.ask(&alice);
     assert_eq!(ended.status, 401);
-    assert_eq!(ended.header("x-sidegate-session"), Some("session_ended_by_provider"), "{:?}", ended.headers);
+    assert_eq!(
+        ended.header("x-sidegate-session"),
+        Some("session_ended_by_provider"),
+        "{:?}",
+        ended.headers
+    );
     assert_eq!(house.ask(&bob).status, 200);
     // A new session is not ended by the old token.
     let mut tab = alice.tab();

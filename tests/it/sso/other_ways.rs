@@ -28,8 +28,15 @@ fn a_ticket_logs_in_without_a_question_and_leaves_a_session() {
         "{curl} --negotiate -u : -c {jar} -b {jar} '{}'",
         house.at("/orders/7?sort=up")
     ));
-    assert!(told.contains("alice@TEST.LOCAL"), "{told}\n{}", house.gate.process.output());
-    assert!(told.contains(&format!("200 {}", house.at("/orders/7?sort=up"))), "{told}");
+    assert!(
+        told.contains("alice@TEST.LOCAL"),
+        "{told}\n{}",
+        house.gate.process.output()
+    );
+    assert!(
+        told.contains(&format!("200 {}", house.at("/orders/7?sort=up"))),
+        "{told}"
+    );
     // Without the ticket, the session alone.
     let told = kdc.as_alice(&format!("{curl} -b {jar} '{}'", house.at("/more")));
     assert!(told.contains("Hello alice@TEST.LOCAL"), "{told}");
@@ -37,7 +44,11 @@ fn a_ticket_logs_in_without_a_question_and_leaves_a_session() {
     let person = house.person();
     let mut tab = person.tab();
     let page = tab.open(&house.at("/orders/7"));
-    assert!(page.forms().iter().any(|form| form.has("password")), "{}", page.story());
+    assert!(
+        page.forms().iter().any(|form| form.has("password")),
+        "{}",
+        page.story()
+    );
     let page = tab.submit(&[("username", "alice"), ("password", "alice-password")]);
     is_here(&page, "alice");
 }
@@ -68,7 +79,11 @@ fn an_access_agreement_stands_before_everything_and_declining_is_a_logout() {
     tab.open(&house.at("/orders/7"));
     let page = tab.submit(&[("username", "alice"), ("password", "alice-password")]);
     assert_eq!(here(&page), None);
-    assert!(page.text().contains("This system is watched."), "{}", page.story());
+    assert!(
+        page.text().contains("This system is watched."),
+        "{}",
+        page.story()
+    );
     // Not yet: neither for scripts nor by another address.
     assert!(house.ask(&person).status >= 400);
     let around = person.tab().open(&house.at("/orders/8"));
@@ -83,7 +98,13 @@ fn an_access_agreement_stands_before_everything_and_declining_is_a_logout() {
     tab.submit(&[("username", "bob"), ("password", "bob-password")]);
     tab.click("Decline");
     house.is_stranger(&other);
-    assert!(house.app.requests().iter().all(|seen| seen.header("x-forwarded-user") == Some("alice")));
+    assert!(
+        house
+            .app
+            .requests()
+            .iter()
+            .all(|seen| seen.header("x-forwarded-user") == Some("alice"))
+    );
 }
 
 #[test]

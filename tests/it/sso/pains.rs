@@ -146,10 +146,7 @@ fn pain_07_refreshes_race_and_sign_people_out() {
     // Tokens die every second, in the middle of whatever eight tabs do; each must be refreshed once, and nobody sees it.
     let tokens = || {
         let gate = &house.gate;
-        gate.metric(
-            "sidegate_session_renewals_total",
-            &["result=\"renewed\""],
-        )
+        gate.metric("sidegate_session_renewals_total", &["result=\"renewed\""])
     };
     let mut rounds = 0;
     while tokens() < 3.0 {

@@ -137,10 +137,7 @@ fn many_tabs_on_two_replicas_that_refresh_at_once_lose_nobody() {
     is_here(&site.log_in(&person, "alice"), "alice");
     // Tokens die every second, in the middle of whatever eight tabs do at either replica.
     let refreshed = |replica: &Running| {
-        replica.metric(
-            "sidegate_session_renewals_total",
-            &["result=\"renewed\""],
-        )
+        replica.metric("sidegate_session_renewals_total", &["result=\"renewed\""])
     };
     let mut rounds = 0;
     while site.replicas.iter().flatten().map(refreshed).sum::<f64>() < 3.0 {
