@@ -6,6 +6,7 @@ pub mod alone;
 mod authority;
 pub mod build;
 mod door;
+mod entrance;
 mod operations;
 pub mod probe;
 mod reload;

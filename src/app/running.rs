@@ -27,6 +27,9 @@ use crate::proxy::site::{Shared, Site};
 use crate::session::Sessions;
 use crate::session::memory::Memory;
 use crate::session::metrics::SessionMetrics;
+use crate::sso::attempt::UsedAttempts;
+use crate::sso::metrics::SsoMetrics;
+use crate::sso::{self, Door};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log::LogLevel;
@@ -40,6 +43,7 @@ pub(super) struct Families {
     pub(super) proxy: ProxyMetrics,
     exchanges: ExchangeMetrics,
     sessions: SessionMetrics,
+    sso: SsoMetrics,
     pub(super) net: NetMetrics,
     reloads: CounterVec,
     last_reload: Gauge,
@@ -75,6 +79,7 @@ impl Families {
             proxy: ProxyMetrics::register(&registry)?,
             exchanges: ExchangeMetrics::register(&registry)?,
             sessions: SessionMetrics::register(&registry)?,
+            sso: SsoMetrics::register(&registry)?,
             net: NetMetrics::register(&registry)?,
             registry,
             reloads,
@@ -87,6 +92,7 @@ impl Families {
 pub(super) struct Running {
     settings: ArcSwap<Settings>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) sso: Arc<Door>,
     pub(super) families: Families,
     pub(super) level: LogLevel,
     limiter: Arc<LoginLimiter>,
@@ -132,6 +138,16 @@ impl Running {
         };
         let site = site(&settings, asked.client, &lasting)?;
         workshop::sweep(&settings, site.gate.client(), &workshop);
+        let door = Door::new(
+            sso_site(&settings, &site.gate)?,
+            sso::Shared {
+                clock: clock.clone(),
+                log: access_log.clone(),
+                metrics: families.sso.clone(),
+                limiter: Arc::clone(&limiter),
+                used: UsedAttempts::default(),
+            },
+        );
         let shared = Shared {
             clock: clock.clone(),
             log: access_log.clone(),
@@ -141,6 +157,7 @@ impl Running {
         let running = Self {
             settings: ArcSwap::from_pointee(settings),
             proxy: Arc::new(Proxy::new(site, shared)),
+            sso: Arc::new(door),
             families,
             level,
             limiter,
@@ -188,7 +205,9 @@ impl Running {
         let site = site(&settings, client, &lasting)?;
         let former = Arc::clone(&self.proxy.site().gate);
         let gate = Arc::clone(&site.gate);
+        let sso = sso_site(&settings, &gate)?;
         self.proxy.swap(site);
+        self.sso.swap(sso);
         gate.succeeds(&former);
         // What the former gate had made for upstreams is nobody's any more.
         tokio::spawn(async move { former.retire().await });
@@ -327,6 +346,16 @@ fn site(settings: &Settings, client: Client, lasting: &Lasting<'_>) -> anyhow::R
     }
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
     Ok(site.making(settings.assertion.as_ref(), Workshop::clone(workshop))?)
+}
+
+/// The door of single sign-on by the same settings, with the sessions of the same gate.
+fn sso_site(settings: &Settings, gate: &Gate) -> anyhow::Result<Option<sso::site::Site>> {
+    let (Some(sso), Some(sessions)) = (&settings.sso, gate.sessions()) else {
+        return Ok(None);
+    };
+    let client = gate.client().clone();
+    let site = sso::site::Site::build(sso, Arc::clone(sessions), client)?;
+    Ok(Some(site))
 }
 
 fn gate(

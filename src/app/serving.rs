@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::authority::{self, Embedded};
 use super::door::{AuthorityDoor, SIDE_LIMITS, internal_error};
+use super::entrance::Entrance;
 use super::running::Running;
 use crate::admin::Admin;
 use crate::admin::operations::Operations;
@@ -96,13 +97,17 @@ impl Serving {
             _ => None,
         };
         let workers = Arc::new(Workers::start(worker_count(settings.workers))?);
+        let entrance = Arc::new(Entrance {
+            proxy: Arc::clone(&running.proxy),
+            sso: Arc::clone(&running.sso),
+        });
         let mut listeners = Vec::new();
         for ((listener, bound), tls) in settings.listeners.iter().zip(bound).zip(&certificates) {
             listeners.push((listener.name.clone(), bound.address()));
             let metrics = running.families.net.listener(&listener.name);
             let front = Front::new(
                 listener,
-                Arc::clone(&running.proxy),
+                Arc::clone(&entrance),
                 tls.clone(),
                 metrics,
                 watch.clone(),

@@ -25,6 +25,8 @@ pub struct TokenGrant {
     pub access_token: Secret,
     /// How long it lives from now.
     pub expires_in: Duration,
+    /// What a new pair is made of, once. A certificate brings none.
+    pub refresh_token: Option<Secret>,
 }
 
 /// What came of a Kerberos ticket.
@@ -144,6 +146,7 @@ fn grant(answer: &Answer, told: &TokenResponse) -> Result<TokenGrant, AskError> 
     Ok(TokenGrant {
         access_token: Secret::new(token),
         expires_in: Duration::from_secs(told.expires_in),
+        refresh_token: told.refresh_token.as_deref().map(Secret::from),
     })
 }
 

@@ -78,6 +78,15 @@ pub struct SsoLogin {
     pub in_response_to: Option<String>,
 }
 
+/// A logout that goes on at the identity provider.
+#[derive(Clone, Debug)]
+pub struct SamlLogout {
+    /// `ID` of the request, where the authority tells it.
+    pub id: Option<String>,
+    /// Where the browser goes; `None`: nowhere.
+    pub redirect: Option<String>,
+}
+
 /// What came of an identity provider's logout message.
 #[derive(Clone, Debug)]
 pub struct SamlInvalidated {
@@ -132,15 +141,22 @@ impl SsoError {
 }
 
 impl Client {
-    /// Begins a SAML login at a realm (`POST /_security/saml/prepare`; needs `manage_saml`).
+    /// Begins a SAML login at a realm (`POST /_security/saml/prepare`; needs `manage_saml`). `relay_state` comes back with the
+    /// response.
     ///
     /// # Errors
     /// [`SsoError::Denied`] when there is no such realm.
-    pub async fn saml_prepare(&self, realm: &str) -> Result<SamlRequest, SsoError> {
+    pub async fn saml_prepare(
+        &self,
+        realm: &str,
+        relay_state: Option<&str>,
+    ) -> Result<SamlRequest, SsoError> {
         let path = "/_security/saml/prepare";
-        let answer = self
-            .sso_post(Api::SamlPrepare, path, &json!({"realm": realm}))
-            .await?;
+        let mut body = json!({"realm": realm});
+        if let Some(relay_state) = relay_state {
+            body["relay_state"] = relay_state.into();
+        }
+        let answer = self.sso_post(Api::SamlPrepare, path, &body).await?;
         let told: SamlPrepareResponse = answer.parse()?;
         Ok(SamlRequest {
             redirect: place(&answer, told.redirect)?,
@@ -165,8 +181,7 @@ impl Client {
         login(&answer)
     }
 
-    /// Ends a session of a SAML realm, tokens included (`POST /_security/saml/logout`). Returns where the browser goes to end it
-    /// at the identity provider, if anywhere.
+    /// Ends a session of a SAML realm, tokens included (`POST /_security/saml/logout`).
     ///
     /// # Errors
     /// [`SsoError`]; a token that is not known any more is [`SsoError::Refused`].
@@ -174,12 +189,16 @@ impl Client {
         &self,
         access: &Secret,
         refresh: Option<&Secret>,
-    ) -> Result<Option<String>, SsoError> {
+    ) -> Result<SamlLogout, SsoError> {
         let path = "/_security/saml/logout";
         let answer = self
             .sso_post(Api::SamlLogout, path, &tokens(access, refresh))
             .await?;
-        told_place(&answer, answer.parse::<LogoutResponse>()?.redirect)
+        let told: LogoutResponse = answer.parse()?;
+        Ok(SamlLogout {
+            redirect: told_place(&answer, told.redirect)?,
+            id: told.id,
+        })
     }
 
     /// Ends what a logout request of the identity provider names (`POST /_security/saml/invalidate`); `query` is raw, without

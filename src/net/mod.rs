@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod page;
 pub mod peer;
 pub mod pulse;
+pub mod request_id;
 pub mod serve;
 pub mod steady;
 pub mod tls;

@@ -77,6 +77,11 @@ impl Exchange {
         })
     }
 
+    /// The target as asked for.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// Ties the response to the exchange: it is over when the body is.
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         self.status = Some(response.status());

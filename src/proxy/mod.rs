@@ -10,11 +10,11 @@ pub mod connection;
 pub mod exchange;
 pub mod failure;
 pub mod hop;
+pub mod login;
 pub mod metrics;
 pub mod outgoing;
 pub mod pool;
 pub mod reply;
-pub mod request_id;
 pub mod respond;
 pub mod revocation;
 pub mod rewrite;
@@ -34,9 +34,9 @@ use tracing::warn;
 
 use self::again::Special;
 use self::exchange::Exchange;
+use self::login::LoginPage;
 use self::outgoing::Incoming;
 use self::respond::{Denial, Manner, Wants, respond};
-use self::rewrite::X_REQUEST_ID;
 use self::site::{Local, Shared, Site};
 use self::turn::Turn;
 use self::upgrade::Handshake;
@@ -44,6 +44,7 @@ use crate::forwarding::failure::AttachError;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
 use crate::net::http::{Body, Peer, Request, Response};
+use crate::net::request_id::{X_REQUEST_ID, request_id};
 use crate::net::serve::Handler;
 
 /// The door. One per process; its site is exchanged on reload.
@@ -209,9 +210,12 @@ impl Handler for Proxy {
         let started = self.shared.clock.now();
         let local = Local::current(&self.site, &self.shared);
         let (head, body) = request.into_parts();
-        let id = request_id::request_id(&head.headers, peer.trusted);
+        let id = request_id(&head.headers, peer.trusted);
         let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
         let wants = Wants::of(&head.headers);
+        let login = local.site.login.as_ref();
+        let navigates = login.is_some() && login::navigates(&head.method, &head.headers);
+        let is_script = login.is_some() && login::is_script(&head.headers);
         let incoming = Box::new(Incoming { head, body });
         let response = match self.pass(incoming, peer, &local, &mut exchange).await {
             Ok(response) => response,
@@ -220,8 +224,19 @@ impl Handler for Proxy {
                 if let Denial::Refused(refusal) = &denial {
                     local.site.metrics.reject(refusal);
                 }
-                let manner = local.site.manner;
-                respond(&denial, wants, &exchange.request_id, manner)
+                let id = &exchange.request_id;
+                let there = login.filter(|_| navigates);
+                match there.and_then(|login| login.redirect(&denial, exchange.uri(), id)) {
+                    Some(response) => response,
+                    None => {
+                        let manner = Manner {
+                            login: login.map(LoginPage::url),
+                            script: is_script,
+                            ..local.site.manner
+                        };
+                        respond(&denial, wants, id, manner)
+                    }
+                }
             }
         };
         exchange.answer(response)
@@ -229,7 +244,7 @@ impl Handler for Proxy {
 
     fn panicked(&self) -> Response {
         let denial = Refusal::Internal("panic").into();
-        let id = request_id::request_id(&http::HeaderMap::new(), false);
+        let id = request_id(&http::HeaderMap::new(), false);
         respond(&denial, Wants::Problem, &id, Manner::default())
     }
 }

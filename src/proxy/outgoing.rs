@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 
 use super::failure::Failure;
 use super::upload::Upload;
 use crate::net::http::{Body, Head};
+
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 
 /// A judged request: its head, with a target in origin form, and its body. Kept in a box from door to upstream, because every
 /// async function on the way would otherwise hold, and copy, a few hundred bytes of it.
@@ -31,6 +33,8 @@ pub struct Outgoing {
     target: Uri,
     /// The `Host` it came with.
     host: Option<HeaderValue>,
+    /// HTTP/1.1 must be told that there is a body: hyper sends none with `GET` and `HEAD` that don't say so, and it would be lost.
+    says_chunked: bool,
 }
 
 /// A request that got no response.
@@ -59,11 +63,18 @@ impl Outgoing {
                 (Body::stream(upload), Some(done))
             }
         };
+        let says_chunked = uploaded.is_some()
+            && matches!(head.method, Method::GET | Method::HEAD)
+            && !head.headers.contains_key(CONTENT_LENGTH);
+        if says_chunked {
+            head.headers.insert(TRANSFER_ENCODING, CHUNKED);
+        }
         Box::new(Self {
             request: http::Request::from_parts(head, body),
             uploaded,
             target,
             host,
+            says_chunked,
         })
     }
 
@@ -83,6 +94,7 @@ impl Outgoing {
                 uploaded: None,
                 target: self.target.clone(),
                 host: self.host.clone(),
+                says_chunked: false,
             })
         })
     }
@@ -103,6 +115,9 @@ impl Outgoing {
         *request.version_mut() = Version::HTTP_11;
         if let Some(host) = &self.host {
             request.headers_mut().insert(HOST, host.clone());
+        }
+        if self.says_chunked {
+            request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
         }
         self.request = request;
         self
@@ -130,6 +145,7 @@ impl Outgoing {
         }
         *self.request.version_mut() = Version::HTTP_2;
         self.request.headers_mut().remove(HOST);
+        self.request.headers_mut().remove(TRANSFER_ENCODING);
     }
 }
 

@@ -10,10 +10,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::rewrite::{X_REQUEST_ID, X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
+use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::Refusal;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
+use crate::net::request_id::X_REQUEST_ID;
 use crate::wire::error::ErrorEnvelope;
 
 /// The methods a route can take at all.
@@ -85,15 +86,19 @@ impl Wants {
 
 /// How much a refusal tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct Manner<'s> {
     /// A 403 names what is missing.
     pub explain: bool,
     /// A 401 offers Kerberos.
     pub negotiate: bool,
+    /// A 401 names this login page.
+    pub login: Option<&'s str>,
+    /// A script of a browser asked, to which that offers another way in than the browser's own password window.
+    pub script: bool,
 }
 
 /// Makes the response.
-pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner) -> Response {
+pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'_>) -> Response {
     let status = status(denial);
     let told = Told {
         status,
@@ -104,6 +109,7 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner) 
             _ => &[],
         },
         id: id.to_str().unwrap_or_default(),
+        login: manner.login.filter(|_| status == StatusCode::UNAUTHORIZED),
     };
     let (kind, body) = match wants {
         Wants::Problem => (
@@ -144,7 +150,7 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner) 
 
 /// Every challenge that could succeed, strongest first; in the middle of a negotiation only its next step, or a client could
 /// leave it for a weaker scheme.
-fn challenge(denial: &Denial, manner: Manner, headers: &mut HeaderMap) {
+fn challenge(denial: &Denial, manner: Manner<'_>, headers: &mut HeaderMap) {
     if let Denial::Refused(Refusal::NegotiationUnfinished { reply }) = denial
         && let Ok(value) = HeaderValue::from_str(&format!("Negotiate {reply}"))
     {
@@ -152,7 +158,11 @@ fn challenge(denial: &Denial, manner: Manner, headers: &mut HeaderMap) {
         return;
     }
     let negotiate = manner.negotiate.then_some("Negotiate");
-    for challenge in negotiate.into_iter().chain(CHALLENGES) {
+    let challenges = negotiate.into_iter().chain(CHALLENGES);
+    let in_the_way = |challenge: &&str| {
+        manner.script && (challenge.starts_with("Basic") || *challenge == "Negotiate")
+    };
+    for challenge in challenges.filter(|challenge| !in_the_way(challenge)) {
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
 }
@@ -252,6 +262,7 @@ struct Told<'d> {
     detail: &'static str,
     missing: &'d [String],
     id: &'d str,
+    login: Option<&'d str>,
 }
 
 impl Told<'_> {
@@ -270,6 +281,9 @@ impl Told<'_> {
         });
         if !self.missing.is_empty() {
             problem["missing"] = json!(self.missing);
+        }
+        if let Some(login) = self.login {
+            problem["login"] = login.into();
         }
         problem.to_string()
     }
@@ -342,7 +356,7 @@ mod tests {
         let id = HeaderValue::from_static("id-1");
         let manner = Manner {
             explain,
-            negotiate: false,
+            ..Manner::default()
         };
         let (parts, body) = respond(&denial, wants, &id, manner).into_parts();
         let body = body.collect_up_to(10_000).await.unwrap();

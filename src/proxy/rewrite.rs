@@ -13,9 +13,8 @@ use crate::forwarding::names::Names;
 use crate::gate::refusal::{Ambiguity, Refusal};
 use crate::net::http::{Head, Peer};
 use crate::net::peer::X_FORWARDED_FOR;
+use crate::net::request_id::X_REQUEST_ID;
 
-/// `X-Request-Id`
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that tells Sidegate's own answers from the application's.
 pub const X_SIDEGATE_REFUSAL: HeaderName = HeaderName::from_static("x-sidegate-refusal");
 /// Why a browser's session counts for nothing, on a 401.

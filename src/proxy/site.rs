@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::login::LoginPage;
 use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::respond::Manner;
 use super::rewrite::Rewrite;
@@ -53,7 +54,9 @@ pub struct Site {
     /// Metric handles.
     pub metrics: SiteMetrics,
     /// How much refusals tell.
-    pub manner: Manner,
+    pub manner: Manner<'static>,
+    /// Where browsers without a credential are sent; `None`: nowhere.
+    pub login: Option<LoginPage>,
     /// Path at which the keys that verify assertions are served, and the keys.
     pub published_keys: Option<(String, Bytes)>,
 }
@@ -119,6 +122,7 @@ impl Site {
         let manner = Manner {
             explain: settings.explain_refusals,
             negotiate: gate.offers_negotiate(),
+            ..Manner::default()
         };
         Ok(Self {
             gate,
@@ -127,6 +131,7 @@ impl Site {
             upstreams,
             metrics: metrics.site(settings),
             manner,
+            login: settings.sso.as_ref().map(LoginPage::of),
             published_keys: None,
         })
     }

@@ -269,6 +269,21 @@ impl<'h> Pieces<'h> {
     }
 }
 
+/// What the cookies around a login are for; after `sidegate-`, and before the tag of the instance.
+pub const OF_A_LOGIN: [&str; 4] = ["login", "form", "last", "rounds"];
+
+/// Whether a cookie of this name is one of those around a login, whichever instance set it.
+pub fn is_of_a_login(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"__Host-").unwrap_or(name);
+    let Some(rest) = name.strip_prefix(b"sidegate-") else {
+        return false;
+    };
+    OF_A_LOGIN.iter().any(|what| {
+        rest.strip_prefix(what.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"-"))
+    })
+}
+
 /// Eight hexadecimal digits that tell this instance from others on the same host.
 pub fn tag(public_url: &PublicUrl, prefix: &str) -> String {
     let whole = format!("{} {prefix}", public_url.origin());

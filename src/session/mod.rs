@@ -451,9 +451,9 @@ impl Sessions {
             .await
     }
 
-    /// Whether a cookie of this name is one of the sessions'; such cookies never travel on.
+    /// Whether a cookie of this name is one of the sessions' or belongs to a login; such cookies never travel on.
     pub fn owns_cookie(&self, name: &[u8]) -> bool {
-        self.jar.owns(name)
+        self.jar.owns(name) || cookie::is_of_a_login(name)
     }
 
     fn lines_of(

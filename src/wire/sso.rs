@@ -58,6 +58,9 @@ pub struct OidcPrepareResponse {
 /// The answer of `POST /_security/saml/logout` and `POST /_security/oidc/logout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogoutResponse {
+    /// `ID` of a SAML logout request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Where the browser goes to end its session at the identity provider; absent: nowhere.
     #[serde(default)]
     pub redirect: Option<String>,

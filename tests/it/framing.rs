@@ -111,6 +111,19 @@ fn broken_chunks_never_become_a_whole_request() {
     }
 }
 
+/// Found by `differential`: hyper's client sends no body with `GET` unless it is told that there is one.
+#[test]
+fn a_get_with_a_chunked_body_keeps_its_body() {
+    for method in ["GET", "HEAD", "DELETE"] {
+        let request = format!(
+            "{method} /public/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        let (answer, app) = exchange(request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200"), "{method}: {answer}");
+        assert_eq!(app.only_request().body, b"hello", "{method}");
+    }
+}
+
 #[test]
 fn chunks_in_http_1_0_are_refused() {
     let request = format!(

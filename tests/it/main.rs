@@ -24,6 +24,7 @@ mod clients;
 mod conformance;
 mod credentials;
 mod dev;
+mod differential;
 mod docs;
 mod explain;
 mod forwarding;

@@ -4,4 +4,4 @@
 //! decides which algorithms are possible and the configuration which are allowed; the token decides nothing.
 
 pub(in crate::gate) mod keys;
-pub(in crate::gate) mod verify;
+pub mod verify;

@@ -20,7 +20,7 @@ use crate::model::clock::Now;
 use crate::net::fetch::FetchError;
 
 /// Verifies tokens.
-pub(in crate::gate) struct JwtVerifier {
+pub struct JwtVerifier {
     issuers: Vec<Issuer>,
     skew: Duration,
 }
@@ -32,7 +32,7 @@ struct Issuer {
 
 /// Why a token was not found good.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::gate) enum Unverified {
+pub enum Unverified {
     /// It is not; why, for the log.
     Refused(&'static str),
     /// Nobody knows: the issuer's keys can't be read.
@@ -73,7 +73,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     /// [`FetchError`] when no TLS can be set up.
-    pub(in crate::gate) fn start(settings: &Jwt) -> Result<Arc<Self>, FetchError> {
+    pub fn start(settings: &Jwt) -> Result<Arc<Self>, FetchError> {
         let issuers = settings
             .issuers
             .iter()
@@ -95,6 +95,19 @@ impl JwtVerifier {
     /// # Errors
     /// [`Unverified`]
     pub(in crate::gate) async fn verify(&self, token: &[u8], now: Now) -> Result<(), Unverified> {
+        self.verify_typed(token, is_jwt, now).await.map(drop)
+    }
+
+    /// Looks a token over whose type, where its header names one, is one that `is_type` knows; returns its payload, JSON.
+    ///
+    /// # Errors
+    /// [`Unverified`]
+    pub async fn verify_typed(
+        &self,
+        token: &[u8],
+        is_type: fn(&str) -> bool,
+        now: Now,
+    ) -> Result<Zeroizing<Vec<u8>>, Unverified> {
         let refused = |why| Err(Unverified::Refused(why));
         let Some(parts) = parts(token) else {
             return refused("not a signed token");
@@ -105,7 +118,7 @@ impl JwtVerifier {
         if header.crit.is_some() {
             return refused("something in it is critical");
         }
-        if !header.typ.as_deref().is_none_or(is_jwt) {
+        if !header.typ.as_deref().is_none_or(is_type) {
             return refused("not of a type that stands for a user");
         }
         let Some(claims) = decoded::<Claims>(parts.payload) else {
@@ -127,7 +140,11 @@ impl JwtVerifier {
         };
         issuer
             .check(&parts, header.kid.as_deref(), algorithm, now)
-            .await
+            .await?;
+        let payload = URL_SAFE_NO_PAD.decode(parts.payload);
+        payload
+            .map(Zeroizing::new)
+            .map_err(|_| Unverified::Refused("claims can't be read"))
     }
 
     fn untimely(&self, claims: &Claims, now: Now) -> Option<&'static str> {

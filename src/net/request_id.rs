@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::rewrite::X_REQUEST_ID;
 use crate::model::clock;
+
+/// `X-Request-Id`
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id taken over from a trusted proxy.
 const MAX_LENGTH: usize = 128;
