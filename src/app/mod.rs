@@ -9,6 +9,7 @@ mod door;
 mod entrance;
 mod operations;
 pub mod probe;
+mod probe_sso;
 mod reload;
 mod running;
 mod serving;

@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::authority;
+use super::probe_sso;
 use crate::config::forwards::Conveyed;
 use crate::config::settings::{self, Elasticsearch, Settings, Upstream};
+use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
 use crate::elastic::metrics::ElasticMetrics;
@@ -55,6 +57,11 @@ pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
             findings.push(probe_node(&alone, &clock).await);
         }
         findings.extend(probe_own_credential(nodes, &needed(settings), &clock).await);
+        if let Some(sso) = &settings.sso
+            && let Ok(client) = client(nodes, &clock)
+        {
+            findings.extend(probe_sso::probe(sso, &client).await);
+        }
     }
     for upstream in settings.upstreams.values() {
         findings.extend(probe_upstream(upstream).await);
@@ -108,15 +115,37 @@ fn needed(settings: &Settings) -> Vec<Needed> {
             Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => continue,
         };
         for privilege in privileges {
-            if needed.iter().all(|known| known.privilege != *privilege) {
-                needed.push(Needed {
-                    privilege,
-                    purpose: format!("for `forward.{way}` of route {}", route.name),
-                });
-            }
+            let purpose = || format!("for `forward.{way}` of route {}", route.name);
+            need(&mut needed, privilege, purpose);
+        }
+    }
+    for provider in settings.sso.iter().flat_map(|sso| &sso.providers) {
+        for privilege in of_provider(provider) {
+            let purpose = || format!("for the provider {} of single sign-on", provider.name);
+            need(&mut needed, privilege, purpose);
         }
     }
     needed
+}
+
+fn need(needed: &mut Vec<Needed>, privilege: &'static str, purpose: impl Fn() -> String) {
+    if needed.iter().all(|known| known.privilege != privilege) {
+        needed.push(Needed {
+            privilege,
+            purpose: purpose(),
+        });
+    }
+}
+
+/// Every session takes `manage_token`, to be renewed and given back, but for those that have no token.
+const fn of_provider(provider: &Provider) -> &'static [&'static str] {
+    match provider.kind {
+        ProviderKind::Saml { .. } => &["manage_saml", "manage_token", "manage_user_profile"],
+        ProviderKind::Oidc { .. } => &["manage_oidc", "manage_token", "manage_user_profile"],
+        ProviderKind::Password | ProviderKind::Kerberos => &["manage_token", "manage_user_profile"],
+        ProviderKind::Pki => &["delegate_pki", "manage_token", "manage_user_profile"],
+        ProviderKind::Anonymous(_) => &[],
+    }
 }
 
 /// What Sidegate itself may do. Checking a client's credential takes none of it: each is asked about with itself.

@@ -7,7 +7,10 @@ use clap::Args;
 
 use crate::app;
 use crate::cli::startup;
+use crate::config::settings::Settings;
+use crate::config::sso::{Provider, Sso};
 use crate::model::clock::Clock;
+use crate::sso::paths;
 
 /// Options of `sidegate check`.
 #[derive(Args, Debug)]
@@ -28,6 +31,9 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = startup::settings_from_file(&options.config)?;
     let mut code = ExitCode::SUCCESS;
+    for (provider, what, uri) in uris(&settings) {
+        println!("sso     {provider}: {what}: {uri}");
+    }
     if options.online {
         for finding in app::probe::probe(&settings, Clock::system()).await {
             println!("{finding}");
@@ -40,4 +46,18 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         println!("{} is fine", options.config.display());
     }
     Ok(code)
+}
+
+/// What has to be entered at the identity providers and in the authority's realms, letter by letter.
+fn uris(settings: &Settings) -> Vec<(&str, &'static str, String)> {
+    let of = |sso: &'_ Sso, provider: &'_ Provider| paths::uris(sso, provider);
+    settings
+        .sso
+        .iter()
+        .flat_map(|sso| sso.providers.iter().map(move |provider| (sso, provider)))
+        .flat_map(|(sso, provider)| {
+            let uris = of(sso, provider).into_iter();
+            uris.map(|(what, uri)| (provider.name.as_str(), what, uri))
+        })
+        .collect()
 }

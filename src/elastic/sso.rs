@@ -457,3 +457,6 @@ fn place(answer: &Answer, redirect: String) -> Result<String, SsoError> {
     }
     Err(answer.garbage("the place to go to is no plain URL").into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,7 @@ mod tests {
         let grant = TokenGrant {
             access_token: Secret::from("t"),
             expires_in: Duration::from_secs(1_200),
+            refresh_token: None,
         };
         held.keep(name, grant, Duration::MAX, 7, clock.now());
         let find = |stamp| held.find(&name, stamp, clock.now());

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::cookies::Line;
 use super::overwritten;
 use super::pages::reason::Reason;
@@ -208,9 +206,4 @@ fn log_login(visit: &Visit<'_>, provider: &Provider, session: &Arc<Session>) {
         client = %visit.peer.client_ip, request_id = visit.id,
         "logged in"
     );
-}
-
-/// Whether an answer says that all went well.
-pub fn is_success(response: &Response) -> bool {
-    response.status() == StatusCode::FOUND
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 
-use super::attempt::{Attempt, Flow};
+use super::attempt::Attempt;
 use super::cookies::MAX_ROUNDS;
+use super::depart::leave;
 use super::oidc;
-use super::pages::context::{Capture, Entry, Field, Login, Notice, PasswordForm};
+use super::pages::context::{Capture, Notice};
 use super::pages::reason::Reason;
 use super::password;
 use super::refusal::{self, Refusal};
 use super::saml;
+use super::selector::{beginning, show, visible};
 use super::silent;
 use super::visit::{Visit, redirect, with_lines};
 use crate::config::sso::{Provider, ProviderKind};
@@ -156,93 +158,8 @@ fn offer_negotiate(visit: &Visit<'_>, mut response: Response) -> Response {
     response
 }
 
-fn visible<'v>(visit: &'v Visit<'_>) -> Vec<&'v Provider> {
-    visit
-        .site
-        .offered_on(&visit.host)
-        .filter(|provider| provider.in_selector)
-        .collect()
-}
-
 const fn begins_by_itself(kind: &ProviderKind) -> bool {
     !matches!(kind, ProviderKind::Password)
-}
-
-/// Where a login at a provider begins.
-fn beginning(visit: &Visit<'_>, provider: &str, next: &ReturnTo) -> String {
-    visit.site.paths.start(provider, &[("next", next.as_str())])
-}
-
-/// The selector, with the form when a password is one of the ways; or the form alone, for `only`.
-pub fn show(
-    visit: &Visit<'_>,
-    providers: &[&Provider],
-    next: &ReturnTo,
-    username: &str,
-    notice: Option<Notice>,
-    only: Option<&Provider>,
-) -> Response {
-    let paths = &visit.site.paths;
-    let last = visit.site.cookies.last(visit.headers());
-    let form_of = only.or_else(|| {
-        let is_form = |it: &&&Provider| matches!(it.kind, ProviderKind::Password);
-        providers.iter().find(is_form).copied()
-    });
-    let shown: Vec<&&Provider> = providers
-        .iter()
-        .filter(|provider| only.is_none() && form_of.is_none_or(|form| form.name != provider.name))
-        .collect();
-    let links: Vec<String> = shown
-        .iter()
-        .map(|it| beginning(visit, &it.name, next))
-        .collect();
-    let entries = shown
-        .iter()
-        .zip(&links)
-        .map(|(provider, href)| Entry {
-            name: &provider.name,
-            kind: provider.kind.label(),
-            description: provider.description.as_deref(),
-            hint: provider.hint.as_deref(),
-            icon: provider.icon.as_deref(),
-            href,
-            last: last.as_deref() == Some(&provider.name),
-        })
-        .collect();
-    let token = visit
-        .site
-        .cookies
-        .form_token(visit.site.keyring(), visit.headers(), visit.now);
-    let action = form_of.map(|form| paths.start(&form.name, &[]));
-    let form = form_of
-        .zip(action.as_deref())
-        .map(|(provider, action)| PasswordForm {
-            action,
-            provider: &provider.name,
-            description: provider.description.as_deref(),
-            username,
-            hidden: vec![
-                Field {
-                    name: "token",
-                    value: &token.token,
-                },
-                Field {
-                    name: "next",
-                    value: next.as_str(),
-                },
-            ],
-        });
-    let others = (only.is_some() && providers.len() > 1)
-        .then(|| paths.with("login", &[("next", next.as_str()), ("choose", "1")]));
-    let page = Login {
-        entries,
-        form,
-        notice,
-        others: others.as_deref(),
-        request_id: visit.id,
-    };
-    let response = visit.site.pages.login(visit.headers(), &page);
-    with_lines(response, token.line)
 }
 
 /// `GET login/<provider>` begins a login there; `POST` is its form.
@@ -299,41 +216,6 @@ async fn elsewhere(
         _ => return Err(Refusal::new(Reason::Internal)),
     };
     leave(visit, provider, (id, flow), next, &place).await
-}
-
-/// Remembers the attempt and sends the browser to its identity provider.
-///
-/// # Errors
-/// Trouble of the store.
-pub async fn leave(
-    visit: &Visit<'_>,
-    provider: &Provider,
-    (id, flow): (String, Flow),
-    next: &ReturnTo,
-    place: &str,
-) -> Result<Response, Refusal> {
-    let had_session = visit.session().await?.is_some();
-    let attempt = Attempt::new(
-        &provider.name,
-        flow,
-        next.clone(),
-        had_session,
-        id,
-        visit.now,
-    );
-    visit.metrics.begun(&provider.kind);
-    tracing::debug!(
-        target: "sidegate::sso",
-        provider = provider.name, attempt = attempt.id, request_id = visit.id, "login begun"
-    );
-    let mut lines = visit
-        .site
-        .attempts
-        .keep(&attempt, visit.headers(), visit.now);
-    if visit.query.has("again") {
-        lines.extend(visit.site.cookies.forget_rounds(visit.headers()));
-    }
-    Ok(with_lines(redirect(place), lines))
 }
 
 /// Cookies of another host would not come along to the callback. A proxy that hides the host from us is told by the mark: then

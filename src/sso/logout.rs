@@ -12,7 +12,6 @@ use super::cookies::Line;
 use super::finish::{Granted, give_back};
 use super::form::Form;
 use super::metrics::Way;
-use super::outcome;
 use super::pages::context::{Capture, Confirm, LoggedOut, User};
 use super::pages::reason::{Class, Reason};
 use super::refusal::{self, Refusal};
@@ -331,9 +330,4 @@ pub fn note_provider_logout(visit: &Visit<'_>, provider: &str, way: Way, ended: 
         client = %visit.peer.client_ip, request_id = visit.id,
         "logged out by the identity provider"
     );
-}
-
-/// Says why a logout went only half the way, for callers without a browser.
-pub fn note_refused(visit: &Visit<'_>, refusal: &Refusal) {
-    outcome::note(visit, refusal, None);
 }

@@ -6,13 +6,13 @@
 use http::Method;
 
 use super::attempt::{Attempt, Claim, Flow, Lookup};
+use super::depart;
 use super::finish::{Arrival, Granted, Proof, finish};
 use super::form::Form;
-use super::login;
+use super::landing::{ended_badly, used_again};
 use super::pages::context::{Bounce, Field, Implicit};
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
-use super::saml::{ended_badly, used_again};
 use super::visit::{Visit, redirect};
 use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::sso::{OidcRealm, OidcRequest};
@@ -309,7 +309,7 @@ pub async fn initiate(
         return Err(Refusal::new(Reason::OidcIssuerUnknown)
             .because(format!("the issuer belongs to the realm {}", request.realm)));
     }
-    login::leave(visit, provider, (id, flow), &next, &request.redirect).await
+    depart::leave(visit, provider, (id, flow), &next, &request.redirect).await
 }
 
 /// `target_link_uri` as a place to go: within our own origin, or the front page.

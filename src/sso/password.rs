@@ -6,10 +6,10 @@
 use super::cookies::FormFault;
 use super::finish::{Arrival, Granted, Proof, finish};
 use super::form::Form;
-use super::login;
 use super::pages::context::Notice;
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
+use super::selector;
 use super::visit::Visit;
 use crate::config::sso::Provider;
 use crate::elastic::exchanges::ExchangeError;
@@ -45,13 +45,9 @@ pub async fn submitted(
                 reason: refusal.reason,
                 retry_after: refusal.retry_after.map(|after| after.as_secs().max(1)),
             };
-            let all: Vec<&Provider> = visit
-                .site
-                .offered_on(&visit.host)
-                .filter(|it| it.in_selector)
-                .collect();
+            let all = selector::visible(visit);
             let typed: String = username.chars().take(256).collect();
-            Ok(login::show(
+            Ok(selector::show(
                 visit,
                 &all,
                 &next,

@@ -13,6 +13,7 @@ use http::Method;
 use super::attempt::{Attempt, Claim, FirstUse, Flow, Lookup};
 use super::finish::{Arrival, Granted, Proof, finish, give_back};
 use super::form::Form;
+use super::landing::{ended_badly, used_again};
 use super::pages::context::{Bounce, Field};
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
@@ -230,15 +231,6 @@ fn digest_of(content: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash)
 }
 
-/// A double click, a reload, the back button: on to where the first one went, if it went well.
-pub fn used_again(attempt: Option<&Attempt>, succeeded: bool) -> Result<Response, Refusal> {
-    let next = attempt.map_or_else(ReturnTo::root, |attempt| attempt.next.clone());
-    if succeeded {
-        return Ok(redirect(next.as_str()));
-    }
-    Err(Refusal::new(Reason::AttemptUsed).on_the_way_to(&next))
-}
-
 fn not_accepted(
     visit: &Visit<'_>,
     error: &SsoError,
@@ -259,27 +251,6 @@ fn not_accepted(
         (false, _) => Reason::SamlResponseRefused,
     };
     ended_badly(visit, Refusal::of_sso(error, reason), first, attempt)
-}
-
-/// An attempt that led nowhere is used up; one that nobody could be asked about is not.
-pub fn ended_badly(
-    visit: &Visit<'_>,
-    refusal: Refusal,
-    first: FirstUse,
-    attempt: Option<&Attempt>,
-) -> Refusal {
-    if refusal.passing {
-        first.undone();
-    }
-    let Some(attempt) = attempt else {
-        return refusal;
-    };
-    let refusal = refusal.on_the_way_to(&attempt.next);
-    if refusal.passing {
-        return refusal;
-    }
-    let lines = visit.site.attempts.clear(attempt, visit.headers());
-    refusal.with_lines(lines)
 }
 
 /// Which of several attempts an accepted response answered. Older authorities don't tell; then the response itself is read, only

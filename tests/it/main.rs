@@ -36,6 +36,7 @@ mod refusals;
 mod routes;
 mod run;
 mod sso;
+mod sso_door;
 mod upstreams;
 mod ways_in;
 mod ways_out;

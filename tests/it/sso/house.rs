@@ -313,7 +313,7 @@ impl House {
     /// Waits for a line of the log that holds all of these.
     pub(super) fn logged(&self, parts: &[&str]) -> String {
         let wanted = |line: &str| parts.iter().all(|part| line.contains(part));
-        let line = self.gate.process.stdout.find(wanted);
+        let line = self.gate.process.stderr.find(wanted);
         line.unwrap_or_else(|| panic!("no line with {parts:?} in the log"))
     }
 
