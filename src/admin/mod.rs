@@ -9,6 +9,7 @@ pub mod operations;
 mod origin;
 mod purge;
 mod reply;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,7 @@ GET  /routes                     the route table
 GET  /cache                      cache statistics
 POST /cache/purge                forget answers: {\"all\":true}, {\"user\":…}, {\"realm\":…}, {\"api_key_id\":…} or {\"role\":…}
 POST /_security/…/_clear_cache   the same, with the paths of Elasticsearch
+DELETE /sessions?user=…          end sessions: by user, realm and provider, or ?all=true
 GET  /.well-known/jwks.json      the keys that verify assertions
 GET  /log/level                  the log level
 PUT  /log/level                  change it: {\"level\":\"debug\"}
@@ -66,6 +68,7 @@ enum Endpoint {
     Cache,
     Purge,
     ClearCache,
+    Sessions,
     LogLevel,
     PublishedKeys,
 }
@@ -80,6 +83,7 @@ impl Endpoint {
             "/routes" => Self::Routes,
             "/cache" => Self::Cache,
             "/cache/purge" => Self::Purge,
+            "/sessions" => Self::Sessions,
             "/log/level" => Self::LogLevel,
             "/.well-known/jwks.json" => Self::PublishedKeys,
             path if purge::parse_path(path, "").is_some() => Self::ClearCache,
@@ -98,6 +102,7 @@ impl Endpoint {
             | Self::Cache
             | Self::PublishedKeys => "GET, HEAD",
             Self::Purge | Self::ClearCache => "POST",
+            Self::Sessions => "DELETE",
             Self::LogLevel => "GET, HEAD, PUT",
         }
     }
@@ -168,6 +173,7 @@ impl Admin {
                 }
                 Ok(reply::json(ok, &purge::cleared()))
             }
+            Endpoint::Sessions => self.end_sessions(head).await,
             Endpoint::PublishedKeys => match self.operations.published_keys() {
                 Some(keys) => Ok(reply::json(ok, &keys)),
                 None => Err(nothing()),
@@ -176,6 +182,27 @@ impl Admin {
                 self.change_level(&read(body).await?)
             }
             Endpoint::LogLevel => Ok(self.show_level()),
+        }
+    }
+
+    async fn end_sessions(&self, head: &Head) -> Result<Response, Problem> {
+        let scope = sessions::parse_query(head.uri.query().unwrap_or_default())?;
+        let Some(ending) = self.operations.end_sessions(&scope) else {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "there are no sessions"));
+        };
+        match ending.await {
+            Ok(ended) => {
+                tracing::info!(user = ?scope.user, realm = ?scope.realm, provider = ?scope.provider, ended, "sessions ended");
+                Ok(reply::json(StatusCode::OK, &json!({"ended": ended})))
+            }
+            Err(trouble) => {
+                tracing::warn!(trouble, "sessions could not be ended everywhere");
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Problem::new(
+                    status,
+                    "the session store could not be asked; try again",
+                ))
+            }
         }
     }
 

@@ -8,6 +8,9 @@ use serde_json::Value;
 /// A purge under way; comes to the number of credentials forgotten.
 pub type Purging<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
 
+/// Sessions being ended; comes to their number, or to why nobody can tell.
+pub type EndingSessions<'a> = Pin<Box<dyn Future<Output = Result<u64, String>> + Send + 'a>>;
+
 /// The running program, as an operator sees it. The app implements it.
 pub trait Operations: Send + Sync {
     /// Which parts are ready to serve requests: `authority`, `config`, `draining`.
@@ -19,6 +22,11 @@ pub trait Operations: Send + Sync {
     /// Forgets answers. When this has completed, no request is decided from what was in `scope`, not even by an ask that was in
     /// flight. Forgetting more than was asked for is allowed; less is not.
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a>;
+
+    /// Ends browsers' sessions, so that none of them passes any more when this has completed; `None` where there are none.
+    fn end_sessions<'a>(&'a self, _scope: &SessionScope) -> Option<EndingSessions<'a>> {
+        None
+    }
 
     /// The route table in written order, without secrets.
     fn routes(&self) -> Value;
@@ -57,6 +65,17 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         self.parts.iter().all(|part| part.trouble.is_none())
     }
+}
+
+/// Which sessions to end: those of whom everything that is given holds; nothing given means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionScope {
+    /// The user's name.
+    pub user: Option<String>,
+    /// The realm that vouched for them.
+    pub realm: Option<String>,
+    /// The provider they logged in at.
+    pub provider: Option<String>,
 }
 
 /// Which remembered answers to forget.

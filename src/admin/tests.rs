@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 
 use super::*;
-use crate::admin::operations::Purging;
+use crate::admin::operations::{EndingSessions, Purging, SessionScope};
 
 #[derive(Default)]
 struct Program {
     trouble: Option<String>,
     purged: Mutex<Vec<PurgeScope>>,
+    ended: Mutex<Vec<SessionScope>>,
 }
 
 impl Operations for Program {
@@ -27,6 +28,14 @@ impl Operations for Program {
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a> {
         self.purged.lock().unwrap().push(scope.clone());
         Box::pin(std::future::ready(1))
+    }
+
+    fn end_sessions<'a>(&'a self, scope: &SessionScope) -> Option<EndingSessions<'a>> {
+        self.ended.lock().unwrap().push(scope.clone());
+        Some(Box::pin(std::future::ready(match &self.trouble {
+            None => Ok(2),
+            Some(trouble) => Err(trouble.clone()),
+        })))
     }
 
     fn routes(&self) -> Value {
@@ -77,6 +86,25 @@ async fn metrics_are_served_in_the_text_exposition() {
             .body
             .contains("sidegate_build_info{version=\"1\"} 1\n")
     );
+}
+
+#[tokio::test]
+async fn sessions_are_ended_by_whose_they_are() {
+    let program = Arc::new(Program::default());
+    let open = door(Arc::clone(&program) as Arc<_>);
+    let answer = ask(&open, "DELETE", "/sessions?user=alice", "").await;
+    assert_eq!((answer.status, answer.body.trim()), (200, "{\"ended\":2}"));
+    assert_eq!(ask(&open, "DELETE", "/sessions", "").await.status, 400);
+    assert_eq!(ask(&open, "GET", "/sessions", "").await.status, 405);
+    let ended = program.ended.lock().unwrap();
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(ended[0].user.as_deref(), Some("alice"));
+    let troubled = door(Arc::new(Program {
+        trouble: Some("connect".into()),
+        ..Program::default()
+    }));
+    let answer = ask(&troubled, "DELETE", "/sessions?all=true", "").await;
+    assert_eq!(answer.status, 503);
 }
 
 #[tokio::test]

@@ -1,10 +1,16 @@
 //! What the admin door may see and do of the running program.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::running::Running;
-use crate::admin::operations::{Operations, PurgeScope, Purging, Readiness};
+use crate::admin::operations::{
+    EndingSessions, Operations, PurgeScope, Purging, Readiness, SessionScope,
+};
 use crate::gate::purge;
+use crate::session::ended::EndReason;
+use crate::session::whose::Whose;
 
 impl Operations for Running {
     fn readiness(&self) -> Readiness {
@@ -43,6 +49,22 @@ impl Operations for Running {
             PurgeScope::Role(name) => purge::PurgeScope::Role(name.clone()),
         };
         Box::pin(async move { Self::purge(self, scope).await })
+    }
+
+    fn end_sessions<'a>(&'a self, scope: &SessionScope) -> Option<EndingSessions<'a>> {
+        let gate = Arc::clone(&self.proxy.site().gate);
+        let sessions = Arc::clone(gate.sessions()?);
+        let whose = Whose {
+            username: scope.user.clone(),
+            realm: scope.realm.clone(),
+            provider: scope.provider.clone(),
+            ..Whose::default()
+        };
+        let now = self.clock.now();
+        Some(Box::pin(async move {
+            let ending = sessions.end_all(&whose, EndReason::Admin, now);
+            ending.await.map_err(|trouble| trouble.to_string())
+        }))
     }
 
     fn published_keys(&self) -> Option<Value> {

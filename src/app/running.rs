@@ -102,7 +102,7 @@ pub(super) struct Running {
     workshop: Workshop,
     access_log: AccessLog,
     audit_log: Option<AuditLog>,
-    clock: Clock,
+    pub(super) clock: Clock,
     draining: AtomicBool,
     /// Why the last reload was refused, until one is applied.
     last_refusal: ArcSwap<Option<String>>,

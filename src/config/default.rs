@@ -192,3 +192,21 @@ pub const SSO_PREFIX: &str = "/_sidegate/";
 pub const SSO_IN_SELECTOR: bool = true;
 /// `sso.providers[].login.saml.relay_state_deep_links`
 pub const SSO_RELAY_STATE_DEEP_LINKS: bool = false;
+/// `sso.session.persistent`
+pub const SESSION_PERSISTENT: bool = false;
+/// `sso.session.partitioned`
+pub const SESSION_PARTITIONED: bool = false;
+/// `sso.session.idle_timeout`
+pub const SESSION_IDLE_TIMEOUT: &str = "8h";
+/// `sso.session.lifespan`
+pub const SESSION_LIFESPAN: &str = "24h";
+/// `sso.session.end_on_drain`
+pub const SESSION_END_ON_DRAIN: bool = false;
+/// `sso.session.store.redis.tls`
+pub const REDIS_TLS: bool = false;
+/// `sso.session.store.redis.database`
+pub const REDIS_DATABASE: u8 = 0;
+/// `sso.session.store.redis.key_prefix`
+pub const REDIS_KEY_PREFIX: &str = "sidegate:";
+/// `sso.session.store.redis.timeout`
+pub const REDIS_TIMEOUT: &str = "1s";

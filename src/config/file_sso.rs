@@ -29,6 +29,8 @@ pub struct Sso {
     /// Ways to log in, in the order of the login page.
     #[schemars(required, length(min = 1))]
     pub providers: Option<Vec<Provider>>,
+    /// What a login leaves behind.
+    pub session: Option<super::file_sso_session::Session>,
 }
 
 /// One way to log in.

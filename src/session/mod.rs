@@ -487,3 +487,6 @@ fn in_cookie(aged: bool) -> Option<InCookie> {
         aged,
     })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

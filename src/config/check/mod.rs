@@ -16,6 +16,7 @@ mod report;
 mod requirement;
 mod routes;
 mod saml;
+mod session;
 mod shadow;
 mod signing;
 mod sso;

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::check::report::{Pem, Report, Zero};
-use crate::config::check::{authority, ways};
+use crate::config::check::{authority, session, ways};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_sso::{self, Login, ProviderIcon};
 use crate::config::settings::{Authority, Listener};
-use crate::config::sso::{
-    BackChannel, Background, Pages, Provider, ProviderKind, PublicUrl, SessionSettings,
-    SessionStore, Sso,
-};
+use crate::config::sso::{BackChannel, Pages, Provider, ProviderKind, PublicUrl, Sso};
 use crate::config::sso_values::Prefix;
 
 /// What else of the file single sign-on depends on; absent where that has faults of its own.
@@ -38,6 +35,12 @@ pub(super) fn sso(
     let prefix: Option<Prefix> =
         report.value_or(file.prefix.as_ref(), default::SSO_PREFIX, &at.key("prefix"));
     let providers = providers(report, file, &at.key("providers"));
+    let session = session::session(
+        report,
+        file.session.as_ref(),
+        public_url.as_ref(),
+        &at.key("session"),
+    );
     if let Some(public_url) = &public_url {
         judge_public_url(
             report,
@@ -55,28 +58,12 @@ pub(super) fn sso(
         public_url: public_url?,
         prefix: prefix?.0,
         providers: providers?,
-        session: session_defaults(),
+        session: session?,
         pages: Pages {
             language: "en".to_owned(),
             ..Pages::default()
         },
     }))
-}
-
-/// Sessions as they are without a section of their own.
-fn session_defaults() -> SessionSettings {
-    SessionSettings {
-        store: SessionStore::Cookie,
-        keys: Vec::new(),
-        cookie_name: None,
-        persistent: false,
-        partitioned: false,
-        idle_timeout: Duration::from_secs(8 * 3_600),
-        lifespan: Duration::from_secs(24 * 3_600),
-        max_sessions: None,
-        background: Background::default(),
-        end_on_drain: false,
-    }
 }
 
 fn providers(report: &mut Report<'_>, file: &file_sso::Sso, at: &At<'_>) -> Option<Vec<Provider>> {

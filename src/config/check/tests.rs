@@ -8,6 +8,7 @@ mod damaged;
 mod documented;
 mod realms;
 mod route;
+mod session;
 mod sso;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
