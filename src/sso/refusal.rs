@@ -180,6 +180,7 @@ pub const fn ended(reason: EndReason) -> Reason {
         EndReason::Idle => Reason::SessionIdle,
         EndReason::Lifespan => Reason::SessionLifespan,
         EndReason::LoggedOut | EndReason::Replaced | EndReason::Drained => Reason::SessionLoggedOut,
+        EndReason::AtProvider => Reason::SessionEndedByProvider,
         EndReason::Limit => Reason::SessionLimit,
         EndReason::Admin => Reason::SessionRevoked,
         EndReason::Refused => Reason::SessionTokenRefused,

@@ -8,15 +8,20 @@ export default async function ({ person, url }) {
   await page.goto(`${url}/orders/7?sort=up#/view?x=1`);
   assert.equal(new URL(page.url()).pathname, '/_sidegate/login');
   await page.fill('input[name=username]', 'alice');
-  await page.fill('input[name=password]', 'wrong');
-  await page.press('input[name=password]', 'Enter');
-  await page.waitForSelector('[role=alert]');
-  assert.equal(await page.inputValue('input[name=username]'), 'alice');
-  assert.equal(await page.inputValue('input[name=password]'), '');
   await page.fill('input[name=password]', 'alice-password');
   await page.dblclick('button[type=submit]');
   await isHere(page, 'alice', '/orders/7?sort=up#/view?x=1');
   assert.equal(await page.evaluate(() => document.cookie), '');
+
+  // A wrong password is told, the name stays, the password does not.
+  const other = await (await person()).newPage();
+  await other.goto(`${url}/`);
+  await other.fill('input[name=username]', 'bob');
+  await other.fill('input[name=password]', 'wrong');
+  await other.press('input[name=password]', 'Enter');
+  await other.waitForSelector('[role=alert]');
+  assert.equal(await other.inputValue('input[name=username]'), 'bob');
+  assert.equal(await other.inputValue('input[name=password]'), '');
 
   // The back button never shows a form again that lies about who is there.
   await page.goBack();

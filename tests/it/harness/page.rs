@@ -16,6 +16,7 @@ pub(crate) struct Page {
 /// A form as written.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
+    id: String,
     /// As written; empty: the page's own address.
     pub(crate) action: String,
     pub(crate) post: bool,
@@ -105,6 +106,7 @@ impl Page {
                 "form" => {
                     open = true;
                     forms.push(Form {
+                        id: tag.attribute("id").unwrap_or_default(),
                         action: tag.attribute("action").unwrap_or_default(),
                         post: tag
                             .attribute("method")
@@ -114,9 +116,15 @@ impl Page {
                     });
                 }
                 "/form" => open = false,
-                "input" | "button" | "textarea" if open => {
-                    let form = forms.last_mut().expect("an open form");
-                    form.add(&tag, &text);
+                "input" | "button" | "textarea" => {
+                    // What stands elsewhere names its form.
+                    let form = match tag.attribute("form") {
+                        Some(id) => forms.iter_mut().find(|form| form.id == id),
+                        None => forms.last_mut().filter(|_| open),
+                    };
+                    if let Some(form) = form {
+                        form.add(&tag, &text);
+                    }
                 }
                 _ => {}
             }

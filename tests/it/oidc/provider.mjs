@@ -76,6 +76,9 @@ const configuration = (issuer) => ({
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   // Nobody is asked for consent.
   loadExistingGrant: async ({ oidc }) => {
+    const known = oidc.session.grantIdFor(oidc.client.clientId)
+    const before = known && (await oidc.provider.Grant.find(known))
+    if (before) return before
     const { accountId } = oidc.session
     const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId })
     grant.addOIDCScope('openid offline_access profile email groups')

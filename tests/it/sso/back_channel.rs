@@ -83,7 +83,7 @@ fn tell(house: &House, token: &str) -> Reply {
 fn a_logout_token_is_believed_only_as_the_specification_says_and_only_once() {
     let Some(sketch) = oidc::plot() else { return };
     let signer = Signer::new();
-    let realm = oidc::realm(&sketch, "oidc1", "es", "code");
+    let realm = oidc::realm(&sketch, oidc::issuer(), "oidc1", "es", "code");
     let house = sketch
         .realms(&format!("oidc: {{ {realm} }}"))
         .provider(&format!(

@@ -36,12 +36,9 @@ fn a_login_and_a_logout_at_an_openid_provider() {
 
 #[test]
 fn a_token_of_the_implicit_flow_does_not_stay_in_the_history() {
-    let Some(sketch) = oidc::plot() else { return };
-    let realm = oidc::realm(&sketch, "oidc1", "es-implicit", "id_token");
-    let house = sketch
-        .realms(&format!("oidc: {{ {realm} }}"))
-        .provider("{ name: oidc1, login: { oidc: { realm: oidc1 } } }")
-        .build();
+    let Some((_provider, house)) = oidc::implicit() else {
+        return;
+    };
     play(&house, "implicit", &json!({}));
 }
 

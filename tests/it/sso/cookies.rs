@@ -17,7 +17,7 @@ fn sessions(person: &Person) -> Vec<Kept> {
     let ours = jar
         .all()
         .iter()
-        .filter(|cookie| cookie.name.contains("sidegate"));
+        .filter(|cookie| cookie.name.contains("sidegate-session"));
     ours.cloned().collect()
 }
 
@@ -172,7 +172,6 @@ fn tampered_truncated_and_foreign_cookies_are_no_session_and_no_error() {
         String::new(),
         "x".to_owned(),
         "=".repeat(100),
-        "\u{7f}".to_owned(),
         "%00".to_owned(),
         "a".repeat(5_000),
         format!("{value}x"),

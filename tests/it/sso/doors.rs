@@ -158,7 +158,6 @@ fn forms_of_other_sites_are_refused_on_every_endpoint_that_changes_something() {
         ("logout", vec![]),
         ("logout", vec![("everywhere", "true")]),
         ("session", vec![]),
-        ("agreement", vec![("answer", "accept")]),
     ] {
         let forged = crate::harness::person::Tab::forged(&house.own(path), &fields);
         let reply = tab.navigate(&forged);

