@@ -84,6 +84,7 @@ fn main_settings(routes: usize) -> Settings {
         workers: None,
         assertion: None,
         instance: None,
+        sso: None,
     }
 }
 

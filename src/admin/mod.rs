@@ -19,8 +19,9 @@ use http::header::ACCEPT;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use self::operations::{Operations, PurgeScope, Readiness};
+use self::operations::{Operations, Readiness};
 use self::reply::Problem;
+use crate::gate::purge::PurgeScope;
 use crate::net::http::{Body, CollectError, Head, Request, Response};
 use crate::telemetry::log::{LogError, LogLevel};
 use crate::telemetry::metrics::Registry;

@@ -5,6 +5,8 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
+use crate::gate::purge::PurgeScope;
+
 /// A purge under way; comes to the number of credentials forgotten.
 pub type Purging<'a> = Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
 
@@ -76,42 +78,4 @@ pub struct SessionScope {
     pub realm: Option<String>,
     /// The provider they logged in at.
     pub provider: Option<String>,
-}
-
-/// Which remembered answers to forget.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PurgeScope {
-    /// All of them.
-    All,
-    /// A user's, in every realm, API keys that the user owns included.
-    User(String),
-    /// Those that a realm gave.
-    Realm(String),
-    /// A user's in one realm.
-    UserInRealm {
-        /// The user's name.
-        user: String,
-        /// The realm's name.
-        realm: String,
-    },
-    /// An API key's, by id.
-    ApiKey(String),
-    /// Those of everyone who holds a role. API keys don't: they have a copy of their owner's privileges.
-    Role(String),
-}
-
-impl PurgeScope {
-    /// The label in logs and metrics; a closed set.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::User(_) | Self::UserInRealm { .. } => "user",
-            Self::Realm(_) => "realm",
-            Self::ApiKey(_) => "api_key",
-            Self::Role(_) => "role",
-        }
-    }
-
-    /// Every label, to pre-create metric series.
-    pub const LABELS: [&'static str; 5] = ["all", "user", "realm", "api_key", "role"];
 }

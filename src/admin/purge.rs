@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::operations::PurgeScope;
 use super::reply::Problem;
+use crate::gate::purge::PurgeScope;
 
 /// More names than this in one request are a mistake.
 const MOST_NAMES: usize = 1_000;

@@ -167,12 +167,21 @@ impl Alone {
 
     async fn finish(&mut self) {
         tracing::info!(deadline = ?self.drain_timeout, "draining");
-        tokio::select! {
-            report = self.drain.finish(self.drain_timeout) => {
-                tracing::info!(open = report.open, cut = report.cut, "drained");
+        let finished = tokio::select! {
+            report = self.drain.finish(self.drain_timeout) => Some(report),
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
+        };
+        match finished {
+            Some(report) => tracing::info!(open = report.open, cut = report.cut, "drained"),
+            None => {
+                let report = self.drain.finish(Duration::ZERO).await;
+                tracing::warn!(
+                    open = report.open,
+                    cut = report.cut,
+                    "second signal, connections cut"
+                );
             }
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
         if let Some(log) = &self.audit {
             log.flush();

@@ -153,15 +153,20 @@ impl App {
         self.running.begin_drain();
         let deadline = self.running.settings().drain_timeout;
         tracing::info!(?deadline, "draining");
-        let Report { open, cut } = tokio::select! {
-            report = self.serving.drain(deadline) => report,
-            _ = self.terminate.recv() => Report { open: 0, cut: 0 },
-            _ = self.interrupt.recv() => Report { open: 0, cut: 0 },
+        let finished = tokio::select! {
+            report = self.serving.drain(deadline) => Some(report),
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
         };
-        if cut > 0 {
-            tracing::warn!(open, cut, "drain deadline passed, connections cut");
-        } else {
-            tracing::info!(open, "drained");
+        match finished {
+            Some(Report { open, cut: 0 }) => tracing::info!(open, "drained"),
+            Some(Report { open, cut }) => {
+                tracing::warn!(open, cut, "drain deadline passed, connections cut");
+            }
+            None => {
+                let Report { open, cut } = self.serving.cut().await;
+                tracing::warn!(open, cut, "second signal, connections cut");
+            }
         }
         tokio::select! {
             () = self.running.take_back() => {}
@@ -173,7 +178,7 @@ impl App {
 }
 
 /// Every file whose change matters: the configuration, certificates, keys, those that sign included, the CAs of clients and
-/// their revocation lists.
+/// their revocation lists, and the operator's own pages.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
@@ -194,10 +199,15 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         return BTreeSet::new();
     };
     let signing = settings.assertion.iter().flat_map(|signing| &signing.keys);
+    let pages = settings.sso.iter().map(|sso| &sso.pages.theme);
     certificates
         .chain(signing.map(|key| key.key.clone()))
+        .chain(pages.flat_map(|theme| theme.paths().cloned()))
         .chain([config.to_owned()])
         .collect()
 }
 
-pub use running::gate_alone;
+pub use running::GateAlone;
+
+#[cfg(test)]
+mod tests;

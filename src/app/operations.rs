@@ -5,10 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::running::Running;
-use crate::admin::operations::{
-    EndingSessions, Operations, PurgeScope, Purging, Readiness, SessionScope,
-};
-use crate::gate::purge;
+use crate::admin::operations::{EndingSessions, Operations, Purging, Readiness, SessionScope};
+use crate::gate::purge::PurgeScope;
 use crate::session::ended::EndReason;
 use crate::session::whose::Whose;
 
@@ -17,11 +15,15 @@ impl Operations for Running {
         let authority = (!self.client().is_reachable()).then(|| {
             "the authority did not answer the last question; see the log for the cause".to_owned()
         });
+        let store = (!self.store_is_writable()).then(|| {
+            "the embedded authority's store can't be written; see the log for the cause".to_owned()
+        });
         let draining = self.is_draining().then(|| "draining".to_owned());
         // A refused reload is no reason to take traffic away from the configuration that runs; it is shown, not counted.
         Readiness::default()
             .with("config", None)
             .with("authority", authority)
+            .with("store", store)
             .with("draining", draining)
     }
 
@@ -39,15 +41,7 @@ impl Operations for Running {
     }
 
     fn purge<'a>(&'a self, scope: &PurgeScope) -> Purging<'a> {
-        let scope = match scope {
-            PurgeScope::All => purge::PurgeScope::All,
-            PurgeScope::User(name) | PurgeScope::UserInRealm { user: name, .. } => {
-                purge::PurgeScope::User(name.clone())
-            }
-            PurgeScope::Realm(name) => purge::PurgeScope::Realm(name.clone()),
-            PurgeScope::ApiKey(id) => purge::PurgeScope::ApiKey(id.clone()),
-            PurgeScope::Role(name) => purge::PurgeScope::Role(name.clone()),
-        };
+        let scope = scope.clone();
         Box::pin(async move { Self::purge(self, scope).await })
     }
 

@@ -1,12 +1,13 @@
 //! `check --online`: asks the authority and the upstreams what no file can tell.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::authority;
 use super::probe_sso;
 use crate::config::forwards::Conveyed;
-use crate::config::settings::{self, Elasticsearch, Settings, Upstream};
+use crate::config::settings::{self, Elasticsearch, Listener, Settings, Upstream};
 use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
@@ -99,12 +100,20 @@ struct Needed {
     purpose: String,
 }
 
-/// Decisions need none: `monitor` is for reading what the cluster is, the rest for the exchanges that routes ask for.
+impl Needed {
+    fn new(privilege: &'static str, purpose: &str) -> Self {
+        Self {
+            privilege,
+            purpose: purpose.to_owned(),
+        }
+    }
+}
+
+/// Decisions need none: `monitor` is for reading what the cluster is, the rest for the exchanges that ways in and routes ask
+/// for. Each is told once, with the first purpose that it has.
 fn needed(settings: &Settings) -> Vec<Needed> {
-    let mut needed = vec![Needed {
-        privilege: "monitor",
-        purpose: "to see what the cluster is".to_owned(),
-    }];
+    let mut needed = vec![Needed::new("monitor", "to see what the cluster is")];
+    needed.extend(needed_by_ways_in(settings));
     for route in &settings.routes {
         let Some(combined) = route.forward.combined() else {
             continue;
@@ -115,26 +124,50 @@ fn needed(settings: &Settings) -> Vec<Needed> {
             Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => continue,
         };
         for privilege in privileges {
-            let purpose = || format!("for `forward.{way}` of route {}", route.name);
-            need(&mut needed, privilege, purpose);
+            let purpose = format!("for `forward.{way}` of route {}", route.name);
+            needed.push(Needed::new(privilege, &purpose));
         }
     }
     for provider in settings.sso.iter().flat_map(|sso| &sso.providers) {
         for privilege in of_provider(provider) {
-            let purpose = || format!("for the provider {} of single sign-on", provider.name);
-            need(&mut needed, privilege, purpose);
+            let purpose = format!("for the provider {} of single sign-on", provider.name);
+            needed.push(Needed::new(privilege, &purpose));
         }
     }
+    let mut told = HashSet::new();
+    needed.retain(|needed| told.insert(needed.privilege));
     needed
 }
 
-fn need(needed: &mut Vec<Needed>, privilege: &'static str, purpose: impl Fn() -> String) {
-    if needed.iter().all(|known| known.privilege != privilege) {
-        needed.push(Needed {
-            privilege,
-            purpose: purpose(),
-        });
+/// Certificates and tickets are exchanged for tokens, which are taken back.
+fn needed_by_ways_in(settings: &Settings) -> Vec<Needed> {
+    let takes_certificates = |listener: &Listener| {
+        let tls = listener.tls.as_ref();
+        listener.forwarded_client_certificates.is_some()
+            || tls.is_some_and(|tls| tls.client_certificates.is_some())
+    };
+    let mut needed = Vec::new();
+    if let Some(listener) = settings
+        .listeners
+        .iter()
+        .find(|one| takes_certificates(one))
+    {
+        let name = &listener.name;
+        needed.extend([
+            Needed::new(
+                "delegate_pki",
+                &format!("for client certificates of listener {name}"),
+            ),
+            Needed::new(
+                "manage_token",
+                &format!("to take back the tokens of client certificates of listener {name}"),
+            ),
+        ]);
     }
+    if settings.credentials.kerberos.is_some() {
+        needed.push(Needed::new("manage_token", "for `credentials.kerberos`"));
+    }
+    needed
 }
 
 /// Every session takes `manage_token`, to be renewed and given back, but for those that have no token.
@@ -154,8 +187,22 @@ async fn probe_own_credential(
     needed: &[Needed],
     clock: &Clock,
 ) -> Option<Finding> {
-    nodes.credential.as_ref()?;
     let subject = "authority.elasticsearch.credential".to_owned();
+    if nodes.credential.is_none() {
+        let purposes: Vec<_> = needed
+            .iter()
+            .skip(1)
+            .map(|needed| needed.purpose.as_str())
+            .collect();
+        // What a cluster is may stay unknown.
+        return (!purposes.is_empty()).then(|| Finding {
+            subject,
+            outcome: Err(format!(
+                "there is none, and it is needed {}",
+                purposes.join(", ")
+            )),
+        });
+    }
     let atoms: Vec<_> = needed
         .iter()
         .map(|needed| Atom::Cluster {

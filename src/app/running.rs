@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::authority;
 use super::build;
 use super::workshop;
+use crate::authority::Authority;
 use crate::config::settings::{self, Listener, NodeUrl, Settings};
 use crate::elastic::client::Client;
 use crate::elastic::metrics::ElasticMetrics;
@@ -102,6 +103,7 @@ pub(super) struct Running {
     workshop: Workshop,
     access_log: AccessLog,
     audit_log: Option<AuditLog>,
+    embedded: Option<Authority>,
     pub(super) clock: Clock,
     draining: AtomicBool,
     /// Why the last reload was refused, until one is applied.
@@ -165,6 +167,7 @@ impl Running {
             workshop,
             access_log,
             audit_log,
+            embedded: asked.embedded.as_ref().map(|it| it.authority.clone()),
             clock,
             draining: AtomicBool::new(false),
             last_refusal: ArcSwap::from_pointee(None),
@@ -176,6 +179,11 @@ impl Running {
     /// The settings in force.
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether the embedded authority, if there is one, accepts changes.
+    pub(super) fn store_is_writable(&self) -> bool {
+        self.embedded.as_ref().is_none_or(Authority::is_writable)
     }
 
     /// The client in force.
@@ -339,13 +347,15 @@ fn site(settings: &Settings, client: Client, lasting: &Lasting<'_>) -> anyhow::R
         sessions,
         workshop,
     } = lasting;
+    let lender = workshop.ledger.lender(&client);
     let mut gate = gate(settings, client, families, limiter, &workshop.clock)?;
     if let Some(sso) = &settings.sso {
         let sessions = Sessions::new(sso, sessions, families.sessions.clone())?;
         gate = gate.with_sessions(sso, sessions);
     }
+    gate.lend_by(&lender);
     let site = Site::build(settings, Arc::new(gate), &families.proxy)?;
-    Ok(site.making(settings.assertion.as_ref(), Workshop::clone(workshop))?)
+    Ok(site.making(settings, Workshop::clone(workshop))?)
 }
 
 /// The door of single sign-on by the same settings, with the sessions of the same gate.
@@ -376,14 +386,37 @@ fn gate(
 }
 
 /// A gate without doors, for `explain`.
-///
-/// # Errors
-/// As for the running gate: a store that can't be opened, a file that can't be read.
-pub async fn gate_alone(settings: &Settings, clock: Clock) -> anyhow::Result<Gate> {
-    let families = Families::register()?;
-    let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
-    let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
-    gate(settings, asked.client, &families, &limiter, &clock)
+pub struct GateAlone {
+    gate: Gate,
+    workshop: Workshop,
+}
+
+impl GateAlone {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// As for the running gate: a store that can't be opened, a file that can't be read.
+    pub async fn set_up(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let families = Families::register()?;
+        let asked = authority::set_up(&settings.authority, &families.elastic, &clock).await?;
+        let limiter = Arc::new(LoginLimiter::new(&settings.login_limit));
+        let workshop = workshop::open(settings, &families.exchanges, &clock);
+        let lender = workshop.ledger.lender(&asked.client);
+        let gate = gate(settings, asked.client, &families, &limiter, &clock)?;
+        gate.lend_by(&lender);
+        Ok(Self { gate, workshop })
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Takes back the tokens that its decisions needed, as far as there is time.
+    pub async fn take_back(self) {
+        self.gate.retire().await;
+        self.workshop.ledger.settle(workshop::DRAIN_LIMIT).await;
+    }
 }
 
 fn nodes_of(settings: &Settings) -> &[NodeUrl] {

@@ -186,6 +186,11 @@ impl Serving {
         }
     }
 
+    /// Cuts every connection of the proxy's listeners that is still open.
+    pub(super) async fn cut(&mut self) -> Report {
+        self.drain.finish(Duration::ZERO).await
+    }
+
     /// Stops accepting, lets requests finish, cuts what is left at the deadline; then the side doors close too.
     pub(super) async fn drain(&mut self, deadline: Duration) -> Report {
         let report = self.drain.finish(deadline).await;

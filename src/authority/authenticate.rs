@@ -20,6 +20,7 @@ use super::realm::contract::{Asking, Presented, Proven, Token};
 use super::realm::grants::{self, GrantError};
 use super::realm::oidc::Callback;
 use super::realm::pki::certificate::Chain;
+use super::realm::saml::SamlRealm;
 use super::realm::service::{ServiceCredential, ServiceError};
 use super::record::Principal;
 use super::run_as;
@@ -220,6 +221,26 @@ pub async fn oidc(
     asked
         .map(|(principal, kept)| (Subject::user(principal), kept))
         .map_err(|_| Failure::unauthenticated(refusal(OIDC_PRINCIPAL, purpose)))
+}
+
+/// Lets in somebody whom a SAML realm proved.
+///
+/// # Errors
+/// 401 with challenges when no realm they are to be looked up in knows them.
+pub fn saml(
+    state: &State,
+    realm: &Arc<SamlRealm>,
+    proven: Proven,
+    purpose: Purpose<'_>,
+    now: Now,
+) -> Result<Subject, Failure> {
+    let username = proven.username.clone();
+    let mapping = mapping_of(state);
+    let asking = asking(state, &mapping, now);
+    let admitted = state.realms.admit_saml(realm, proven, asking);
+    admitted
+        .map(Subject::user)
+        .map_err(|_| Failure::unauthenticated(refusal(&username, purpose)))
 }
 
 /// What realms are asked with.

@@ -16,6 +16,7 @@ use super::record::Principal;
 use super::state::State;
 use super::subject::{Means, Subject};
 use crate::config::realms::Anonymous;
+use crate::wire::privileges::IndexQuestion;
 use crate::wire::roles::RoleDescriptor;
 
 /// Proof that the caller may do what the call asks.
@@ -149,18 +150,29 @@ pub async fn for_roles(
         permissions.allows_cluster_action(call.action)
             || permissions.manages_roles()
                 && match change {
-                    RoleChange::Put(roles) => roles.iter().all(|role| {
-                        grants_indices_only(role)
-                            && role.indices.iter().all(|item| {
-                                permissions.manages_roles_for(&item.names, &item.privileges)
-                            })
-                    }),
-                    RoleChange::Delete(names) => {
-                        permissions.manages_roles_for(names, &["delete_index".to_owned()])
+                    RoleChange::Put(roles) => {
+                        roles.iter().all(grants_indices_only)
+                            && permissions.manages_roles_for(&granted_by(roles))
                     }
+                    RoleChange::Delete(names) => permissions.manages_roles_for(&[IndexQuestion {
+                        names: names.to_vec(),
+                        privileges: vec!["delete_index".to_owned()],
+                        allow_restricted_indices: false,
+                    }]),
                 }
     })
     .await
+}
+
+/// What the roles grant on indices, restricted ones where they say so.
+fn granted_by(roles: &[RoleDescriptor]) -> Vec<IndexQuestion> {
+    let items = roles.iter().flat_map(|role| &role.indices);
+    let parts = items.map(|item| IndexQuestion {
+        names: item.names.clone(),
+        privileges: item.privileges.clone(),
+        allow_restricted_indices: item.allow_restricted_indices,
+    });
+    parts.collect()
 }
 
 fn grants_indices_only(role: &RoleDescriptor) -> bool {

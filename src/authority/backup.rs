@@ -10,6 +10,8 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle as _};
 
+use super::database::StoreFile;
+
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -29,7 +31,7 @@ pub enum BackupError {
 
 /// A handle that copies can be made through while the store is open. Cheap to clone; keeps the file locked while it lives.
 #[derive(Clone)]
-pub struct Snapshots(Arc<Database>);
+pub struct Snapshots(Arc<StoreFile>);
 
 /// Name and shape of the table that says what the file is.
 pub(super) const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
@@ -39,9 +41,9 @@ fn store_error(error: impl Into<redb::Error>) -> BackupError {
 }
 
 impl Snapshots {
-    /// Copies of this database.
-    pub fn of(database: Arc<Database>) -> Self {
-        Self(database)
+    /// Copies of this file.
+    pub fn of(file: Arc<StoreFile>) -> Self {
+        Self(file)
     }
 
     /// Writes everything that is durable now to a new file at `path`, readable by its owner alone. Blocks on the disk.
@@ -78,7 +80,11 @@ impl Snapshots {
         let copy = Database::builder()
             .create_with_backend(backend)
             .map_err(store_error)?;
-        copy_tables(&self.0, &copy)?;
+        let source = self
+            .0
+            .database()
+            .ok_or_else(|| store_error(redb::Error::PreviousIo))?;
+        copy_tables(&source, &copy)?;
         drop(copy);
         synced.sync_all().map_err(failed)
     }

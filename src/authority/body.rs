@@ -1,7 +1,7 @@
 //! Reading request bodies the two ways Elasticsearch does, with its words for what is wrong.
 //!
 //! *Strict* parsers name themselves and the position (`[1:9] [parser] unknown field [x]`); *hand-written* ones say what they
-//! failed to parse. Both refuse unknown and doubled fields. Nesting is bounded by serde_json's own limit (128).
+//! failed to parse. Both refuse unknown and doubled fields. Nesting is bounded over the whole body by `DEEPEST`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +12,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+
+/// Deepest nesting of a body. Thirty `bool` queries in each other, which Elasticsearch allows, take ninety; serde_json reads 127,
+/// and what is kept or answered stands a few levels deeper than it was sent.
+const DEEPEST: usize = 100;
 
 /// Which parser's words to use.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +59,16 @@ impl<'a> Object<'a> {
     /// Reads the whole body as an object.
     ///
     /// # Errors
-    /// Broken JSON, something else than an object, a doubled field.
+    /// Broken JSON, JSON nested too deeply, something else than an object, a doubled field.
     pub fn parse(body: &'a [u8], grammar: Grammar) -> Result<Self, Failure> {
         let raw: &RawValue = serde_json::from_slice(body).map_err(|error| broken(&error))?;
+        if let Some(at) = too_deep(body) {
+            return Err(Failure::x_content(format!(
+                "{} Document nesting depth ({}) exceeds the maximum allowed ({DEEPEST})",
+                at_offset(body, at),
+                DEEPEST + 1
+            )));
+        }
         Self::from_raw(body, raw, grammar)
     }
 
@@ -296,6 +307,28 @@ pub fn broken(error: &serde_json::Error) -> Failure {
     Failure::x_content(format!("[{}:{}] {text}", error.line(), error.column()))
 }
 
+/// Where well-formed JSON is nested deeper than `DEEPEST`, if it is. Needs no stack.
+fn too_deep(json: &[u8]) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in json.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Some(at);
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// `[line:column]` of a value, both counted from one. `part` must be a slice of `whole`; otherwise the start is named.
 fn position(whole: &[u8], part: &str) -> String {
     let at = offset(whole, part);
@@ -391,6 +424,23 @@ mod tests {
     fn a_doubled_field_is_refused() {
         let failure = Object::parse(b"{\"a\":1,\"a\":2}", STRICT).err().unwrap();
         assert!(reason(&failure).contains("Duplicate field 'a'"));
+    }
+
+    #[test]
+    fn nesting_is_bounded_whatever_stands_in_strings() {
+        let nested = |depth: usize| {
+            let inner = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+            format!("{{\"a\":\"[{{\\\"[\",\"b\":{inner}}}")
+        };
+        assert!(Object::parse(nested(DEEPEST - 1).as_bytes(), STRICT).is_ok());
+        for depth in [DEEPEST, 127, 128, 100_000] {
+            let body = nested(depth);
+            let failure = Object::parse(body.as_bytes(), STRICT).err().unwrap();
+            assert!(
+                reason(&failure).contains("nesting depth"),
+                "{depth}: {failure:?}"
+            );
+        }
     }
 
     #[test]

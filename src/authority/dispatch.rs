@@ -3,6 +3,8 @@
 //! Always true: nothing of a body is read, and nothing is told about paths, before the credential was found good; what is read
 //! is bounded, compressed or not. It decides nothing about privileges: that is the handler's, by [`super::authorize`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -46,7 +48,7 @@ pub fn options(request: &Request) -> Result<Response, Failure> {
 /// # Errors
 /// Whatever keeps it from being answered with success.
 pub async fn answer(
-    state: &State,
+    state: &Arc<State>,
     request: Request,
     style: &mut Style,
     now: Now,
@@ -65,7 +67,7 @@ pub async fn answer(
     let subject = match authenticate::request(state, &head.headers, certificates, &uri, now).await {
         Ok(subject) => subject,
         Err(failure) => {
-            if failure.status == StatusCode::UNAUTHORIZED {
+            if is_refused_credential(&failure) {
                 trail.unauthenticated(&head.headers);
             }
             return Err(failure);
@@ -95,15 +97,31 @@ pub async fn answer(
         now,
         trail,
     };
-    let told = told_later(&call);
-    let reply = (endpoint.handler)(state, call).await?;
-    if let Some(told) = told {
-        told.tell(&reply);
+    match told_later(&call) {
+        None => (endpoint.handler)(state, call).await,
+        Some(told) => {
+            // By itself, for a change may be durable before a client that hung up would have had its answer.
+            let state = Arc::clone(state);
+            let task = tokio::spawn(async move {
+                let outcome = (endpoint.handler)(&state, call).await;
+                told.tell(&outcome);
+                outcome
+            });
+            task.await
+                .unwrap_or_else(|_| Err(Failure::server("the request could not be finished")))
+        }
     }
-    Ok(reply)
 }
 
-/// A change that the audit log is told of once it is done.
+/// A credential that was looked at and found bad, or not looked at because too many were.
+fn is_refused_credential(failure: &Failure) -> bool {
+    matches!(
+        failure.status,
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
+    )
+}
+
+/// A call that the audit log is told of once it is done: what it changed, or that the credential in its body was bad.
 struct Told {
     trail: Trail,
     called: Called,
@@ -112,8 +130,10 @@ struct Told {
 }
 
 fn told_later(call: &Call) -> Option<Told> {
-    let is_told = call.trail.wants(Event::SecurityConfigChange) && change::is_change(call.action);
-    is_told.then(|| Told {
+    let changes = call.trail.wants(Event::SecurityConfigChange) && change::is_change(call.action);
+    let shows_credential =
+        call.trail.wants(Event::AuthenticationFailed) && change::holds_credential(call.action);
+    (changes || shows_credential).then(|| Told {
         trail: call.trail.clone(),
         called: Called {
             action: call.action,
@@ -126,8 +146,20 @@ fn told_later(call: &Call) -> Option<Told> {
 }
 
 impl Told {
-    fn tell(self, reply: &Reply) {
-        if !reply.status.is_success() {
+    fn tell(self, outcome: &Result<Reply, Failure>) {
+        let reply = match outcome {
+            Ok(reply) if reply.status.is_success() => reply,
+            Ok(_) => return,
+            Err(failure) => {
+                let action = self.called.action;
+                if is_refused_credential(failure) && change::holds_credential(action) {
+                    let claimed = change::claimed_username(&self.called.body);
+                    self.trail.not_admitted(action, claimed.as_deref());
+                }
+                return;
+            }
+        };
+        if !change::is_change(self.called.action) {
             return;
         }
         let changes = change::of(&self.called, &self.uri, &self.username, &reply.body);

@@ -11,6 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use serde_json::{Value, json};
 
 use super::backup::{META, Snapshots, beside};
+use super::database::StoreFile;
 
 /// The format this program writes.
 pub const FORMAT: u32 = 2;
@@ -30,14 +31,6 @@ pub enum MigrationError {
     /// The copy of the old store can't be made.
     #[error("the old store can't be kept")]
     Kept(#[source] super::backup::BackupError),
-    /// A row is no JSON object.
-    #[error("record {key} of table {table} can't be migrated")]
-    Row {
-        /// The table.
-        table: &'static str,
-        /// The record's key.
-        key: String,
-    },
 }
 
 /// One step: from its number to the next.
@@ -72,7 +65,8 @@ pub fn upgrade(
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.from >= found).collect();
     if let (false, Some(path)) = (steps.is_empty(), path) {
         let kept = beside(path, &format!("format-{found}"));
-        Snapshots::of(std::sync::Arc::clone(database))
+        let file = StoreFile::once(std::sync::Arc::clone(database));
+        Snapshots::of(std::sync::Arc::new(file))
             .copy_to(&kept)
             .map_err(MigrationError::Kept)?;
         tracing::info!(from = found, to = FORMAT, kept = %kept.display(), "authority store is migrated");
@@ -130,7 +124,8 @@ fn rewrite(
     }
     for (key, bytes) in rows {
         let Ok(Value::Object(mut row)) = serde_json::from_slice(&bytes) else {
-            return Err(MigrationError::Row { table: name, key });
+            // It can't be read in the new format either, and is set aside then.
+            continue;
         };
         change(&mut row);
         let bytes = Value::Object(row).to_string();

@@ -2,7 +2,7 @@
 //!
 //! An [`Authority`] is a tower `Service` from request to response: [`crate::gate`] calls it in-process through the same client it
 //! uses for Elasticsearch, and a listener may serve it. Always true: every answer is authorised by a [`authorize::Granted`] and
-//! every write is durable before its 2xx. It never keeps a secret as such and never calls out. A new endpoint is one line in
+//! every write is durable before its 2xx. It never keeps a secret as such, and calls out to nobody but the issuers and identity providers of its realms. A new endpoint is one line in
 //! [`api`] and a handler beside it.
 //!
 //! One request: [`dispatch`] takes it through [`authenticate`] → [`endpoint`] → [`media`] → [`compression`] → a handler in [`api`]
@@ -20,6 +20,7 @@ pub mod call;
 pub mod certificates;
 pub mod compression;
 pub mod control;
+pub mod database;
 pub mod dispatch;
 pub mod endpoint;
 pub mod failure;
@@ -37,6 +38,7 @@ pub mod query;
 pub mod realm;
 pub mod record;
 pub mod render;
+mod rows;
 pub mod run_as;
 pub mod state;
 pub mod store;
@@ -93,7 +95,7 @@ pub struct Options {
     pub superuser_password: Option<Secret>,
     /// `cluster_name` in answers.
     pub cluster_name: String,
-    /// Cost of new bcrypt hashes, 4 to 18.
+    /// Cost of new bcrypt hashes, 4 to 14.
     pub bcrypt_cost: u32,
     /// Longest request body read, in bytes.
     pub max_body: usize,
@@ -214,6 +216,11 @@ impl Authority {
     /// The bearer token by which the program around this authority may do everything, as long as the process lives.
     pub fn own_token(&self) -> &Secret {
         &self.state.own
+    }
+
+    /// Whether the store accepts changes; false while the disk does not.
+    pub fn is_writable(&self) -> bool {
+        self.state.store.is_writable()
     }
 
     /// Answers one request.

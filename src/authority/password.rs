@@ -19,8 +19,13 @@ const LONG: &str = "{SHA384}";
 /// Longest password bcrypt tells from every other: it reads 72 bytes, the closing NUL among them.
 const BCRYPT_BYTES: usize = 71;
 /// Hashes that would take longer than this are refused when they are set, or one login could hold a thread for hours.
-const MAX_BCRYPT_COST: u32 = 18;
-const MAX_PBKDF2_COST: u32 = 2_000_000;
+/// These are Elasticsearch's highest.
+const MAX_BCRYPT_COST: u32 = 14;
+const MAX_PBKDF2_COST: u32 = 1_000_000;
+/// Rounds of PBKDF2 that take about as long as bcrypt of cost 10, whose time doubles with each step.
+const PBKDF2_LIKE_BCRYPT_10: u64 = 50_000;
+/// Bytes of a password that bcrypt reads.
+const BCRYPT_READS: usize = 72;
 /// Longest salt and key, in bytes; the key takes its whole cost for every 64 of them.
 const MAX_PBKDF2_BYTES: usize = 1_024;
 const PBKDF2_BLOCK: usize = 64;
@@ -48,7 +53,7 @@ pub enum HashingError {
 }
 
 impl Passwords {
-    /// A pool that makes bcrypt hashes of `cost` (4 to 18; 10 is Elasticsearch's default). Computes one hash, so it blocks shortly.
+    /// A pool that makes bcrypt hashes of `cost` (4 to 14; 10 is Elasticsearch's default). Computes one hash, so it blocks shortly.
     pub fn new(cost: u32) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cost = cost.clamp(4, MAX_BCRYPT_COST);
@@ -67,6 +72,17 @@ impl Passwords {
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
         let cost = self.cost;
         self.run(move || digest_password(&password, cost)).await
+    }
+
+    /// Whether checking this hash takes no longer than checking one of this pool's own making.
+    pub fn is_cheap(&self, hash: &str) -> bool {
+        if let Some(parts) = Pbkdf2::parse(hash) {
+            // A low cost is for tests; what Elasticsearch makes by default is fine with any.
+            let rounds = PBKDF2_LIKE_BCRYPT_10 << self.cost.saturating_sub(10);
+            return parts.rounds() <= rounds;
+        }
+        let parts = hash.parse::<bcrypt::HashParts>();
+        parts.is_ok_and(|parts| parts.get_cost() <= self.cost)
     }
 
     /// The same on the calling thread, for start-up.
@@ -108,6 +124,16 @@ impl Passwords {
         .await
         .map_err(|_| HashingError::Closed)
     }
+}
+
+/// How much of a password counts under this hash: bcrypt reads 72 bytes, so that of hashes made elsewhere whatever follows
+/// makes no difference. Who remembers a password must not take it for another then, or each costs a hash anew.
+pub fn counting<'a>(password: &'a [u8], hash: &str) -> &'a [u8] {
+    let reads_all = hash.starts_with(LONG) || !hash.starts_with('$');
+    if reads_all || password.contains(&0) {
+        return password;
+    }
+    &password[..password.len().min(BCRYPT_READS)]
 }
 
 /// Whether `hash` is in a format this program can check (`password_hash` of `PUT /_security/user`).
@@ -185,10 +211,14 @@ impl Pbkdf2 {
         })
     }
 
-    fn is_affordable(&self) -> bool {
+    /// Rounds for all of the key.
+    fn rounds(&self) -> u64 {
         let blocks = self.key.len().div_ceil(PBKDF2_BLOCK) as u64;
-        let cost = u64::from(self.cost.get()).saturating_mul(blocks);
-        cost <= u64::from(MAX_PBKDF2_COST)
+        u64::from(self.cost.get()).saturating_mul(blocks)
+    }
+
+    fn is_affordable(&self) -> bool {
+        self.rounds() <= u64::from(MAX_PBKDF2_COST)
             && self.salt.len() <= MAX_PBKDF2_BYTES
             && self.key.len() <= MAX_PBKDF2_BYTES
     }
@@ -270,6 +300,35 @@ mod tests {
             assert!(check(&Secret::from("s3krit-password"), hash), "{hash}");
             assert!(!check(&Secret::from("s3krit-passwore"), hash), "{hash}");
         }
+    }
+
+    #[test]
+    fn whatever_bcrypt_does_not_read_makes_no_other_password() {
+        let foreign = "$2b$04$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m";
+        let (long, longer) = ("p".repeat(72), "p".repeat(72) + "tail");
+        assert_eq!(counting(longer.as_bytes(), foreign), long.as_bytes());
+        assert_ne!(counting(&longer.as_bytes()[1..], foreign), long.as_bytes());
+        let own = digest_password(&Secret::from(longer.as_str()), 4);
+        assert_eq!(counting(longer.as_bytes(), &own), longer.as_bytes());
+        assert_eq!(
+            counting(longer.as_bytes(), "{PBKDF2}1$a$b"),
+            longer.as_bytes()
+        );
+    }
+
+    #[test]
+    fn hashes_that_cost_more_than_elasticsearchs_are_refused() {
+        let of = |cost: u32| {
+            format!("$2b${cost:02}$abcdefghijklmnopqrstuuO6llZ6AeyOHktE9bjgVmwDEDoLfJF6m")
+        };
+        assert!(is_supported(&of(14)));
+        assert!(!is_supported(&of(15)) && !is_supported(&of(18)));
+        let pool = Passwords::new(5);
+        assert!(pool.is_cheap(&of(5)) && !pool.is_cheap(&of(6)));
+        let salt = STANDARD.encode(b"0123456789abcdef");
+        let stretched = |rounds: u32| format!("{{PBKDF2}}{rounds}${salt}${salt}");
+        assert!(pool.is_cheap(&stretched(10_000)) && !pool.is_cheap(&stretched(500_000)));
+        assert!(!is_supported(&stretched(1_000_001)));
     }
 
     #[test]

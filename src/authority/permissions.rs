@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Permissions;
 use super::access::application::ApplicationCatalogue;
+use super::access::budget::Budget;
 use super::access::pattern::PatternError;
 use super::builtin::accounts;
 use super::builtin::roles as reserved;
@@ -26,7 +27,7 @@ const ENTRIES: u64 = 10_000;
 
 /// Compiled permissions by what they were compiled from.
 pub struct Compiled {
-    cache: Cache<Source, Permissions>,
+    cache: Cache<Source, Result<Permissions, PatternError>>,
     catalogue: ArcSwap<(u64, ApplicationCatalogue)>,
     /// Bounds compilations at once.
     permits: Arc<Semaphore>,
@@ -140,8 +141,7 @@ impl Compiled {
         self.cached_or(key, || {
             let catalogue = self.catalogue(tables);
             let found = resolve(tables, &names).found;
-            let roles: Vec<RoleDescriptor> = found.into_iter().map(|(_, role)| role).collect();
-            move || Permissions::compile(&roles, &catalogue.1)
+            move || compile_good(&found, &catalogue.1)
         })
         .await
     }
@@ -154,7 +154,7 @@ impl Compiled {
         let revision = tables.privileges.revision();
         let key = Source::ApiKey(revision, api_key.id.clone(), api_key.version);
         if let Some(found) = self.cache.get(&key) {
-            return Ok(found);
+            return Ok(found?);
         }
         let alike = content(api_key).map(|digest| Source::Alike(revision, digest));
         let prepare = || {
@@ -166,7 +166,7 @@ impl Compiled {
             return self.cached_or(key, prepare).await;
         };
         let permissions = self.cached_or(alike, prepare).await?;
-        self.cache.insert(key, permissions.clone());
+        self.cache.insert(key, Ok(permissions.clone()));
         Ok(permissions)
     }
 
@@ -177,23 +177,30 @@ impl Compiled {
         F: FnOnce() -> Result<Permissions, PatternError> + Send + 'static,
     {
         if let Some(found) = self.cache.get(&key) {
-            return Ok(found);
+            return Ok(found?);
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| CompileError::Closed)?;
         // Whoever held the permit before may have compiled just this.
         if let Some(found) = self.cache.get(&key) {
-            return Ok(found);
+            return Ok(found?);
         }
-        let compile = prepare();
-        let compiled = tokio::task::spawn_blocking(move || {
-            let compiled = compile();
-            drop(permit);
-            compiled
-        });
-        let permissions = compiled.await.map_err(|_| CompileError::Closed)??;
-        self.cache.insert(key, permissions.clone());
-        Ok(permissions)
+        let compiled = run(permit, prepare()).await?;
+        // A failure is remembered as well: what took long to fail would fail again for every request.
+        self.cache.insert(key, compiled.clone());
+        Ok(compiled?)
+    }
+
+    /// Does something that may take long, as compiling does: off the runtime's threads, and a few at a time.
+    ///
+    /// # Errors
+    /// [`CompileError::Closed`]
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CompileError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        run(permit.map_err(|_| CompileError::Closed)?, work).await
     }
 
     fn catalogue(&self, tables: &Tables) -> Arc<(u64, ApplicationCatalogue)> {
@@ -217,6 +224,48 @@ impl Compiled {
     }
 }
 
+/// The permit travels with the work: a caller that hangs up must not free it while the thread is still busy.
+async fn run<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CompileError> {
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    done.await.map_err(|_| CompileError::Closed)
+}
+
+/// Compiles roles together. When that fails because of single ones, these grant nothing and a warning names them: a role that
+/// can't be evaluated must not lock out everybody who has it.
+fn compile_good(
+    roles: &[(String, RoleDescriptor)],
+    catalogue: &ApplicationCatalogue,
+) -> Result<Permissions, PatternError> {
+    let together = |roles: &[(String, RoleDescriptor)], budget: &Budget| {
+        let roles: Vec<RoleDescriptor> = roles.iter().map(|(_, role)| role.clone()).collect();
+        Permissions::compile_within(&roles, catalogue, budget)
+    };
+    let failed = match together(roles, &Budget::for_all_roles()) {
+        Ok(permissions) => return Ok(permissions),
+        Err(error) => error,
+    };
+    let budget = Budget::for_all_roles();
+    let mut good = roles.to_vec();
+    good.retain(|named| match together(std::slice::from_ref(named), &budget) {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(role = %named.0, %error, "a role can't be evaluated and grants nothing");
+            false
+        }
+    });
+    if good.len() == roles.len() {
+        return Err(failed);
+    }
+    together(&good, &Budget::for_all_roles())
+}
+
 /// Digest of all that [`compile_key`] looks at.
 fn content(key: &ApiKey) -> Option<[u8; 32]> {
     let written = serde_json::to_vec(&(&key.roles, &key.limited_by)).ok()?;
@@ -229,11 +278,11 @@ fn compile_key(
     catalogue: &ApplicationCatalogue,
 ) -> Result<Permissions, PatternError> {
     let compile = |set: &RoleSet| {
-        let roles: Vec<RoleDescriptor> = set
-            .values()
-            .map(|role| RoleDescriptor::clone(role))
+        let roles: Vec<(String, RoleDescriptor)> = set
+            .iter()
+            .map(|(name, role)| (name.clone(), RoleDescriptor::clone(role)))
             .collect();
-        Permissions::compile(&roles, catalogue)
+        compile_good(&roles, catalogue)
     };
     let owner = compile(&key.limited_by)?;
     if key.roles.is_empty() {

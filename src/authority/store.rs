@@ -2,25 +2,27 @@
 //!
 //! Always true: a write is on disk (fsynced) before it is visible and before [`Store::write`] returns; readers never wait for
 //! the disk; jobs run one after another, so read-modify-write inside a job is atomic. Jobs that queue up while the disk is
-//! busy share one commit. Without a directory the same code runs on memory. A new table is one line in `tables!`; a change of
-//! what a row looks like is a step in [`migration`].
+//! busy share one commit. A job that panics, or leaves a row that could not be read again, changes nothing and ends nothing.
+//! After the disk failed, writes are refused until the file can be opened again; reads go on. Without a directory the same code
+//! runs on memory. A new table is one line in `tables!`; a change of what a row looks like is a step in [`migration`].
 
-use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable as _};
 use tokio::sync::oneshot;
 
 use super::backup::{META, Snapshots};
+use super::database::StoreFile;
 use super::job::{Closure, Job};
 use super::migration::{self, MigrationError};
 use super::record::{
     AccessToken, ApiKey, IndexSettings, Profile, RefreshToken, Reserved, ServiceToken, User,
 };
+use super::rows::{self, Unreadable};
 use super::table::{Changes, Draft, Table};
 use crate::wire::roles::{ApplicationPrivilege, RoleDescriptor, RoleMapping};
 
@@ -56,17 +58,6 @@ pub enum OpenError {
     /// The format is unknown, or could not be brought up to date.
     #[error(transparent)]
     Format(#[from] MigrationError),
-    /// A record doesn't have the shape its table promises.
-    #[error("record {key} of table {table} can't be read")]
-    Record {
-        /// The table.
-        table: &'static str,
-        /// The record's key.
-        key: String,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
-    },
     /// The writer thread can't be started.
     #[error("writer can't be started")]
     Thread(#[source] std::io::Error),
@@ -93,10 +84,20 @@ macro_rules! tables {
         pub struct Drafts<'a> { $($(#[doc = $doc])* pub $name: Draft<'a, $row>,)* }
 
         impl Tables {
-            fn load(database: &Database) -> Result<Self, OpenError> {
-                let transaction = database.begin_read().map_err(store_error)?;
-                Ok(Self { $($name: load_table(&transaction, stringify!($name))?,)* })
+            /// Reads everything; rows that can't be read are set aside.
+            fn load(database: &Database) -> Result<Self, redb::Error> {
+                let transaction = database.begin_read()?;
+                let mut unreadable: Vec<Unreadable> = Vec::new();
+                let tables = Self { $($name: rows::load(&transaction, stringify!($name), &mut unreadable)?,)* };
+                drop(transaction);
+                if !unreadable.is_empty() {
+                    rows::set_aside(database, &unreadable)?;
+                }
+                Ok(tables)
             }
+
+            /// Takes over all rows of `fresh`.
+            fn replace(&self, fresh: Self) { $(self.$name.replace(fresh.$name);)* }
 
             fn draft(&self) -> Drafts<'_> {
                 Drafts { $($name: Draft::new(&self.$name),)* }
@@ -108,6 +109,9 @@ macro_rules! tables {
 
             fn discard(&mut self) { $(self.$name.discard();)* }
 
+            /// Whether all rows that the current job wrote could be read again.
+            fn reads_back(&self) -> bool { true $(&& self.$name.reads_back())* }
+
             fn is_unchanged(&self) -> bool { true $(&& self.$name.settled().is_empty())* }
 
             fn commit(&self, database: &Database) -> Result<(), redb::Error> {
@@ -117,7 +121,7 @@ macro_rules! tables {
                 let mut transaction = database.begin_write()?;
                 // The default, said aloud: commit returns after fsync.
                 transaction.set_durability(Durability::Immediate)?;
-                $(save_table(&transaction, stringify!($name), self.$name.settled())?;)*
+                $(rows::save(&transaction, stringify!($name), self.$name.settled())?;)*
                 transaction.commit()?;
                 Ok(())
             }
@@ -158,55 +162,6 @@ tables! {
     profiles: Profile,
 }
 
-fn load_table<T: DeserializeOwned>(
-    transaction: &redb::ReadTransaction,
-    name: &'static str,
-) -> Result<Table<T>, OpenError> {
-    let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(name);
-    let table = match transaction.open_table(definition) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Table::default()),
-        Err(error) => return Err(store_error(error)),
-    };
-    let mut rows = BTreeMap::new();
-    for entry in table.iter().map_err(store_error)? {
-        let (key, value) = entry.map_err(store_error)?;
-        let key = key.value().to_owned();
-        let row = serde_json::from_slice(value.value()).map_err(|source| OpenError::Record {
-            table: name,
-            key: key.clone(),
-            source,
-        })?;
-        rows.insert(key, Arc::new(row));
-    }
-    Ok(Table::of(rows))
-}
-
-fn save_table<T: Serialize>(
-    transaction: &redb::WriteTransaction,
-    name: &'static str,
-    changes: &Changes<T>,
-) -> Result<(), redb::Error> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let definition: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(name);
-    let mut table = transaction.open_table(definition)?;
-    for (key, row) in changes {
-        match row {
-            Some(row) => {
-                let bytes = serde_json::to_vec(row)
-                    .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-                table.insert(key.as_str(), bytes.as_slice())?;
-            }
-            None => {
-                table.remove(key.as_str())?;
-            }
-        }
-    }
-    Ok(())
-}
-
 fn store_error(error: impl Into<redb::Error>) -> OpenError {
     OpenError::Store(Box::new(error.into()))
 }
@@ -215,7 +170,9 @@ fn store_error(error: impl Into<redb::Error>) -> OpenError {
 pub struct Store {
     tables: Arc<Tables>,
     identity: Identity,
-    database: Arc<Database>,
+    file: Arc<StoreFile>,
+    /// Whether the last commit held, and the file is open.
+    writable: Arc<AtomicBool>,
     jobs: Option<mpsc::SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -235,26 +192,47 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]. Blocks on the disk.
     pub fn open(directory: Option<&Path>, fresh: &Identity) -> Result<Self, OpenError> {
-        let database = Arc::new(match directory {
-            Some(directory) => open_file(directory)?,
-            None => Database::builder()
-                .create_with_backend(redb::backends::InMemoryBackend::new())
-                .map_err(store_error)?,
-        });
+        let file = match directory {
+            Some(directory) => StoreFile::at(open_file(directory)?, &directory.join(FILE)),
+            None => StoreFile::once(Arc::new(
+                Database::builder()
+                    .create_with_backend(redb::backends::InMemoryBackend::new())
+                    .map_err(store_error)?,
+            )),
+        };
         let path = directory.map(|directory| directory.join(FILE));
-        migration::upgrade(&database, path.as_deref())?;
+        Self::over(file, path.as_deref(), fresh)
+    }
+
+    /// The store in an open file; `path` says where, so that an old format can be kept beside it.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn over(file: StoreFile, path: Option<&Path>, fresh: &Identity) -> Result<Self, OpenError> {
+        let database = file
+            .database()
+            .ok_or_else(|| store_error(redb::Error::PreviousIo))?;
+        migration::upgrade(&database, path)?;
         let identity = read_or_write_meta(&database, fresh)?;
-        let tables = Arc::new(Tables::load(&database)?);
+        let tables = Arc::new(Tables::load(&database).map_err(store_error)?);
+        drop(database);
+        let file = Arc::new(file);
+        let writable = Arc::new(AtomicBool::new(true));
         let (jobs, queue) = mpsc::sync_channel(4 * BATCH);
-        let for_writer = (Arc::clone(&database), Arc::clone(&tables));
+        let writer = Writer {
+            file: Arc::clone(&file),
+            tables: Arc::clone(&tables),
+            writable: Arc::clone(&writable),
+        };
         let writer = std::thread::Builder::new()
             .name("authority-store".to_owned())
-            .spawn(move || write_loop(&for_writer.0, &for_writer.1, &queue))
+            .spawn(move || writer.run(&queue))
             .map_err(OpenError::Thread)?;
         Ok(Self {
             tables,
             identity,
-            database,
+            file,
+            writable,
             jobs: Some(jobs),
             writer: Some(writer),
         })
@@ -278,7 +256,7 @@ impl Store {
             source: Box::new(error.into()),
         })?;
         migration::check(&database)?;
-        Ok(Snapshots::of(Arc::new(database)))
+        Ok(Snapshots::of(Arc::new(StoreFile::once(Arc::new(database)))))
     }
 
     /// Makes the directory of a store, if absent, private to the user.
@@ -304,7 +282,12 @@ impl Store {
 
     /// Copies of the store, made while it is in use.
     pub fn snapshots(&self) -> Snapshots {
-        Snapshots::of(Arc::clone(&self.database))
+        Snapshots::of(Arc::clone(&self.file))
+    }
+
+    /// Whether writes are accepted: false from a failed commit until one that holds.
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
     }
 
     /// What the store was born with.
@@ -342,27 +325,94 @@ impl Drop for Store {
     }
 }
 
-fn write_loop(database: &Database, tables: &Tables, queue: &mpsc::Receiver<Box<dyn Job>>) {
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        batch.extend(queue.try_iter().take(BATCH - 1));
-        let mut drafts = tables.draft();
-        for job in &mut batch {
-            if job.run(&mut drafts) {
-                drafts.keep();
-            } else {
-                drafts.discard();
+/// The writing side: runs jobs, commits them, makes them visible.
+struct Writer {
+    file: Arc<StoreFile>,
+    tables: Arc<Tables>,
+    writable: Arc<AtomicBool>,
+}
+
+impl Writer {
+    fn run(self, queue: &mpsc::Receiver<Box<dyn Job>>) {
+        while let Ok(first) = queue.recv() {
+            let mut batch = vec![first];
+            batch.extend(queue.try_iter().take(BATCH - 1));
+            // Before the jobs look at the tables, for these are read anew with the file.
+            if !self.writable.load(Ordering::Acquire) {
+                self.revive();
+            }
+            let mut drafts = self.tables.draft();
+            let jobs: Vec<(Box<dyn Job>, bool)> = batch
+                .into_iter()
+                .map(|mut job| {
+                    let is_kept = runs(job.as_mut(), &mut drafts);
+                    (job, is_kept)
+                })
+                .collect();
+            let held = self.commit(drafts);
+            for (job, is_kept) in jobs {
+                job.finish(held && is_kept);
             }
         }
-        let committed = drafts.commit(database);
-        match &committed {
-            Ok(()) => drafts.into_changes().apply(tables),
-            Err(error) => tracing::error!(%error, "authority store refused a commit"),
+    }
+
+    fn commit(&self, drafts: Drafts<'_>) -> bool {
+        let committed = match self.file.database() {
+            Some(database) => drafts.commit(&database),
+            None => Err(redb::Error::PreviousIo),
+        };
+        if let Err(error) = committed {
+            if self.writable.swap(false, Ordering::AcqRel) {
+                tracing::error!(%error, "the authority store can't be written: changes are refused until it can");
+            }
+            drop(drafts);
+            self.revive();
+            return false;
         }
-        for job in batch {
-            job.finish(committed.is_ok());
+        drafts.into_changes().apply(&self.tables);
+        if !self.writable.swap(true, Ordering::AcqRel) {
+            tracing::info!("the authority store can be written again");
+        }
+        true
+    }
+
+    /// Opens the file again after a failure. What is visible becomes what is durable: of a commit that failed late, the disk
+    /// may hold all, though its callers were told no.
+    fn revive(&self) {
+        let revived = self
+            .file
+            .reopen()
+            .and_then(|database| Tables::load(&database));
+        match revived {
+            Ok(fresh) => self.tables.replace(fresh),
+            Err(error) => tracing::debug!(%error, "the authority store can't be opened again yet"),
         }
     }
+}
+
+/// Runs one job; true when its changes are kept.
+fn runs(job: &mut dyn Job, drafts: &mut Drafts<'_>) -> bool {
+    // A job sees drafts only, and those of one that panicked are thrown away.
+    let outcome = catch_unwind(AssertUnwindSafe(|| job.run(drafts)));
+    let is_kept = match outcome {
+        Ok(wanted) => {
+            let reads_back = !wanted || drafts.reads_back();
+            if !reads_back {
+                tracing::error!("a change was refused because the store could not read it again");
+            }
+            wanted && reads_back
+        }
+        Err(_) => {
+            tracing::error!("a change panicked and was thrown away");
+            false
+        }
+    };
+    if is_kept {
+        drafts.keep();
+    } else {
+        drafts.discard();
+    }
+    is_kept
 }
 
 fn open_file(directory: &Path) -> Result<Database, OpenError> {

@@ -8,6 +8,9 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// One table in memory. Readers take a short lock and leave with an `Arc`.
 #[derive(Debug)]
 pub struct Table<T> {
@@ -114,6 +117,18 @@ impl<T> Table<T> {
     }
 }
 
+impl<T> Table<T> {
+    /// Takes over the rows of another table, whatever was here.
+    pub fn replace(&self, other: Self) {
+        let fresh = other
+            .rows
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        *self.rows.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.revision.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// Rows by key; `None` removes.
 pub type Changes<T> = BTreeMap<String, Option<Arc<T>>>;
 
@@ -198,6 +213,17 @@ impl<'a, T> Draft<'a, T> {
     /// What was committed, to be applied.
     pub fn into_settled(self) -> Changes<T> {
         self.settled
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Draft<'_, T> {
+    /// Whether every row that the current job wrote can be read from what would be written. JSON that is nested too deeply
+    /// can be written and not be read.
+    pub fn reads_back(&self) -> bool {
+        self.changes.values().flatten().all(|row| {
+            let written = serde_json::to_vec(&**row);
+            written.is_ok_and(|bytes| serde_json::from_slice::<T>(&bytes).is_ok())
+        })
     }
 }
 

@@ -1,14 +1,17 @@
 //! `sidegate explain`: one request through the real gate, each step printed, nothing forwarded.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use crate::app;
@@ -16,6 +19,7 @@ use crate::cli::startup;
 use crate::gate::Verdict;
 use crate::gate::trace::{Step, Steps};
 use crate::model::clock::Clock;
+use crate::net::client_certificate::ordered;
 use crate::net::http::{Head, Peer, PeerCertificate};
 
 /// Options of `sidegate explain`.
@@ -30,6 +34,9 @@ pub(super) struct Options {
     /// Basic credential as NAME:PASSWORD; without a password it is read from $SIDEGATE_PASSWORD or standard input
     #[arg(long, short, value_name = "NAME[:PASSWORD]")]
     user: Option<String>,
+    /// A client certificate in PEM, leaf first, as if the TLS layer had verified it
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -57,7 +64,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = startup::settings_from_file(&options.config)?;
     let clock = Clock::system();
     let head = head(&options)?;
-    let gate = app::gate_alone(&settings, clock.clone()).await?;
+    let certificate = match &options.certificate {
+        Some(path) => certificate(path)?,
+        None => PeerCertificate::Absent,
+    };
+    let alone = app::GateAlone::set_up(&settings, clock.clone()).await?;
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let peer = Peer {
         address,
@@ -65,16 +76,28 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         trusted: false,
         tls: true,
         listener: "explain".into(),
-        certificate: PeerCertificate::Absent,
+        certificate,
     };
     let mut steps = Steps::on();
+    let gate = alone.gate();
     let verdict = gate.decide(&head, &peer, clock.now(), &mut steps).await;
+    alone.take_back().await;
     print(&options, steps.as_slice(), &verdict);
     Ok(if verdict.is_ok() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What the TLS layer would have made of this chain. Whether a listener's CA signed it is not looked at here.
+fn certificate(path: &Path) -> anyhow::Result<PeerCertificate> {
+    let presented = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("can't read {}", path.display()))?;
+    let chain = ordered(&presented)
+        .with_context(|| format!("{} holds no chain of certificates", path.display()))?;
+    Ok(PeerCertificate::Present(Arc::new(chain)))
 }
 
 fn head(options: &Options) -> anyhow::Result<Head> {
@@ -134,14 +157,13 @@ fn print(options: &Options, steps: &[Step], verdict: &Verdict) {
         }
     };
     if options.json {
-        let steps: Vec<_> = steps
-            .iter()
+        let steps: Vec<_> = told(steps)
             .map(|step| json!({"step": step.name, "detail": step.detail}))
             .collect();
         println!("{}", json!({"steps": steps, "verdict": outcome}));
         return;
     }
-    for step in steps {
+    for step in told(steps) {
         println!("{:<12} {}", step.name, flat(&step.detail));
     }
     match verdict {
@@ -156,6 +178,11 @@ fn print(options: &Options, steps: &[Step], verdict: &Verdict) {
             refusal.reason()
         ),
     }
+}
+
+/// The steps but for the last, which is the verdict and has its own place.
+fn told(steps: &[Step]) -> impl Iterator<Item = &Step> {
+    steps.iter().filter(|step| step.name != "verdict")
 }
 
 /// `{"a": 1, "b": ["x", "y"]}` as `a=1 b=x,y`.

@@ -160,6 +160,22 @@ pub const OIDC_PKCE: bool = true;
 pub const PKI_USERNAME_PATTERN: &str = "CN=(.*?)(?:,|$)";
 /// `authority.embedded.realms.pki.NAME.delegation.enabled`
 pub const PKI_DELEGATION: bool = false;
+/// `authority.embedded.realms.saml.NAME.force_authn`
+pub const SAML_FORCE_AUTHN: bool = false;
+/// `authority.embedded.realms.saml.NAME.populate_user_metadata`
+pub const SAML_POPULATE_USER_METADATA: bool = true;
+/// `authority.embedded.realms.saml.NAME.allowed_clock_skew`
+pub const SAML_CLOCK_SKEW: &str = "3m";
+/// `authority.embedded.realms.saml.NAME.idp.use_single_logout`
+pub const SAML_USE_SINGLE_LOGOUT: bool = true;
+/// `authority.embedded.realms.saml.NAME.idp.metadata.http.refresh`
+pub const SAML_METADATA_REFRESH: &str = "1h";
+/// `authority.embedded.realms.saml.NAME.idp.metadata.http.*`
+pub const SAML_METADATA_TIMEOUT: &str = "5s";
+/// `authority.embedded.realms.saml.NAME.nameid.allow_create`
+pub const SAML_NAMEID_ALLOW_CREATE: bool = false;
+/// `authority.embedded.realms.saml.NAME.encryption.allow_unsigned_cbc`
+pub const SAML_ALLOW_UNSIGNED_CBC: bool = false;
 /// `authority.embedded.anonymous.username`
 pub const ANONYMOUS_USERNAME: &str = "_anonymous";
 /// `authority.embedded.anonymous.authz_exception`
@@ -192,3 +208,5 @@ pub const REDIS_DATABASE: u8 = 0;
 pub const REDIS_KEY_PREFIX: &str = "sidegate:";
 /// `sso.session.store.redis.timeout`
 pub const REDIS_TIMEOUT: &str = "1s";
+/// `sso.pages.language`
+pub const SSO_PAGES_LANGUAGE: &str = "en";

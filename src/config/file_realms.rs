@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::default;
 use super::file_oidc::OidcRealm;
+use super::file_realm_saml::SamlRealm;
 use super::grants::RoleName;
 use super::realm_values::{CapturePattern, JwksPath, SubjectPattern, Text};
 use super::references::SecretRef;
@@ -21,7 +22,7 @@ use super::values::Written;
 /// Realms by type and name. Asked by `order`, lowest first; the reserved users (`elastic`, ...) always come before.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-reserved" = ["saml", "ldap", "active_directory"]))]
+#[schemars(extend("x-reserved" = ["ldap", "active_directory"]))]
 pub struct Realms {
     /// Users from files. One at most; without it, `default_file` reads `users` and `users_roles` in the directory `data`.
     pub file: Option<BTreeMap<String, FileRealm>>,
@@ -35,6 +36,8 @@ pub struct Realms {
     pub kerberos: Option<BTreeMap<String, KerberosRealm>>,
     /// People who log in at an OpenID Connect provider, with a browser.
     pub oidc: Option<BTreeMap<String, OidcRealm>>,
+    /// Users of a SAML 2.0 identity provider, who log in with a browser.
+    pub saml: Option<BTreeMap<String, SamlRealm>>,
 }
 
 /// Kerberos tickets for the services whose keys are in a keytab. Roles come from role mappings.

@@ -31,6 +31,8 @@ pub struct Sso {
     pub providers: Option<Vec<Provider>>,
     /// What a login leaves behind.
     pub session: Option<super::file_sso_session::Session>,
+    /// What the login pages look like and say.
+    pub pages: Option<super::file_sso_pages::Pages>,
 }
 
 /// One way to log in.

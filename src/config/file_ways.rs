@@ -44,6 +44,8 @@ pub enum ClientCertificateMode {
 pub enum CertificateHeader {
     /// `Client-Cert` and `Client-Cert-Chain` of RFC 9440.
     ClientCert,
+    /// `Client-Cert` with percent-encoded PEM in place of RFC 9440's form: nginx's `$ssl_client_escaped_cert`, which is the leaf alone.
+    ClientCertPem,
     /// Envoy's `X-Forwarded-Client-Cert` with its fields `Cert` or `Chain`.
     XForwardedClientCert,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::realm_saml::SamlRealm;
 use super::realm_values::JwksPath;
 use super::realms_oidc::OidcRealm;
 use crate::model::secret::Secret;
@@ -32,6 +33,8 @@ pub enum RealmKind {
     Kerberos(KerberosRealm),
     /// People from an OpenID Connect provider.
     Oidc(Box<OidcRealm>),
+    /// Users of a SAML identity provider.
+    Saml(Box<SamlRealm>),
 }
 
 /// Kerberos tickets for the services of a keytab.

@@ -324,11 +324,6 @@ mod tests {
     }
 
     #[test]
-    fn renew_temporarily() {
-        std::fs::write(COMMITTED, markdown()).unwrap();
-    }
-
-    #[test]
     fn every_link_leads_to_a_heading() {
         let page = markdown();
         let anchors: Vec<String> = page

@@ -13,6 +13,9 @@ use crate::model::secret::Secret;
 /// Most bytes read from any file that the config names.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
+/// Most files in any folder that the config names.
+pub const MAX_FOLDER_FILES: usize = 256;
+
 /// What a config refers to outside itself.
 pub trait Surroundings {
     /// An environment variable, if it is set and is UTF-8.
@@ -23,6 +26,12 @@ pub trait Surroundings {
     /// # Errors
     /// When it can't be read, or is longer.
     fn file(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The names of the files directly in a folder, in order; folders in it are left out.
+    ///
+    /// # Errors
+    /// When it can't be read, or has more than [`MAX_FOLDER_FILES`].
+    fn folder(&self, path: &Path) -> io::Result<Vec<String>>;
 }
 
 /// The process's own environment and file system.
@@ -47,6 +56,23 @@ impl Surroundings for Machine {
         }
         Ok(content)
     }
+
+    fn folder(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            // Follows links: a mounted ConfigMap is made of them.
+            if std::fs::metadata(entry.path()).is_ok_and(|about| about.is_file()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+            if names.len() > MAX_FOLDER_FILES {
+                let problem = format!("more than {MAX_FOLDER_FILES} files");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
 }
 
 /// Surroundings held in memory.
@@ -68,6 +94,19 @@ impl Surroundings for Given {
             .get(path)
             .cloned()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<Vec<String>> {
+        let inside = self
+            .files
+            .keys()
+            .filter(|file| file.parent() == Some(path))
+            .filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+        let names: Vec<String> = inside.collect();
+        if names.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(names)
     }
 }
 

@@ -128,6 +128,34 @@ impl Value for Prose {
     }
 }
 
+/// A language, as BCP 47 names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanguageTag(pub String);
+
+impl Value for LanguageTag {
+    const NAME: &'static str = "LanguageTag";
+    const ALLOWED: &'static str = "a language as BCP 47 names it, at most 35 bytes";
+    const EXAMPLES: &'static [&'static str] = &["en", "pt-BR"];
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let subtag = |part: &str| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let mut parts = text.split('-');
+        let first = parts.next().unwrap_or_default();
+        let language =
+            (2..=8).contains(&first.len()) && first.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if text.len() <= 35 && language && parts.all(subtag) {
+            return Ok(Self(text.to_owned()));
+        }
+        let error = ValueError::new("it is no language tag");
+        Err(match text.contains('_') {
+            true => error.with_hint(format!("`{}`", text.replace('_', "-"))),
+            false => error,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,36 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The pages' templates, any of which a file of the same name replaces.
+pub const TEMPLATES: &[&str] = &[
+    "layout.html",
+    "parts.html",
+    "login.html",
+    "failed.html",
+    "logged-out.html",
+    "agreement.html",
+    "overwritten.html",
+    "bounce.html",
+    "capture.html",
+    "implicit.html",
+    "confirm.html",
+    "done.html",
+];
+
+/// Endings of files that are served as they are.
+pub const SERVED: &[&str] = &[
+    "css", "gif", "ico", "jpg", "js", "png", "svg", "webp", "woff2",
+];
+
+/// Languages whose texts are built in.
+pub const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "ja", "pt"];
+
+/// Whether a file's name can stand in an address as it is.
+pub fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.bytes().all(plain)
+}
+
 /// Everything that replaces or adds to what the pages come with.
 #[derive(Clone, Debug, Default)]
 pub struct Theme {
@@ -13,6 +43,14 @@ pub struct Theme {
     pub files: Vec<ThemeFile>,
     /// Texts, one file per language.
     pub translations: Vec<ThemeFile>,
+}
+
+impl Theme {
+    /// Where everything was read.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = self.logo.iter().chain(&self.files);
+        files.chain(&self.translations).map(|file| &file.path)
+    }
 }
 
 /// One of them.

@@ -33,6 +33,8 @@ pub enum ClientCertificateMode {
 pub enum CertificateHeader {
     /// RFC 9440: `Client-Cert` and `Client-Cert-Chain`.
     ClientCert,
+    /// `Client-Cert` with percent-encoded PEM, nginx's `$ssl_client_escaped_cert`.
+    ClientCertPem,
     /// Envoy's `X-Forwarded-Client-Cert` with `Cert` or `Chain`.
     XForwardedClientCert,
 }

@@ -73,7 +73,7 @@ impl Asker {
 }
 
 /// The `Authorization` value of a credential, marked sensitive so that no header dump shows it.
-fn authorization(credential: &Credential) -> HeaderValue {
+pub fn authorization(credential: &Credential) -> HeaderValue {
     match credential {
         Credential::Basic { username, password } => basic(username, password.expose()),
         Credential::Bearer(token) => header_value("Bearer ", token.expose()),

@@ -258,8 +258,12 @@ impl Client {
         Ok(granted)
     }
 
-    /// `Authorization` of Sidegate's own credential, if it has one.
+    /// `Authorization` of Sidegate's own credential for an upstream, if it has one that may be shown to others: what opens the
+    /// embedded authority never leaves this process.
     pub fn own_authorization(&self) -> Option<HeaderValue> {
+        if self.0.transport.is_embedded() {
+            return None;
+        }
         self.0.own.as_ref().map(own_authorization)
     }
 

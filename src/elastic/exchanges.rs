@@ -166,13 +166,15 @@ impl Client {
     }
 
     /// An API key owned by whoever `credential` belongs to, or by `run_as`, if they may act as that user, with these
-    /// fields of the create API key API. Needs `grant_api_key`.
+    /// fields of the create API key API. `secret` goes with a token that needs it in the authority's JWT realm. Needs
+    /// `grant_api_key`.
     ///
     /// # Errors
     /// [`ExchangeError::Unfit`] for an API key, which can't grant another.
     pub async fn grant_api_key(
         &self,
         credential: &Credential,
+        secret: Option<&Secret>,
         run_as: Option<&str>,
         api_key: &Map<String, Value>,
     ) -> Result<GrantedKey, ExchangeError> {
@@ -188,6 +190,10 @@ impl Client {
             }),
             Credential::ApiKey(_) => return Err(ExchangeError::Unfit),
         };
+        if let Some(secret) = secret {
+            let value = secret.expose_str().ok_or(ExchangeError::Unfit)?;
+            body["client_authentication"] = json!({"scheme": "SharedSecret", "value": value});
+        }
         if let Some(username) = run_as {
             body["run_as"] = username.into();
         }

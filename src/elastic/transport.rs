@@ -13,6 +13,8 @@ use crate::net::http::{BodyError, Request, Response};
 #[derive(Clone, Debug)]
 pub struct Transport {
     service: BoxCloneSyncService<Request, Answered, SendError>,
+    /// Whether the authority lives in this process.
+    embedded: bool,
 }
 
 /// A response and who gave it.
@@ -69,7 +71,15 @@ impl Transport {
                 node: Arc::clone(&name),
                 source: error.into(),
             });
-        Self::of(service)
+        Self {
+            embedded: true,
+            ..Self::of(service)
+        }
+    }
+
+    /// Whether the authority lives in this process.
+    pub(super) const fn is_embedded(&self) -> bool {
+        self.embedded
     }
 
     /// Wraps a service that already tells who answered.
@@ -80,6 +90,7 @@ impl Transport {
     {
         Self {
             service: BoxCloneSyncService::new(service),
+            embedded: false,
         }
     }
 

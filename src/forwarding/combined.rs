@@ -14,6 +14,7 @@ use super::failure::AttachError;
 use super::metrics::{Kind, Outcome};
 use super::signer::{SKEW, Signer};
 use crate::config::forwards::{Assertion, Combined, Conveyed};
+use crate::elastic::authorization::CLIENT_AUTHENTICATION;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::Entry;
 use crate::gate::exchanged::Grant;
@@ -26,6 +27,11 @@ use crate::model::secret::Secret;
 const RUN_AS: HeaderName = HeaderName::from_static("es-security-runas-user");
 /// On whose behalf Sidegate's own credential asks Elasticsearch.
 const SECONDARY: HeaderName = HeaderName::from_static("es-secondary-authorization");
+/// What goes with a JWT there.
+const SECONDARY_CLIENT_AUTHENTICATION: HeaderName =
+    HeaderName::from_static("es-secondary-x-client-authentication");
+/// The scheme of tokens.
+const BEARER: &[u8] = b"Bearer ";
 /// The realm of service accounts, whose tokens don't expire and are nobody else's business.
 const SERVICE_REALM: &str = "_service_account";
 /// How often at most it is asked whether a credential that an upstream refused is still good.
@@ -37,6 +43,8 @@ pub(super) struct Conveying {
     assertion: Option<HeaderValue>,
     run_as: Option<HeaderValue>,
     own: Option<HeaderValue>,
+    /// What Elasticsearch's JWT realm wants beside a token.
+    client_authentication: Option<HeaderValue>,
 }
 
 /// Who makes what is not in a request; nobody where no route needs that.
@@ -65,13 +73,23 @@ impl Makers {
         made: Option<&Grant>,
     ) -> Result<Conveying, AttachError> {
         let combined = making.combined;
+        let credential = self.credential(making, headers, made)?;
+        if combined.secondary && credential.is_none() {
+            // Alone, Sidegate's own credential would do for the client whatever Sidegate may.
+            return Err(AttachError::Refused(unfit(making.permit)));
+        }
         Ok(Conveying {
-            credential: self.credential(making, headers, made)?,
+            client_authentication: self.client_authentication(combined, credential.as_ref()),
+            credential,
             assertion: match &combined.assertion {
                 Some(assertion) => Some(self.assertion(making, assertion)?),
                 None => None,
             },
             run_as: match combined.credential {
+                // Its owner may do more than a key does.
+                Conveyed::RunAs if making.entry.identity.api_key.is_some() => {
+                    return Err(AttachError::Refused(unfit(making.permit)));
+                }
                 Conveyed::RunAs => Some(username_value(making.entry)?),
                 _ => None,
             },
@@ -97,11 +115,10 @@ impl Makers {
         } = *making;
         match &combined.credential {
             Conveyed::Nothing | Conveyed::RunAs => Ok(None),
+            // A certificate can't travel on, and a ticket is used up: what stands for them here can.
+            Conveyed::Client if permit.is_stood_for() => Ok(permit.authorization()),
             Conveyed::Client => Ok(headers.get(AUTHORIZATION).cloned()),
-            Conveyed::Token if is_access_token(permit, entry) => match permit.credential() {
-                Some(Credential::Bearer(token)) => Ok(header_value("Bearer ", token.expose())),
-                _ => Ok(None),
-            },
+            Conveyed::Token if is_access_token(permit, entry) => Ok(permit.authorization()),
             Conveyed::Token | Conveyed::ApiKey(_) => {
                 if let Some(grant) = made {
                     return Ok(Some(grant.value.clone()));
@@ -163,6 +180,23 @@ impl Makers {
         Ok(value)
     }
 
+    /// Elasticsearch's JWT realm believes a token only with the secret that it shares with Sidegate, which clients don't have.
+    fn client_authentication(
+        &self,
+        combined: &Combined,
+        credential: Option<&HeaderValue>,
+    ) -> Option<HeaderValue> {
+        let token = credential?.as_bytes();
+        let is_jwt = token.len() > BEARER.len()
+            && token[..BEARER.len()].eq_ignore_ascii_case(BEARER)
+            && token.contains(&b'.');
+        if !combined.elasticsearch || combined.credential != Conveyed::Client || !is_jwt {
+            return None;
+        }
+        let secret = self.exchanger.as_ref()?.client_authentication()?;
+        header_value("SharedSecret ", secret.expose())
+    }
+
     fn own(&self) -> Result<HeaderValue, AttachError> {
         self.exchanger
             .as_ref()
@@ -208,6 +242,13 @@ impl Makers {
 impl Conveying {
     /// Puts it into a head that was stripped.
     pub(super) fn put(self, combined: &Combined, headers: &mut HeaderMap) {
+        if let Some(secret) = self.client_authentication {
+            let name = match combined.secondary {
+                true => SECONDARY_CLIENT_AUTHENTICATION,
+                false => CLIENT_AUTHENTICATION,
+            };
+            headers.insert(name, secret);
+        }
         match (self.own, self.credential) {
             (Some(own), Some(credential)) => {
                 headers.insert(AUTHORIZATION, own);
@@ -233,11 +274,11 @@ impl Conveying {
 }
 
 /// Whether an access token stands for the client already, which an upstream that wants a token can have: their own, or the one
-/// that their certificate or ticket was exchanged for.
+/// that their certificate, ticket or login was exchanged for.
 fn is_access_token(permit: &Permit, entry: &Entry) -> bool {
     let by_token = matches!(
         permit.scheme(),
-        Some(Scheme::Bearer | Scheme::Certificate | Scheme::Kerberos)
+        Some(Scheme::Bearer | Scheme::Certificate | Scheme::Kerberos | Scheme::Session)
     );
     by_token
         && entry.identity.authentication_type == "token"
@@ -255,7 +296,8 @@ fn order(permit: &Permit) -> Option<Order> {
     Some(Order {
         wanted,
         identity: entry.identity.clone(),
-        credential: permit.credential()?.clone(),
+        credential: permit.credential()?,
+        run_as: permit.run_as().map(str::to_owned),
         exchanged: Arc::clone(entry.exchanged.as_ref()?),
         slot: permit.route().credential_slot?,
     })
@@ -276,6 +318,12 @@ fn credential_of(grant: &Grant) -> Option<Credential> {
     value
         .strip_prefix(b"ApiKey ")
         .map(|key| Credential::ApiKey(Secret::new(key)))
+}
+
+fn unfit(permit: &Permit) -> Refusal {
+    Refusal::NotExchangeable {
+        scheme: permit.scheme().unwrap_or(Scheme::Anonymous),
+    }
 }
 
 /// A user name as Elasticsearch reads it from a header. One that is not plain ASCII would not arrive as it is.

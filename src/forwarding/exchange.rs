@@ -23,6 +23,7 @@ use crate::gate::refusal::Refusal;
 use crate::model::clock::{Clock, Now};
 use crate::model::credential::Credential;
 use crate::model::identity::Identity;
+use crate::model::secret::Secret;
 
 /// The metadata field that marks an API key as made by an instance of Sidegate.
 pub const INSTANCE_FIELD: &str = "sidegate_instance";
@@ -42,6 +43,8 @@ pub const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A waiter outlasts the asks' own deadlines by this, so that it learns the cause.
 const GRACE: Duration = Duration::from_millis(500);
+/// How many shared keys there are before it is first looked for those that nobody uses.
+const FIRST_FULL: usize = 64;
 /// Characters of an API key's name.
 const MAX_NAME: usize = 256;
 
@@ -69,7 +72,39 @@ struct Inner {
     client: Client,
     workshop: Workshop,
     /// API keys by identity and route, for credentials that share them.
-    shared: Mutex<HashMap<(String, String), Arc<Shared>>>,
+    shared: Mutex<SharedKeys>,
+    /// What the authority's JWT realm wants beside a token.
+    client_authentication: Option<Secret>,
+}
+
+/// What is made once for all credentials of an identity. Bounded by what is in use: twice that, at most.
+#[derive(Debug)]
+struct SharedKeys {
+    known: HashMap<(String, String), Arc<Shared>>,
+    /// With so many it is looked through for what nobody uses any more.
+    full: usize,
+}
+
+impl Default for SharedKeys {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            full: FIRST_FULL,
+        }
+    }
+}
+
+impl SharedKeys {
+    /// What is shared under a key. Looks through all of them now and then, and so rarely that it costs next to nothing for each.
+    fn of(&mut self, key: (String, String)) -> Arc<Shared> {
+        if self.known.len() >= self.full && !self.known.contains_key(&key) {
+            self.known
+                .retain(|_, one| Arc::strong_count(one) > 1 || one.is_alive());
+            self.known.shrink_to(self.known.len() * 2);
+            self.full = (self.known.len() * 2).max(FIRST_FULL);
+        }
+        Arc::clone(self.known.entry(key).or_default())
+    }
 }
 
 /// The API key that all credentials of an identity share.
@@ -97,6 +132,8 @@ pub struct Order {
     pub identity: Identity,
     /// What the client presented.
     pub credential: Credential,
+    /// Whom they act as with it.
+    pub run_as: Option<String>,
     /// Where it is kept.
     pub exchanged: Arc<Exchanged>,
     /// In which slot.
@@ -121,18 +158,24 @@ impl Wanted {
 }
 
 impl Exchanger {
-    /// Makes grants by asking with this client.
-    pub fn new(client: Client, workshop: Workshop) -> Self {
+    /// Makes grants by asking with this client. `client_authentication`: the shared secret of the authority's JWT realm.
+    pub fn new(client: Client, workshop: Workshop, client_authentication: Option<Secret>) -> Self {
         Self(Arc::new(Inner {
             client,
             workshop,
             shared: Mutex::default(),
+            client_authentication,
         }))
     }
 
     /// The client that is asked with.
     pub fn client(&self) -> &Client {
         &self.0.client
+    }
+
+    /// The shared secret of the authority's JWT realm.
+    pub fn client_authentication(&self) -> Option<&Secret> {
+        self.0.client_authentication.as_ref()
     }
 
     /// What is counted.
@@ -280,21 +323,26 @@ impl Exchanger {
 
     async fn api_key(&self, order: &Order, policy: &ApiKeyGrant) -> Result<Grant, ExchangeError> {
         let now = self.0.workshop.clock.now();
-        let run_as = match &order.credential {
-            Credential::Basic { username, .. } if *username != order.identity.username => {
-                Some(order.identity.username.as_str())
-            }
-            _ => None,
-        };
+        let run_as = order.run_as.as_deref();
         let fields = self.api_key_fields(policy, &order.identity);
         let key = self
             .0
             .client
-            .grant_api_key(&order.credential, run_as, &fields)
+            .grant_api_key(&order.credential, self.secret_for(order), run_as, &fields)
             .await?;
         let lease = self.lease(Leased::ApiKey { id: key.id });
         let value = header_value("ApiKey ", key.encoded.expose()).ok_or(ExchangeError::Unfit)?;
         Ok(grant(value, policy.expiration, now).leasing(Box::new(lease)))
+    }
+
+    /// The JWT realm's secret, for what may be a JWT: no token of the authority itself holds a dot.
+    fn secret_for(&self, order: &Order) -> Option<&Secret> {
+        match &order.credential {
+            Credential::Bearer(token) if token.expose().contains(&b'.') => {
+                self.0.client_authentication.as_ref()
+            }
+            _ => None,
+        }
     }
 
     fn api_key_fields(&self, policy: &ApiKeyGrant, identity: &Identity) -> Map<String, Value> {
@@ -328,11 +376,7 @@ impl Exchanger {
     /// What the credentials of an identity share.
     fn shared(&self, order: &Order, policy: &ApiKeyGrant) -> Arc<Shared> {
         let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        // Looked through now and then: what is in use is bounded by the cache.
-        if shared.len() >= 64 && shared.len().is_power_of_two() {
-            shared.retain(|_, one| Arc::strong_count(one) > 1 || one.is_alive());
-        }
-        Arc::clone(shared.entry(shared_key(order, policy)).or_default())
+        shared.of(shared_key(order, policy))
     }
 
     /// Counts and logs why there is no exchange, and says what the client is told.
@@ -411,6 +455,8 @@ fn shared_key(order: &Order, policy: &ApiKeyGrant) -> (String, String) {
         [identity.lookup_realm.name, identity.lookup_realm.kind],
         identity.authentication_type,
         identity.api_key.as_ref().map(|key| key.id.as_str()),
+        // What somebody got by acting as another goes when either of them is purged, and is nobody else's.
+        order.run_as.is_some(),
     ]);
     (whole.to_string(), policy.route.clone())
 }

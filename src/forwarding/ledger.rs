@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::metrics::{ExchangeMetrics, Kind, Outcome};
 use crate::elastic::client::Client;
 use crate::elastic::exchanges::ExchangeError;
+use crate::gate::held::{Ending, Lender, Loan};
 use crate::model::clock::{Clock, Now};
 use crate::model::secret::Secret;
 
@@ -35,6 +36,11 @@ pub enum Leased {
         /// The refresh token.
         refresh: Option<Secret>,
     },
+    /// An access token that stands for a certificate or a ticket at the gate.
+    Held {
+        /// The access token.
+        access: Secret,
+    },
     /// An API key.
     ApiKey {
         /// Its id.
@@ -54,6 +60,9 @@ pub struct Lease {
 /// Where leases are given back to. Clones share the same task.
 #[derive(Clone, Debug)]
 pub struct Ledger(Arc<Inner>);
+
+/// Notes down what a gate holds.
+struct Lending(Ledger, Client);
 
 #[derive(Debug)]
 struct Inner {
@@ -84,7 +93,7 @@ impl Lease {
     pub fn refresh_token(&self) -> Option<&Secret> {
         match &self.what {
             Some(Leased::Token { refresh, .. }) => refresh.as_ref(),
-            Some(Leased::ApiKey { .. }) | None => None,
+            Some(Leased::Held { .. } | Leased::ApiKey { .. }) | None => None,
         }
     }
 
@@ -106,12 +115,38 @@ impl Drop for Lease {
     }
 }
 
+impl Loan for Lease {
+    fn end(mut self: Box<Self>, ending: Ending) {
+        match ending {
+            Ending::Now => {}
+            Ending::Soon => self.replace(),
+            Ending::Lapsed => {
+                if let Some(what) = self.what.take() {
+                    self.ledger.0.metrics.returned(what.kind());
+                }
+            }
+        }
+    }
+}
+
+// === impl Lending ===
+
+impl Lender for Lending {
+    fn lend(&self, token: &Secret) -> Box<dyn Loan> {
+        let what = Leased::Held {
+            access: token.clone(),
+        };
+        Box::new(self.0.lease(what, &self.1))
+    }
+}
+
 // === impl Leased ===
 
 impl Leased {
     const fn kind(&self) -> Kind {
         match self {
             Self::Token { .. } => Kind::Token,
+            Self::Held { .. } => Kind::Held,
             Self::ApiKey { .. } => Kind::ApiKey,
         }
     }
@@ -145,6 +180,11 @@ impl Ledger {
             ledger: self.clone(),
             replaced: AtomicBool::new(false),
         }
+    }
+
+    /// Who notes down the tokens that a gate holds, and gives them back by asking with `client`.
+    pub fn lender(&self, client: &Client) -> Arc<dyn Lender> {
+        Arc::new(Lending(self.clone(), client.clone()))
     }
 
     /// Gives back at once what would have had some grace left, then waits until all is given back, or given up; `limit` bounds
@@ -285,8 +325,10 @@ async fn sleep_until(at: Option<Duration>, now: Now) {
 }
 
 async fn invalidate_token(ended: &Ended) -> Result<(), ExchangeError> {
-    let Leased::Token { access, refresh } = &ended.what else {
-        return Ok(());
+    let (access, refresh) = match &ended.what {
+        Leased::Token { access, refresh } => (access, refresh.as_ref()),
+        Leased::Held { access } => (access, None),
+        Leased::ApiKey { .. } => return Ok(()),
     };
     // First what makes new ones.
     if let Some(refresh) = refresh {
@@ -300,7 +342,7 @@ async fn invalidate_keys(batch: &[Ended]) -> Result<(), ExchangeError> {
         .iter()
         .filter_map(|ended| match &ended.what {
             Leased::ApiKey { id } => Some(id.clone()),
-            Leased::Token { .. } => None,
+            Leased::Token { .. } | Leased::Held { .. } => None,
         })
         .collect();
     match batch.first() {

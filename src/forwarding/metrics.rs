@@ -7,6 +7,8 @@ use crate::telemetry::metrics::{CounterVec, GaugeVec, RegisterError, Registry};
 pub enum Kind {
     /// An access token.
     Token,
+    /// An access token that stands for a certificate or a ticket at the gate; only taking it back is counted.
+    Held,
     /// An API key.
     ApiKey,
     /// A signed assertion.
@@ -15,12 +17,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Token, Self::ApiKey, Self::Assertion];
+    pub const ALL: [Self; 4] = [Self::Token, Self::Held, Self::ApiKey, Self::Assertion];
 
     /// The label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::Held => "held",
             Self::ApiKey => "api_key",
             Self::Assertion => "assertion",
         }

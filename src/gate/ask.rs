@@ -9,6 +9,7 @@ use crate::elastic::authorization::Asker;
 use crate::elastic::error::AskError;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Fingerprint};
+use crate::model::identity::Identity;
 use crate::model::privilege::{AtomBits, AtomId};
 
 use super::authenticate::{Authenticator, Learnt};
@@ -66,7 +67,7 @@ impl Authenticator {
     /// Everything there is to ask about a claim, at once. A token of ours that the authority takes no longer is exchanged once
     /// more, where what it was made from is at hand.
     pub(super) async fn ask_all(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         stamp: u64,
         now: Now,
@@ -81,18 +82,22 @@ impl Authenticator {
         }
     }
 
-    async fn ask_as(&self, asker: &Asker, claim: &Claim) -> Result<Learned, AskError> {
-        let privileges = async {
-            if self.atoms.is_empty() {
-                return Ok(Vec::new());
+    async fn ask_as(&self, own: &Asker, claim: &Claim) -> Result<Learned, AskError> {
+        // The authority tells who somebody acts as, not who it is that does; records and purges need both.
+        let run_by = async {
+            match claim.run_as {
+                Some(_) => self.client.authenticate(own).await.map(Some),
+                None => Ok(None),
             }
-            self.client.has_privileges(asker, &self.atoms).await
         };
-        let (identity, answers, credential_expires) = tokio::try_join!(
-            self.client.authenticate(asker),
-            privileges,
-            self.expiry(asker, claim),
-        )?;
+        let (effective, run_by, credential_expires) =
+            tokio::try_join!(self.effective(own, claim), run_by, self.expiry(own, claim))?;
+        let (identity, run_by, answers, denied) = match (effective, run_by) {
+            (Some((identity, answers)), run_by) => (identity, run_by.map(Box::new), answers, None),
+            // Who may not act as another is still somebody, whom a purge must find.
+            (None, Some(caller)) => (caller, None, Vec::new(), claim.run_as.clone()),
+            (None, None) => return Err(super::exchange::refused()),
+        };
         let mut granted = AtomBits::with_capacity(self.atoms.len());
         for (id, yes) in (0..).zip(answers) {
             if yes {
@@ -101,9 +106,31 @@ impl Authenticator {
         }
         Ok(Learned {
             identity,
+            run_by,
+            denied: denied.map(String::into_boxed_str),
             granted,
             credential_expires,
         })
+    }
+
+    /// Who it is that acts, and what they may; `None` for somebody who may not act as the user they name.
+    async fn effective(
+        &self,
+        own: &Asker,
+        claim: &Claim,
+    ) -> Result<Option<(Identity, Vec<bool>)>, AskError> {
+        let acting = claim.acting(own.clone());
+        let privileges = async {
+            if self.atoms.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.client.has_privileges(&acting, &self.atoms).await
+        };
+        match tokio::try_join!(self.client.authenticate(&acting), privileges) {
+            Ok(known) => Ok(Some(known)),
+            Err(AskError::Status { status: 403, .. }) if claim.run_as.is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// When the credential itself expires, as far as that can be known: `_authenticate` doesn't tell. An API key may ask about
@@ -118,8 +145,6 @@ impl Authenticator {
         match credential {
             Credential::Basic { .. } => Ok(None),
             Credential::Bearer(token) => Ok(presented::unverified_expiry(token.expose())),
-            // Who acts as another can't ask about the key, which isn't theirs; the ttl bounds it.
-            Credential::ApiKey(_) if claim.run_as.is_some() => Ok(None),
             Credential::ApiKey(key) => match presented::api_key_id(key.expose()) {
                 Some(id) => match self.client.api_key_expiration(asker, &id).await {
                     Ok(expires) => Ok(expires),

@@ -11,13 +11,14 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
 use super::calls;
-use super::extract::presented::Presented;
+use super::extract::presented::{self, Presented};
 use super::kerberos::Negotiated;
 use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
-use super::routes::Route;
+use super::routes::{Demand, Route};
 use super::target::{Host, Target};
 use super::trace::{Caller, Steps};
+use crate::elastic::authorization::authorization;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
@@ -37,12 +38,23 @@ pub struct Permit {
     target: Uri,
     /// Canonical host the route was matched with.
     host: Host,
-    /// What was presented, on routes that exchange it.
-    credential: Option<Box<Credential>>,
+    /// What was presented, on routes that exchange or convey it.
+    kept: Option<Kept>,
+    /// Whom it acts as, on the same routes.
+    run_as: Option<Box<str>>,
     /// What the response is to tell the client about its ticket.
     negotiated: Option<Box<Negotiated>>,
     /// What it is to tell a browser about its session; nearly always nothing.
     session_lines: Lines,
+}
+
+/// What a permit keeps of a credential.
+#[derive(Debug)]
+enum Kept {
+    /// As it was sent: on a hit nobody needs it, and it costs a count.
+    AsSent(Scheme, HeaderValue),
+    /// What stands for a certificate or a ticket, or the route's own.
+    Ready(Box<Credential>),
 }
 
 impl Permit {
@@ -76,9 +88,34 @@ impl Permit {
         self.host.as_str()
     }
 
-    /// What the client presented, on routes that exchange it for something else; `None` on all others.
-    pub fn credential(&self) -> Option<&Credential> {
-        self.credential.as_deref()
+    /// What the client presented, or what stands for it here, on routes that exchange or convey it; `None` on all others.
+    pub fn credential(&self) -> Option<Credential> {
+        match self.kept.as_ref()? {
+            Kept::AsSent(scheme, line) => presented::decode_line(*scheme, line.as_bytes()),
+            Kept::Ready(credential) => Some(Credential::clone(credential)),
+        }
+    }
+
+    /// The same as a line of `Authorization`. Cheap where it was one.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        match self.kept.as_ref()? {
+            Kept::AsSent(_, line) => {
+                let mut line = line.clone();
+                line.set_sensitive(true);
+                Some(line)
+            }
+            Kept::Ready(credential) => Some(authorization(credential)),
+        }
+    }
+
+    /// Whether the client's own `Authorization` line can't travel on as it is: it was none, or a ticket, which is good once.
+    pub fn is_stood_for(&self) -> bool {
+        matches!(self.kept, Some(Kept::Ready(_)))
+    }
+
+    /// Whom the credential acts as.
+    pub fn run_as(&self) -> Option<&str> {
+        self.run_as.as_deref()
     }
 
     /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for, and a session's
@@ -111,7 +148,8 @@ impl Permit {
             cache,
             target,
             host,
-            credential: None,
+            kept: None,
+            run_as: None,
             negotiated: None,
             session_lines: Lines::new(),
         }
@@ -142,6 +180,21 @@ pub(super) async fn permit(
     steps: &mut Steps,
 ) -> Result<Permit, Refusal> {
     let mut cache = known.how;
+    if let Some(username) = &known.entry.denied {
+        if cache == CacheResult::Stale {
+            return Err(super::authenticate::unavailable("connect"));
+        }
+        let refusal = Refusal::Forbidden {
+            username: known.entry.identity.username.clone(),
+            missing: vec![format!("run_as:{username}")],
+        };
+        steps.refusing(Caller {
+            entry: known.entry,
+            scheme: presented.scheme(),
+            cache,
+        });
+        return Err(refusal);
+    }
     if let Rule::Require(need) = &route.rule {
         let question = Question {
             need,
@@ -168,16 +221,46 @@ pub(super) async fn permit(
     let caller = (known.entry, presented.scheme());
     let mut permit = Permit::new(route, target, Some(caller), cache);
     permit.negotiated = known.negotiated;
-    if route.credential_slot.is_some() {
-        // Boxed: only routes that exchange something pay for it.
-        let claim = match &permit.negotiated {
-            Some(negotiated) => negotiated.claim.clone(),
-            None => presented.claim(&authenticator.key)?,
-        };
-        let exchangeable = Box::pin(authenticator.exchangeable(claim, now));
-        permit.credential = exchangeable.await?.map(Box::new);
+    if let Some(demand) = route.demand {
+        keep(&mut permit, demand, authenticator, presented, (now, steps)).await?;
     }
     Ok(permit)
+}
+
+/// Keeps what the forwarding needs of the credential.
+async fn keep(
+    permit: &mut Permit,
+    demand: Demand,
+    authenticator: &Arc<Authenticator>,
+    presented: &Presented<'_>,
+    (now, steps): (Now, &mut Steps),
+) -> Result<(), Refusal> {
+    let scheme = presented.scheme();
+    if let Some(username) = presented.run_as() {
+        // A token would be the caller's own, and so would the right to speak beside Sidegate.
+        if !demand.takes_run_as() {
+            return Err(Refusal::NotExchangeable { scheme });
+        }
+        permit.run_as = Some(username.into());
+    }
+    steps.add("exchange", || {
+        serde_json::json!({"upstream_gets": demand.label(), "from": scheme.label(), "run_as": presented.run_as()})
+    });
+    if let Some(line) = presented.line() {
+        permit.kept = Some(Kept::AsSent(scheme, line.clone()));
+        return Ok(());
+    }
+    let claim = match &permit.negotiated {
+        Some(negotiated) => negotiated.claim.clone(),
+        None => presented.claim(&authenticator.key)?,
+    };
+    // Boxed: only those who bring no line of their own pay for it.
+    let exchangeable = Box::pin(authenticator.exchangeable(claim, now)).await?;
+    if exchangeable.is_none() && demand.takes_somebody() {
+        return Err(Refusal::NotExchangeable { scheme });
+    }
+    permit.kept = exchangeable.map(|credential| Kept::Ready(Box::new(credential)));
+    Ok(())
 }
 
 /// What the request needs as a call of Elasticsearch's API, only where that is asked.

@@ -30,8 +30,12 @@ pub type PrebuiltHeaders = Box<[(HeaderName, HeaderValue)]>;
 /// What is remembered about a credential. Immutable but for the lazily made headers and its own bookkeeping.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who it is.
+    /// Who it is; with `run_by`, whom they act as.
     pub identity: Identity,
+    /// Who it really is, when they act as another user.
+    pub run_by: Option<Box<Identity>>,
+    /// The user they may not act as, although they asked to.
+    pub(super) denied: Option<Box<str>>,
     /// Static atoms the identity was granted.
     pub granted: AtomBits,
     /// Monotonic time from which it may not be used any more (stale-if-error apart).
@@ -55,6 +59,11 @@ pub struct Entry {
 impl Entry {
     fn is_live(&self, now: Now) -> bool {
         now.mono < self.expires && self.credential_lives(now)
+    }
+
+    /// Whoever has a part in it: who it is, and who acts as them.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = &Identity> + Clone {
+        [&self.identity].into_iter().chain(self.run_by.as_deref())
     }
 
     fn credential_lives(&self, now: Now) -> bool {
@@ -141,6 +150,8 @@ impl CacheResult {
 #[derive(Debug)]
 pub(super) struct Learned {
     pub(super) identity: Identity,
+    pub(super) run_by: Option<Box<Identity>>,
+    pub(super) denied: Option<Box<str>>,
     pub(super) granted: AtomBits,
     /// When the credential itself expires, in time since the Unix epoch.
     pub(super) credential_expires: Option<Duration>,
@@ -280,7 +291,7 @@ impl Cache {
         if entry.vetted.load(Ordering::Acquire) == self.purges.stamp() {
             return true;
         }
-        match self.purges.vet(&entry.identity, entry.stamp) {
+        match self.purges.vet(entry.everybody(), entry.stamp) {
             Some(vetted) => {
                 entry.vetted.fetch_max(vetted, Ordering::AcqRel);
                 true
@@ -312,6 +323,8 @@ impl Cache {
         let exchanged = self.exchanged(&fingerprint, &learned.identity);
         let entry = Arc::new(Entry {
             identity: learned.identity,
+            run_by: learned.run_by,
+            denied: learned.denied,
             granted: learned.granted,
             expires: now.mono + jittered(self.life.ttl),
             not_after,
@@ -421,7 +434,7 @@ impl Cache {
     pub(super) fn sweep(&self, scope: &PurgeScope) -> u64 {
         let mut swept = 0;
         for (fingerprint, entry) in &self.entries {
-            if scope.covers(&entry.identity) && !self.is_unpurged(&entry) {
+            if entry.everybody().any(|one| scope.covers(one)) && !self.is_unpurged(&entry) {
                 self.entries.invalidate(&*fingerprint);
                 swept += 1;
             }

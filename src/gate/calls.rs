@@ -448,6 +448,31 @@ mod tests {
     }
 
     #[test]
+    fn no_spelling_of_a_call_needs_less_than_the_call() {
+        for (method, uri, needs) in [
+            ("PUT", "/%5Fsecurity/user/eve", "cluster:manage_security"),
+            ("PUT", "/_security/user/eve/", "cluster:manage_security"),
+            ("PUT", "/a/../_security/user/eve", "cluster:manage_security"),
+            ("DELETE", "/a/", "index:a:delete_index"),
+            ("GET", "/a/_search/", "index:a:read"),
+            ("GET", "/%61/_search", "index:a:read"),
+            ("GET", "/a/_search?ignore_unavailable=false", "index:a:read"),
+            ("DELETE", "/_all,a", "cluster:all"),
+            ("POST", "/_bulk/x", "cluster:all"),
+            ("GET", "/_SEARCH", "cluster:all"),
+            ("OPTIONS", "/a/_search", "cluster:all"),
+            ("POST", "/a/_search/x", "cluster:all"),
+            ("POST", "/_security", "cluster:all"),
+        ] {
+            assert_eq!(of(method, uri), [needs], "{method} {uri}");
+        }
+        assert_eq!(
+            of("GET", "/a%2Cb/_search"),
+            ["index:a:read", "index:b:read"]
+        );
+    }
+
+    #[test]
     fn a_call_that_nobody_knows_needs_everything() {
         for (method, uri) in [
             ("GET", "/_plugins/x"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::elastic::authorization::Asker;
 use crate::model::certificate::CertificateChain;
 use crate::model::credential::{Credential, Fingerprint, Scheme};
 
@@ -45,6 +46,14 @@ impl Claim {
             | Proof::Certificate { .. }
             | Proof::Exchanged { .. }
             | Proof::Nobody => None,
+        }
+    }
+
+    /// As whom is asked: the credential's owner, or whom they act as.
+    pub(super) fn acting(&self, asker: Asker) -> Asker {
+        match &self.run_as {
+            Some(username) => asker.running_as(username),
+            None => asker,
         }
     }
 

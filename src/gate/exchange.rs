@@ -22,7 +22,8 @@ use crate::net::fetch::FetchError;
 use super::authenticate::{Authenticator, trouble};
 use super::claim::{Claim, Proof};
 use super::extract::presented::Presented;
-use super::held::{HeldToken, HeldTokens};
+use super::flight::Flights;
+use super::held::{HeldToken, HeldTokens, Lender};
 use super::jwt::verify::{JwtVerifier, Unverified};
 use super::refusal::Refusal;
 
@@ -32,6 +33,8 @@ const MAX_NEGOTIATIONS: usize = 1024;
 /// What exchanges need and what they bring.
 pub(super) struct Exchanges {
     certificates: HeldTokens,
+    /// Certificates that are being exchanged.
+    delegations: Flights<Fingerprint, Result<Arc<HeldToken>, AskError>>,
     pub(super) tickets: HeldTokens,
     pub(super) negotiations: Semaphore,
     pub(super) kerberos: Option<Kerberos>,
@@ -52,6 +55,7 @@ impl Exchanges {
         };
         Ok(Self {
             certificates: HeldTokens::new(cache.max_entries),
+            delegations: Flights::new(),
             tickets: HeldTokens::new(cache.max_entries),
             negotiations: Semaphore::new(MAX_NEGOTIATIONS),
             kerberos: settings.kerberos.clone(),
@@ -59,20 +63,38 @@ impl Exchanges {
             verifier,
         })
     }
+
+    /// Has every token noted down that is held from now on.
+    pub(super) fn lend_by(&self, lender: &Arc<dyn Lender>) {
+        self.certificates.lend_by(lender);
+        self.tickets.lend_by(lender);
+    }
+
+    /// Lets go of the tokens that a purge has made useless.
+    pub(super) fn sweep(&self, stamp: u64) {
+        self.certificates.sweep(stamp);
+        self.tickets.sweep(stamp);
+    }
+
+    /// Lets go of every token.
+    pub(super) fn retire(&self) {
+        self.certificates.retire();
+        self.tickets.retire();
+    }
 }
 
 impl Authenticator {
-    /// As whom to ask about a claim. `stamp` and `now` are those of the ask that this is part of.
+    /// Whose credential a claim is, whomever they act as. `stamp` and `now` are those of the ask that this is part of.
     ///
     /// # Errors
     /// [`AskError::Refused`] when the claim is worth nothing; every other variant is trouble.
     pub(super) async fn asker(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         stamp: u64,
         now: Now,
     ) -> Result<Asker, AskError> {
-        let asker = match &claim.proof {
+        Ok(match &claim.proof {
             Proof::Direct(Credential::Bearer(token)) if claim.scheme == Scheme::Bearer => {
                 self.bearer(token, now).await?
             }
@@ -86,28 +108,20 @@ impl Authenticator {
                 None => return Err(refused()),
             },
             Proof::Nobody => Asker::anonymous(),
-        };
-        Ok(match &claim.run_as {
-            Some(username) => asker.running_as(username),
-            None => asker,
         })
     }
 
     /// What a route may exchange for the upstream's sake: the credential itself, or the token that stands for it here already;
-    /// `None` for somebody who shows nothing.
+    /// `None` for somebody who shows nothing. It is the caller's own, whomever they act as.
     ///
     /// # Errors
-    /// [`Refusal::NotExchangeable`] for somebody who acts as another user, since a token would be their own;
     /// [`Refusal::AuthorityUnavailable`] when a token has run out and no other can be had.
     pub(super) async fn exchangeable(
-        &self,
+        self: &Arc<Self>,
         claim: Claim,
         now: Now,
     ) -> Result<Option<Credential>, Refusal> {
         let scheme = claim.scheme;
-        if claim.run_as.is_some() {
-            return Err(Refusal::NotExchangeable { scheme });
-        }
         let stamp = self.cache.stamp();
         let token = match claim.proof {
             Proof::Direct(credential) => return Ok(Some(credential)),
@@ -133,16 +147,16 @@ impl Authenticator {
     /// # Errors
     /// As for [`Authenticator::asker`].
     pub(super) async fn privileges(
-        &self,
+        self: &Arc<Self>,
         claim: &Claim,
         atoms: &[Atom],
         stamp: u64,
         now: Now,
     ) -> Result<Vec<bool>, AskError> {
-        let asker = self.asker(claim, stamp, now).await?;
+        let asker = claim.acting(self.asker(claim, stamp, now).await?);
         match self.client.has_privileges(&asker, atoms).await {
             Err(error) if error.is_refusal() && self.renounce(claim) => {
-                let asker = self.asker(claim, stamp, now).await?;
+                let asker = claim.acting(self.asker(claim, stamp, now).await?);
                 self.client.has_privileges(&asker, atoms).await
             }
             outcome => outcome,
@@ -171,31 +185,39 @@ impl Authenticator {
         self.exchanges.tickets.find(&held, stamp, now).is_some()
     }
 
-    /// The token of a certificate's owner: kept, or fetched when there is none or its end is near.
+    /// The token of a certificate's owner: kept, or fetched when there is none or its end is near; fetched once, however many
+    /// are waiting.
     async fn delegated(
-        &self,
-        chain: &CertificateChain,
+        self: &Arc<Self>,
+        chain: &Arc<CertificateChain>,
         held: &Fingerprint,
         stamp: u64,
         now: Now,
     ) -> Result<Arc<HeldToken>, AskError> {
         let kept = self.exchanges.certificates.find(held, stamp, now);
         if let Some(token) = &kept
-            && !token.is_due(now)
+            && !token.claim_renewal(now)
         {
             return Ok(Arc::clone(token));
         }
         if now.unix >= chain.not_after() {
             return Err(refused());
         }
-        match (self.client.delegate_pki(chain).await, kept) {
-            (Ok(grant), _) => {
-                let most = Duration::MAX;
-                let tokens = &self.exchanges.certificates;
-                Ok(tokens.keep(*held, grant, most, stamp, now))
-            }
+        let delegation = self.exchanges.delegations.join(held, stamp, || {
+            let (this, chain, held) = (Arc::clone(self), Arc::clone(chain), *held);
+            async move { this.delegate(&chain, held, stamp, now).await }
+        });
+        let outcome = match delegation {
+            Some(delegation) => delegation.wait().await,
+            None => Some(Err(AskError::Overloaded {
+                node: Arc::from("sidegate"),
+                retry_after: None,
+            })),
+        };
+        match (outcome, kept) {
+            (Some(Ok(token)), _) => Ok(token),
             // In trouble the former token serves to its end; a refusal is one.
-            (Err(error), Some(token)) if !error.is_refusal() => {
+            (Some(Err(error)), Some(token)) if !error.is_refusal() => {
                 tracing::warn!(
                     target: "sidegate::gate",
                     node = error.node(), cause = error.cause(),
@@ -203,8 +225,30 @@ impl Authenticator {
                 );
                 Ok(token)
             }
-            (Err(error), _) => Err(error),
+            (Some(Err(error)), _) => Err(error),
+            (None, _) => Err(AskError::Garbage {
+                node: Arc::from("sidegate"),
+                what: "the exchange died",
+            }),
         }
+    }
+
+    /// Looks once more before asking: an exchange for the same certificate may have landed between our look and our start.
+    async fn delegate(
+        &self,
+        chain: &CertificateChain,
+        held: Fingerprint,
+        stamp: u64,
+        now: Now,
+    ) -> Result<Arc<HeldToken>, AskError> {
+        let tokens = &self.exchanges.certificates;
+        if let Some(token) = tokens.find(&held, stamp, now)
+            && !token.is_due(now)
+        {
+            return Ok(token);
+        }
+        let grant = self.client.delegate_pki(chain).await?;
+        Ok(tokens.keep(held, grant, Duration::MAX, stamp, now))
     }
 
     async fn bearer(&self, token: &Secret, now: Now) -> Result<Asker, AskError> {
@@ -233,7 +277,7 @@ impl Authenticator {
 }
 
 /// The gate itself says no; nobody was asked.
-fn refused() -> AskError {
+pub(super) fn refused() -> AskError {
     AskError::Refused {
         node: Arc::from("sidegate"),
     }

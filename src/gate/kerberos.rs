@@ -83,7 +83,13 @@ impl Authenticator {
                     proof: Proof::Direct(Credential::Bearer(grant.access_token.clone())),
                     run_as: presented.run_as().map(str::to_owned),
                 };
-                let known = self.owner(&claim, &owner, stamp, now, steps).await?;
+                let known = match self.owner(&claim, &owner, stamp, now, steps).await {
+                    Ok(known) => known,
+                    Err(refusal) => {
+                        self.exchanges.tickets.pass_by(&grant.access_token);
+                        return Err(refusal);
+                    }
+                };
                 let mut lines = Vec::new();
                 lines.extend(reply.and_then(|reply| mutual(&reply)));
                 lines.extend(self.cookie(grant, stamp, now));
@@ -142,13 +148,15 @@ impl Authenticator {
     fn cookie(&self, grant: TokenGrant, stamp: u64, now: Now) -> Option<(HeaderName, HeaderValue)> {
         let most = self.exchanges.kerberos.as_ref()?.cookie_lifetime;
         if most.is_zero() {
+            // It has served this request, and the upstream may have it.
+            self.exchanges.tickets.pass_by(&grant.access_token);
             return None;
         }
         let bytes = Zeroizing::new(clock::random_bytes::<32>());
         let handle = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
         let held = Presented::handle(handle.as_bytes()).token_fingerprint(&self.key);
         let kept = self.exchanges.tickets.keep(held, grant, most, stamp, now);
-        let life = kept.expires.saturating_sub(now.unix).as_secs();
+        let life = kept.expires.saturating_sub(now.mono).as_secs();
         // Strict: a request begun by another site comes without it, and a browser that may negotiate does so again by itself.
         let line = Zeroizing::new(format!(
             "{KERBEROS_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={life}",

@@ -21,7 +21,7 @@ pub mod extract;
 pub mod fields;
 mod flight;
 mod give_back;
-mod held;
+pub mod held;
 pub mod jwt;
 mod kerberos;
 pub mod limiter;
@@ -65,6 +65,7 @@ use extract::Intake;
 use extract::presented::Presented;
 use flight::Flights;
 use give_back::GivingBack;
+use held::Lender;
 use limiter::LoginLimiter;
 use metrics::{GateFamilies, GateMetrics};
 use purge::PurgeScope;
@@ -229,10 +230,18 @@ impl Gate {
         let authenticator = Arc::clone(&self.authenticator);
         authenticator.cache.purge(scope.clone());
         tracing::info!(target: "sidegate::gate", scope = scope.label(), "purged");
-        // Nothing covered is used from here on; what follows only frees memory, on a thread that serves nobody.
-        tokio::task::spawn_blocking(move || authenticator.cache.sweep(&scope))
-            .await
-            .unwrap_or(0)
+        // Nothing covered is used from here on; what follows frees memory and lets tokens go, on a thread that serves nobody.
+        let sweeping = move || {
+            authenticator.exchanges.sweep(authenticator.cache.stamp());
+            authenticator.cache.sweep(&scope)
+        };
+        tokio::task::spawn_blocking(sweeping).await.unwrap_or(0)
+    }
+
+    /// Has every token noted down that stands here for a certificate or a ticket, so that it is taken back when it is not held
+    /// any more. Without a lender such tokens end by themselves.
+    pub fn lend_by(&self, lender: &Arc<dyn Lender>) {
+        self.authenticator.exchanges.lend_by(lender);
     }
 
     /// Takes away the metric series of routes that `former` had and this gate doesn't. For the moment of a swap: building a
@@ -247,16 +256,20 @@ impl Gate {
         }
     }
 
-    /// Lets go of everything made for upstreams; what is made from now on is kept by nobody. For the end of this gate: the
+    /// Lets go of everything made for upstreams and of every token held; what is made from now on is kept by nobody. For the end of this gate: the
     /// program drains, or a reload has put another in its place.
     pub async fn retire(&self) {
         let authenticator = Arc::clone(&self.authenticator);
+        let retiring = move || {
+            authenticator.cache.retire();
+            authenticator.exchanges.retire();
+        };
         // Walks the whole cache. It fails only when the runtime goes down.
-        drop(tokio::task::spawn_blocking(move || authenticator.cache.retire()).await);
+        drop(tokio::task::spawn_blocking(retiring).await);
     }
 
     /// Forgets whoever a bearer token belongs to. One that is not known has nothing to be forgotten, unless it is being
-    /// asked about: then everything is.
+    /// asked about, or somebody may act as another user with it: then everything is.
     pub async fn purge_token(&self, token: &[u8]) -> u64 {
         let fingerprint = extract::presented::bearer_fingerprint(token, &self.authenticator.key);
         let session = Presented::session(token).fingerprint(&self.authenticator.key);
@@ -266,9 +279,16 @@ impl Gate {
             .or_else(|| cache.username(&session))
         {
             Some(username) => self.purge(PurgeScope::User(username)).await,
-            None if self.authenticator.asks.len() > 0 => self.purge(PurgeScope::All).await,
+            None if self.authenticator.asks.len() > 0 || self.lets_run_as() => {
+                self.purge(PurgeScope::All).await
+            }
             None => 0,
         }
+    }
+
+    fn lets_run_as(&self) -> bool {
+        let mut routes = self.routes.routes().iter();
+        routes.any(|route| route.ways.run_as)
     }
 
     /// Sizes of the caches now.
@@ -298,7 +318,10 @@ impl Gate {
         // Whom the client acts as goes with its credential, and nowhere else.
         let acts_on = match &route.forward {
             Forward::Passthrough => true,
-            Forward::Combined(combined) => combined.credential == Conveyed::Client,
+            // Beside Sidegate's own credential it would make that one act as somebody.
+            Forward::Combined(combined) => {
+                combined.credential == Conveyed::Client && !combined.secondary
+            }
             Forward::None | Forward::IdentityHeaders(_) => false,
         };
         route.ways.take(&mut head.headers, acts_on)

@@ -22,9 +22,16 @@ pub enum PurgeScope {
     User(String),
     /// Every credential checked by, or of a user from, a realm.
     Realm(String),
+    /// The same of one user name.
+    UserInRealm {
+        /// The user's name.
+        user: String,
+        /// The realm's name.
+        realm: String,
+    },
     /// An API key, by id.
     ApiKey(String),
-    /// Every identity that holds a role.
+    /// Every identity that holds a role. API keys don't: they have a copy of their owner's privileges.
     Role(String),
 }
 
@@ -36,7 +43,7 @@ impl PurgeScope {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::All => "all",
-            Self::User(_) => "user",
+            Self::User(_) | Self::UserInRealm { .. } => "user",
             Self::Realm(_) => "realm",
             Self::ApiKey(_) => "api_key",
             Self::Role(_) => "role",
@@ -48,13 +55,18 @@ impl PurgeScope {
         match self {
             Self::All => true,
             Self::User(name) => identity.username == *name,
-            Self::Realm(name) => {
-                identity.realm.name == *name || identity.lookup_realm.name == *name
+            Self::Realm(name) => is_of_realm(identity, name),
+            Self::UserInRealm { user, realm } => {
+                identity.username == *user && is_of_realm(identity, realm)
             }
             Self::ApiKey(id) => identity.api_key.as_ref().is_some_and(|key| key.id == *id),
             Self::Role(name) => identity.roles.iter().any(|role| role == name),
         }
     }
+}
+
+fn is_of_realm(identity: &Identity, name: &str) -> bool {
+    identity.realm.name == name || identity.lookup_realm.name == name
 }
 
 /// The record of purges.
@@ -92,8 +104,13 @@ impl PurgeLog {
         self.stamp.store(stamp, Ordering::Release);
     }
 
-    /// Looks for a purge after `since` that covers `identity`: `None` if there is one, else the stamp up to which it is vetted.
-    pub(super) fn vet(&self, identity: &Identity, since: u64) -> Option<u64> {
+    /// Looks for a purge after `since` that covers any of these: `None` if there is one, else the stamp up to which they are
+    /// vetted.
+    pub(super) fn vet<'i>(
+        &self,
+        identities: impl Iterator<Item = &'i Identity> + Clone,
+        since: u64,
+    ) -> Option<u64> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let purged = since < recent.floor
             || recent
@@ -101,7 +118,7 @@ impl PurgeLog {
                 .iter()
                 .rev()
                 .take_while(|(stamp, _)| *stamp > since)
-                .any(|(_, scope)| scope.covers(identity));
+                .any(|(_, scope)| identities.clone().any(|identity| scope.covers(identity)));
         (!purged).then(|| self.stamp.load(Ordering::Acquire))
     }
 }
@@ -129,23 +146,32 @@ mod tests {
         }
     }
 
+    fn vet(log: &PurgeLog, identity: &Identity, since: u64) -> Option<u64> {
+        log.vet([identity].into_iter(), since)
+    }
+
     #[test]
     fn a_purge_covers_what_was_asked_before_and_nothing_after() {
         let log = PurgeLog::default();
         let before = log.stamp();
         log.add(PurgeScope::User("alice".into()));
-        assert_eq!(log.vet(&identity("alice"), before), None);
-        assert_eq!(log.vet(&identity("bob"), before), Some(1));
-        assert_eq!(log.vet(&identity("alice"), log.stamp()), Some(1));
+        assert_eq!(vet(&log, &identity("alice"), before), None);
+        assert_eq!(vet(&log, &identity("bob"), before), Some(1));
+        assert_eq!(vet(&log, &identity("alice"), log.stamp()), Some(1));
     }
 
     #[test]
     fn scopes_cover_by_realm_and_role_too() {
         let alice = identity("alice");
+        let in_realm = |user: &str, realm: &str| PurgeScope::UserInRealm {
+            user: user.into(),
+            realm: realm.into(),
+        };
         for scope in [
             PurgeScope::All,
             PurgeScope::Realm("r".into()),
             PurgeScope::Role("reader".into()),
+            in_realm("alice", "r"),
         ] {
             assert!(scope.covers(&alice), "{scope:?}");
         }
@@ -153,9 +179,18 @@ mod tests {
             PurgeScope::Realm("x".into()),
             PurgeScope::Role("x".into()),
             PurgeScope::ApiKey("x".into()),
+            in_realm("alice", "x"),
+            in_realm("bob", "r"),
         ] {
             assert!(!scope.covers(&alice), "{scope:?}");
         }
+    }
+
+    #[test]
+    fn who_acts_as_another_is_covered_by_either_name() {
+        let (log, both) = (PurgeLog::default(), [identity("alice"), identity("bob")]);
+        log.add(PurgeScope::User("bob".into()));
+        assert_eq!(log.vet(both.iter(), 0), None);
     }
 
     #[test]
@@ -164,7 +199,7 @@ mod tests {
         for _ in 0..=REMEMBERED {
             log.add(PurgeScope::User("somebody".into()));
         }
-        assert_eq!(log.vet(&identity("bob"), 0), None);
-        assert!(log.vet(&identity("bob"), 1).is_some());
+        assert_eq!(vet(&log, &identity("bob"), 0), None);
+        assert!(vet(&log, &identity("bob"), 1).is_some());
     }
 }

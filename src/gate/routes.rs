@@ -30,6 +30,8 @@ pub struct Route {
     pub forward: Forward,
     /// Position of `forward` among the distinct forwardings of the table: the slot of prebuilt headers in a cache entry.
     pub forward_slot: usize,
+    /// What the forwarding needs of the credential; `None`: nothing.
+    pub(super) demand: Option<Demand>,
     /// Slot of the credential that is exchanged for the upstream, in [`super::exchanged::Exchanged`].
     pub credential_slot: Option<usize>,
     /// Slot of the assertion made for the upstream.
@@ -81,6 +83,52 @@ impl Exchange {
             Conveyed::Token => Some(Self::Token),
             Conveyed::ApiKey(grant) => Some(Self::ApiKey(Arc::clone(grant))),
             Conveyed::Nothing | Conveyed::Client | Conveyed::RunAs => None,
+        }
+    }
+}
+
+/// What a forwarding needs of the client's credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// To exchange it for an access token.
+    Token,
+    /// To exchange it for an API key.
+    ApiKey,
+    /// To pass it on to Elasticsearch, or what stands for it.
+    Client,
+    /// The same, beside Sidegate's own.
+    Beside,
+}
+
+impl Demand {
+    fn of(forward: &Forward) -> Option<Self> {
+        let combined = forward.combined()?;
+        match combined.credential {
+            Conveyed::Client if combined.secondary => Some(Self::Beside),
+            Conveyed::Token => Some(Self::Token),
+            Conveyed::ApiKey(_) => Some(Self::ApiKey),
+            Conveyed::Client if combined.elasticsearch => Some(Self::Client),
+            Conveyed::Client | Conveyed::Nothing | Conveyed::RunAs => None,
+        }
+    }
+
+    /// Whether it can be had for somebody who acts as another user.
+    pub(super) const fn takes_run_as(self) -> bool {
+        matches!(self, Self::ApiKey | Self::Client)
+    }
+
+    /// Whether it can't be had for somebody who shows nothing.
+    pub(super) const fn takes_somebody(self) -> bool {
+        !matches!(self, Self::Client)
+    }
+
+    /// In words, for `explain`.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Token => "an access token",
+            Self::ApiKey => "an API key",
+            Self::Client => "the credential, or a token that stands for it",
+            Self::Beside => "the credential beside Sidegate's own",
         }
     }
 }
@@ -213,6 +261,7 @@ impl RouteTable {
             upstream,
             forward: route.forward.clone(),
             forward_slot,
+            demand: Demand::of(&route.forward),
             credential_slot,
             assertion_slot,
             websocket: route.websocket,

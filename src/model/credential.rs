@@ -94,6 +94,16 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Its place in a table of so many: evenly spread, and foreseeable only with the key. 0 for an empty table.
+    pub fn slot(&self, places: usize) -> usize {
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.0[..8]);
+        let places = u64::try_from(places.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(u64::from_be_bytes(first) % places).unwrap_or(0)
+    }
+}
+
 /// The random per-process key of all fingerprints. It never leaves the process, so a memory-less attacker can't test guesses.
 pub struct FingerprintKey(hmac::Key);
 

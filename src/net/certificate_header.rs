@@ -1,4 +1,4 @@
-//! A client's certificate as another TLS terminator tells it: RFC 9440 headers, or Envoy's `X-Forwarded-Client-Cert`.
+//! A client's certificate as another TLS terminator tells it: RFC 9440 headers, nginx's spelling of them, or Envoy's `X-Forwarded-Client-Cert`.
 //!
 //! Read only for connections from listed peers; whoever calls makes sure of that. Always true: one reading or none. A header
 //! that stands twice, a list where one certificate is meant, or bytes that are no certificate make the whole unusable, because
@@ -31,6 +31,7 @@ const MAX_BYTES: usize = 64 * 1024;
 pub fn read(headers: &HeaderMap, header: CertificateHeader) -> PeerCertificate {
     let told = match header {
         CertificateHeader::ClientCert => client_cert(headers),
+        CertificateHeader::ClientCertPem => client_cert_pem(headers),
         CertificateHeader::XForwardedClientCert => forwarded(headers),
     };
     match told {
@@ -128,6 +129,24 @@ fn forwarded(headers: &HeaderMap) -> Told {
         // A hash or a subject alone proves nothing that could be handed on.
         (None, None) => return Err(Unreadable),
     };
+    certificates(pem).map(Some)
+}
+
+/// The same header in the form that nginx can write (`$ssl_client_escaped_cert`): percent-encoded PEM. Empty, as nginx has it for
+/// a client without a certificate, is none.
+fn client_cert_pem(headers: &HeaderMap) -> Told {
+    // RFC 9440's list can't come from such a terminator, so it would be a client's.
+    if headers.contains_key(CLIENT_CERT_CHAIN) {
+        return Err(Unreadable);
+    }
+    match line(headers, &CLIENT_CERT)? {
+        None | Some("") => Ok(None),
+        Some(pem) => certificates(pem).map(Some),
+    }
+}
+
+/// Percent-encoded PEM, one certificate or more.
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Unreadable> {
     let pem = percent_decode_str(pem)
         .decode_utf8()
         .map_err(|_| Unreadable)?;
@@ -138,7 +157,7 @@ fn forwarded(headers: &HeaderMap) -> Told {
     if presented.is_empty() || presented.len() > MAX_CHAIN {
         return Err(Unreadable);
     }
-    Ok(Some(presented))
+    Ok(presented)
 }
 
 /// The pairs of the one element. Values may be quoted; inside quotes a backslash escapes.
@@ -297,6 +316,7 @@ mod tests {
         fn any_text_is_read_without_a_panic(text in "[ -~]{0,200}") {
             for (header, name) in [
                 (CertificateHeader::ClientCert, "client-cert"),
+                (CertificateHeader::ClientCertPem, "client-cert"),
                 (CertificateHeader::XForwardedClientCert, "x-forwarded-client-cert"),
             ] {
                 let told = read_one(header, &[(name, text.clone())]);

@@ -182,7 +182,10 @@ impl Fetcher {
             .method(question.method)
             .uri(target)
             .header(header::HOST, self.url.authority())
-            .header(header::ACCEPT, "application/json, application/jwk-set+json")
+            .header(
+                header::ACCEPT,
+                "application/json, application/jwk-set+json, */*;q=0.5",
+            )
             .header(header::USER_AGENT, "sidegate")
             .body(Body::full(question.body))
             .map_err(broken)?;

@@ -61,3 +61,19 @@ pub fn guard(headers: &mut HeaderMap, sources: Sources) {
         headers.insert(name, HeaderValue::from_static(value));
     }
 }
+
+/// Makes a text one that stands between tags or within quotes without ending either.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

@@ -58,25 +58,26 @@ impl Special {
         upstream: (&Upstream, &Pools),
         clock: &Clock,
     ) -> Result<Response<Body>, Failure> {
-        let mut response = sent?;
-        if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(spare) = self.spare
-        {
-            response = match revived(spare, permit, site, clock).await {
-                Some(again) => {
-                    upstream
-                        .0
-                        .send(upstream.1, again, clock, clock.now())
-                        .await?
+        let sent = match (sent, self.spare) {
+            (Ok(refused), Some(spare)) if refused.status() == StatusCode::UNAUTHORIZED => {
+                match revived(spare, permit, site, clock).await {
+                    Some(again) => upstream.0.send(upstream.1, again, clock, clock.now()).await,
+                    None => Ok(refused),
                 }
-                None => response,
-            };
-        }
-        match self.revocation {
-            Some(revocation) if response.status().is_success() => {
+            }
+            (sent, _) => sent,
+        };
+        match (sent, self.revocation) {
+            (Ok(response), Some(revocation))
+                if Revocation::may_have_succeeded(response.status()) =>
+            {
                 Ok(revocation.carry_out(&site.gate, response).await)
             }
-            _ => Ok(response),
+            (Err(failure), Some(revocation)) if failure.may_follow_an_effect() => {
+                revocation.carry_out_blindly(&site.gate).await;
+                Err(failure)
+            }
+            (sent, _) => sent,
         }
     }
 }

@@ -111,10 +111,11 @@ impl Exchange {
             self.status.unwrap_or(StatusCode::BAD_REQUEST),
             duration.as_secs_f64(),
         );
-        let identity = permit
+        let entry = permit
             .and_then(Permit::entry)
-            .or_else(|| Some(&*caller?.entry))
-            .map(|entry| &entry.identity);
+            .or_else(|| Some(&*caller?.entry));
+        let effective = entry.filter(|entry| entry.run_by.is_some());
+        let identity = entry.map(|entry| entry.run_by.as_deref().unwrap_or(&entry.identity));
         let scheme = permit
             .and_then(Permit::scheme)
             .or_else(|| Some(caller?.scheme));
@@ -140,6 +141,7 @@ impl Exchange {
             bytes: self.bytes,
             route: route.map_or("", |route| route.name.as_str()),
             username: identity.map(|identity| identity.username.as_str()),
+            effective: effective.map(|entry| entry.identity.username.as_str()),
             realm: identity.map(|identity| identity.realm.name.as_str()),
             api_key_id: identity
                 .and_then(|identity| identity.api_key.as_ref())

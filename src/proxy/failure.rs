@@ -44,6 +44,14 @@ impl Failure {
         "request_body_stalled",
     ];
 
+    /// Whether the upstream may have done what it was asked, although nobody heard of it.
+    pub const fn may_follow_an_effect(&self) -> bool {
+        match self {
+            Self::ResponseTimeout(_) | Self::Closed(_) | Self::Protocol(_) | Self::Upgrade => true,
+            Self::Connect(_) | Self::RequestBody | Self::RequestBodyStalled => false,
+        }
+    }
+
     /// The label in logs and metrics; a closed set.
     pub const fn cause(&self) -> &'static str {
         match self {

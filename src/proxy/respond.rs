@@ -14,6 +14,7 @@ use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::Refusal;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
+use crate::net::page::{STYLE, Sources, escape, guard};
 use crate::net::request_id::X_REQUEST_ID;
 use crate::wire::error::ErrorEnvelope;
 
@@ -125,6 +126,9 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'
     let mut response = Response::new(Body::full(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    if wants == Wants::Page {
+        guard(headers, Sources::Alone);
+    }
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_SIDEGATE_REFUSAL, HeaderValue::from_static(told.reason));
@@ -302,19 +306,23 @@ impl Told<'_> {
             .unwrap_or_default()
     }
 
+    /// Of one family with the pages of single sign-on, but alone: its style stands inside.
     fn page(&self) -> String {
         let missing: String = self
             .missing
             .iter()
             .map(|missing| format!("<li><code>{}</code></li>", escape(missing)))
             .collect();
+        let missing = match missing.as_str() {
+            "" => String::new(),
+            items => format!("<ul class=\"missing\">{items}</ul>"),
+        };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\"><title>{status} {title}</title>\
-             <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
-             color-scheme:light dark}}small{{opacity:.6}}</style></head>\
-             <body><h1>{title}</h1><p>{detail}</p><ul>{missing}</ul>\
-             <p><small>{status} · {reason} · request {id} · Sidegate</small></p></body></html>\n",
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <title>{status} {title}</title><style>{STYLE}</style></head>\
+             <body><main><h1>{title}</h1><p>{detail}</p>{missing}\
+             <p class=\"facts\">Code: <code>{reason}</code> ({status})<br>Request: <code>{id}</code></p></main></body></html>\n",
             status = self.status.as_u16(),
             title = self.title(),
             detail = escape(self.detail),
@@ -322,21 +330,6 @@ impl Told<'_> {
             id = escape(self.id),
         )
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
@@ -416,6 +409,23 @@ mod tests {
                 assert!(body.contains("&lt;read&gt;"), "{body}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_page_carries_its_style_and_lets_nothing_else_in() {
+        let (parts, body) = told(Refusal::NoRoute.into(), Wants::Page, false).await;
+        let policy = parts.headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("'sha256-"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe-inline"), "{policy}");
+        assert_eq!(parts.headers["cache-control"], "no-store");
+        assert!(
+            body.contains(&format!("<style>{STYLE}</style>")),
+            "the hash is of what stands inside"
+        );
+        assert!(!body.contains("<script") && !body.contains("://"), "{body}");
     }
 
     #[tokio::test]

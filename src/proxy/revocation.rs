@@ -1,11 +1,12 @@
 //! Calls of Elasticsearch's security API that revoke something, seen on their way to Elasticsearch itself.
 //!
 //! Always true: when such a call has succeeded, what is known within its scope is purged before the client gets the answer (R-08);
-//! where the scope can't be told exactly, more is purged, never less. One more call is one more arm in `Revocation::of`.
+//! one that may have succeeded, because the answer got lost or tells of trouble, counts as one that has; where the scope can't be
+//! told exactly, more is purged, never less. One more call is one more arm in `Revocation::of`.
 
 use std::borrow::Cow;
 
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -109,7 +110,9 @@ impl Revocation {
             ["api_key"] if is_deletion => Told::KeysOfAnswer,
             ["api_key", "_bulk_update"] => Told::Scopes(vec![All]),
             ["api_key", "grant"] | ["api_key", "clone"] => return None,
-            ["api_key", id] => Told::Scopes(vec![ApiKey((*id).to_owned())]),
+            ["api_key", id] | ["cross_cluster", "api_key", id] => {
+                Told::Scopes(vec![ApiKey((*id).to_owned())])
+            }
             ["service", namespace, service, "credential", ..] => {
                 Told::Scopes(vec![User(format!("{namespace}/{service}"))])
             }
@@ -118,6 +121,17 @@ impl Revocation {
             ["saml", "invalidate"] => Told::Scopes(vec![All]),
             _ => return None,
         })
+    }
+
+    /// Whether a call may have taken effect although this is its answer: trouble behind may have come after it.
+    pub fn may_have_succeeded(status: StatusCode) -> bool {
+        status.is_success() || status.is_server_error()
+    }
+
+    /// Purges for a call whose answer never came, so that nobody can tell whether it took effect.
+    pub async fn carry_out_blindly(self, gate: &Gate) {
+        // Without an answer there are no keys in it, and everything is purged.
+        drop(self.carry_out(gate, Response::new(Body::Empty)).await);
     }
 
     /// Purges, and only then hands the answer on.
@@ -161,11 +175,17 @@ impl Named {
         let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
         let user = text("username").map(PurgeScope::User);
         let realm = text("realm_name").map(PurgeScope::Realm);
-        Self {
-            token: text("token").map(Secret::from),
-            // Of both, either alone covers what they name together.
-            scopes: user.or(realm).into_iter().collect(),
+        let token = text("token").map(Secret::from);
+        // Of both, either alone covers what they name together.
+        let scopes: Vec<_> = user.or(realm).into_iter().collect();
+        // A refresh token, or something that is not known here: nobody can tell whose access ends with it.
+        if token.is_none() && scopes.is_empty() {
+            return Self {
+                token,
+                scopes: vec![PurgeScope::All],
+            };
         }
+        Self { token, scopes }
     }
 }
 
@@ -226,6 +246,59 @@ mod tests {
         }
     }
 
+    /// Calls that change something, and end nobody's access.
+    const HARMLESS: [&str; 18] = [
+        "/_security/user/_has_privileges",
+        "/_security/user/x/_has_privileges",
+        "/_security/api_key/grant",
+        "/_security/api_key/clone",
+        "/_security/cross_cluster/api_key",
+        "/_security/_query/api_key",
+        "/_security/_query/user",
+        "/_security/_query/role",
+        "/_security/profile/_activate",
+        "/_security/profile/_suggest",
+        "/_security/profile/_has_privileges",
+        "/_security/delegate_pki",
+        "/_security/settings",
+        "/_security/saml/prepare",
+        "/_security/saml/authenticate",
+        "/_security/saml/complete_logout",
+        "/_security/oidc/prepare",
+        "/_security/oidc/authenticate",
+    ];
+
+    #[test]
+    fn every_call_of_the_security_api_purges_or_ends_nobodys_access() {
+        for endpoint in crate::authority::api::TABLE {
+            let path: String = endpoint
+                .path
+                .split('/')
+                .map(|segment| {
+                    if segment.starts_with('{') {
+                        "x"
+                    } else {
+                        segment
+                    }
+                })
+                .collect::<Vec<_>>()
+                .join("/");
+            for method in endpoint.methods {
+                if !path.starts_with(PREFIX) || matches!(*method, Method::GET | Method::HEAD) {
+                    continue;
+                }
+                let makes = *method != Method::DELETE
+                    && matches!(&*path, "/_security/api_key" | "/_security/oauth2/token");
+                let data = path.starts_with("/_security/profile/x/");
+                if HARMLESS.contains(&&*path) || makes || data {
+                    continue;
+                }
+                let told = told(method.as_str(), &path);
+                assert!(told.is_some(), "{method} {path}");
+            }
+        }
+    }
+
     #[test]
     fn bodies_and_answers_name_what_to_forget() {
         let named = Named::read(br#"{"token":"t"}"#);
@@ -235,6 +308,8 @@ mod tests {
             [PurgeScope::User("u".into())]
         );
         assert_eq!(Named::read(b"nonsense").scopes, [PurgeScope::All]);
+        let refresh = Named::read(br#"{"refresh_token":"t"}"#);
+        assert_eq!(refresh.scopes, [PurgeScope::All]);
         assert_eq!(
             keys_of(br#"{"invalidated_api_keys":["a"]}"#).unwrap(),
             [PurgeScope::ApiKey("a".into())]

@@ -15,7 +15,6 @@ use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::respond::Manner;
 use super::rewrite::Rewrite;
 use super::upstream::{Pools, Upstream};
-use crate::config::forwards::Signing;
 use crate::config::settings::Settings;
 use crate::forwarding::exchange::{Exchanger, Workshop};
 use crate::forwarding::signer::{Signer, SignerError};
@@ -140,17 +139,16 @@ impl Site {
     ///
     /// # Errors
     /// [`SiteError::Signer`] when a key that is to sign can't be used.
-    pub fn making(
-        mut self,
-        signing: Option<&Signing>,
-        workshop: Workshop,
-    ) -> Result<Self, SiteError> {
+    pub fn making(mut self, settings: &Settings, workshop: Workshop) -> Result<Self, SiteError> {
+        let signing = settings.assertion.as_ref();
         let signer = signing.map(Signer::load).transpose()?.map(Arc::new);
         let path = signing.and_then(|signing| signing.jwks_path.clone());
         self.published_keys = path
             .zip(signer.as_ref())
             .map(|(path, signer)| (path, Bytes::from(signer.jwks().to_string())));
-        let exchanger = Exchanger::new(self.gate.client().clone(), workshop);
+        let jwt = settings.credentials.jwt.as_ref();
+        let secret = jwt.and_then(|jwt| jwt.client_authentication.clone());
+        let exchanger = Exchanger::new(self.gate.client().clone(), workshop, secret);
         self.forwarding = self.forwarding.making(exchanger, signer);
         Ok(self)
     }

@@ -170,7 +170,9 @@ fn destination(
         return visit.site.paths.with("agreement", &[("next", next)]);
     }
     match former {
-        Some(former) if !former.is_of_same_user(session) && former.username != session.username => {
+        Some(former)
+            if (&former.username, &former.realm) != (&session.username, &session.realm) =>
+        {
             overwritten::path(visit, former, next)
         }
         Some(_) | None => next.to_owned(),

@@ -234,6 +234,14 @@ impl Answer {
             .replace("&lt;", "<")
     }
 
+    /// Whether a text or a link is on the page.
+    pub(super) fn shows(&self, text: &str) -> bool {
+        self.body
+            .replace("&#x2f;", "/")
+            .replace("&amp;", "&")
+            .contains(text)
+    }
+
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
     }

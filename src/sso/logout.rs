@@ -305,6 +305,15 @@ pub async fn completed(
         Flow::SamlLogout { request } => request.as_deref(),
         Flow::Saml { .. } | Flow::Oidc { .. } => None,
     });
+    let place = logged_out_path(visit, &ReturnTo::root(), None, false);
+    if pending.is_some() && request.is_none() {
+        tracing::info!(
+            target: "sidegate::sso",
+            provider, request_id = visit.id,
+            "the authority did not tell its logout request, so the answer is not verified"
+        );
+        return Ok(with_lines(redirect(&place), lines));
+    }
     let ids: Vec<&str> = request.into_iter().collect();
     let asked = visit
         .site
@@ -317,7 +326,6 @@ pub async fn completed(
             .because(detail)
             .with_lines(lines));
     }
-    let place = logged_out_path(visit, &ReturnTo::root(), None, false);
     Ok(with_lines(redirect(&place), lines))
 }
 

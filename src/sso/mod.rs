@@ -37,8 +37,8 @@ pub mod visit;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use http::header::HOST;
-use http::{Method, StatusCode};
+use http::header::{ALLOW, HOST};
+use http::{HeaderValue, Method, StatusCode};
 
 use self::attempt::UsedAttempts;
 use self::form::Form;
@@ -49,6 +49,7 @@ use self::refusal::Refusal;
 use self::site::Site;
 use self::visit::{About, Visit, empty};
 use crate::config::sso::Provider;
+use crate::gate;
 use crate::gate::limiter::LoginLimiter;
 use crate::gate::target::Target;
 use crate::model::clock::{Clock, Now};
@@ -112,13 +113,8 @@ impl Door {
         now: Now,
     ) -> Response {
         let place = place(site, head.uri.path());
-        let host = match Target::parse(head) {
-            Ok(target) => target.host().to_owned(),
-            Err(_) => {
-                // The gate would not judge it either: two hosts, or none.
-                return empty(StatusCode::BAD_REQUEST);
-            }
-        };
+        let target = Target::parse(head);
+        let host = target.as_ref().map_or("", Target::host).to_owned();
         let visit = Visit {
             site,
             limiter: &self.shared.limiter,
@@ -131,7 +127,11 @@ impl Door {
             id,
             now,
         };
-        let response = route(&visit, place, body).await;
+        let response = match target {
+            Ok(_) => route(&visit, place, body).await,
+            // The gate would not judge it either: two hosts, or a path of more than one reading.
+            Err(refusal) => refused(&visit, unreadable(&refusal), None),
+        };
         self.shared.metrics.answered(place, response.status());
         response
     }
@@ -153,6 +153,7 @@ impl Door {
             bytes: bytes.unwrap_or_default(),
             route: ROUTE,
             username: about.map(|about| about.username.as_str()),
+            effective: None,
             realm: about.map(|about| about.realm.as_str()),
             api_key_id: None,
             scheme: None,
@@ -241,7 +242,7 @@ async fn route(visit: &Visit<'_>, place: Place<'_>, body: Body) -> Response {
         (Place::Login, _) => login::page(visit).await,
         (Place::Agreement, _) => agreement::answer(visit, body).await,
         (Place::Overwritten, _) => overwritten::page(visit).await,
-        (Place::Done, _) => Ok(visit.site.pages.done(visit.headers())),
+        (Place::Done, _) => done(visit),
         (Place::Logout, _) => logout::answer(visit, body).await,
         (Place::LoggedOut, _) => logout::page(visit),
         (Place::Session, _) => about::answer(visit).await,
@@ -254,11 +255,29 @@ async fn route(visit: &Visit<'_>, place: Place<'_>, body: Body) -> Response {
     }
 }
 
+fn unreadable(refusal: &gate::refusal::Refusal) -> Refusal {
+    let reason = match refusal {
+        gate::refusal::Refusal::MethodNotAllowed => Reason::MethodNotAllowed,
+        _ => Reason::RequestMalformed,
+    };
+    Refusal::new(reason).because(refusal.to_string())
+}
+
 fn refused(visit: &Visit<'_>, refusal: Refusal, provider: Option<&Provider>) -> Response {
     let reason = refusal.reason;
     let mut response = outcome::refuse(visit, refusal, provider);
+    if reason == Reason::MethodNotAllowed {
+        let allowed = HeaderValue::from_static("GET, HEAD, POST");
+        response.headers_mut().insert(ALLOW, allowed);
+    }
     response.extensions_mut().insert(reason);
     response
+}
+
+/// The end of a login in a window of its own.
+fn done(visit: &Visit<'_>) -> Result<Response, Refusal> {
+    visit.check_method(&[Method::GET])?;
+    Ok(visit.site.pages.done(visit.headers()))
 }
 
 fn asset(visit: &Visit<'_>, name: &str) -> Result<Response, Refusal> {

@@ -152,9 +152,9 @@ async fn answered(
         .ok_or_else(|| Refusal::new(malformed).because("there is no state"))?;
     parameters.once("code", malformed)?;
     let error = parameters.once("error", malformed)?;
-    let unknown = || Refusal::new(Reason::OidcStateUnknown);
-    let id = Attempt::id_of_state(state)
-        .ok_or_else(|| unknown().because("the state is none of ours"))?;
+    let id = Attempt::id_of_state(state).ok_or_else(|| {
+        Refusal::new(Reason::OidcStateUnknown).because("the state is none of ours")
+    })?;
     let attempt = match visit.site.attempts.find(id, visit.headers(), visit.now) {
         Lookup::Found(attempt) => attempt,
         Lookup::Expired(attempt) => {
@@ -166,6 +166,31 @@ async fn answered(
         Lookup::Missing if may_bounce => return Ok(again(visit, parameters)),
         Lookup::Missing => return missing(visit, id).await,
     };
+    let nonce = check_attempt(&attempt, provider, state)?;
+    let first = match visit.used.claim(&attempt.id).await {
+        Claim::First(first) => first,
+        Claim::Again { succeeded } => return used_again(Some(&attempt), succeeded),
+    };
+    if let Some(error) = error {
+        let refusal = provider_error(error, parameters);
+        return Err(ended_badly(visit, refusal, first, Some(&attempt)));
+    }
+    let secrets = (&Secret::from(state), &Secret::from(nonce));
+    match exchange(visit, (provider, realm), &attempt, redirect_uri, secrets).await {
+        Ok(response) => {
+            first.succeeded();
+            Ok(response)
+        }
+        Err(refusal) => Err(ended_badly(visit, refusal, first, Some(&attempt))),
+    }
+}
+
+/// The nonce of an attempt that is this provider's and has this state.
+fn check_attempt<'a>(
+    attempt: &'a Attempt,
+    provider: &Provider,
+    state: &str,
+) -> Result<&'a str, Refusal> {
     if attempt.provider != provider.name {
         return Err(Refusal::new(Reason::AttemptMismatch)
             .because(format!("the attempt was begun at {}", attempt.provider))
@@ -175,33 +200,27 @@ async fn answered(
         return Err(Refusal::new(Reason::AttemptMismatch).because("the attempt is of another kind"));
     };
     if !attempt.has_state(state) {
-        return Err(unknown().because("another state than the attempt's"));
+        return Err(
+            Refusal::new(Reason::OidcStateUnknown).because("another state than the attempt's")
+        );
     }
-    let first = match visit.used.claim(&attempt.id).await {
-        Claim::First(first) => first,
-        Claim::Again { succeeded } => return used_again(Some(&attempt), succeeded),
-    };
-    if let Some(error) = error {
-        let refusal = provider_error(error, parameters);
-        return Err(ended_badly(visit, refusal, first, Some(&attempt)));
-    }
-    let asked = visit
+    Ok(nonce)
+}
+
+/// Has the authority judge the callback, and makes the session.
+async fn exchange(
+    visit: &Visit<'_>,
+    (provider, realm): (&Provider, &str),
+    attempt: &Attempt,
+    redirect_uri: &str,
+    (state, nonce): (&Secret, &Secret),
+) -> Result<Response, Refusal> {
+    let login = visit
         .site
         .client
-        .oidc_authenticate(
-            realm,
-            redirect_uri,
-            &Secret::from(state),
-            &Secret::from(nonce.as_str()),
-        )
-        .await;
-    let login = match asked {
-        Ok(login) => login,
-        Err(error) => {
-            let refusal = Refusal::of_sso(&error, Reason::OidcResponseRefused);
-            return Err(ended_badly(visit, refusal, first, Some(&attempt)));
-        }
-    };
+        .oidc_authenticate(realm, redirect_uri, state, nonce)
+        .await
+        .map_err(|error| Refusal::of_sso(&error, Reason::OidcResponseRefused))?;
     let arrival = Arrival {
         provider,
         next: attempt.next.clone(),
@@ -211,19 +230,13 @@ async fn answered(
             life: login.life,
         }),
         certificate: None,
-        lines: visit.site.attempts.clear(&attempt, visit.headers()),
+        lines: visit.site.attempts.clear(attempt, visit.headers()),
     };
-    match finish(visit, arrival).await {
-        Ok(response) => {
-            first.succeeded();
-            Ok(response)
-        }
+    finish(visit, arrival).await.map_err(|mut refusal| {
         // The code is used up, whatever went wrong afterwards.
-        Err(mut refusal) => {
-            refusal.passing = false;
-            Err(ended_badly(visit, refusal, first, Some(&attempt)))
-        }
-    }
+        refusal.passing = false;
+        refusal
+    })
 }
 
 /// A callback whose attempt is not there: the back button after a login that went well leads to the application.
@@ -240,7 +253,6 @@ async fn missing(visit: &Visit<'_>, id: &str) -> Result<Response, Refusal> {
 fn provider_error(error: &str, parameters: &Form) -> Refusal {
     let reason = match error {
         "access_denied" => Reason::OidcAccessDenied,
-        "temporarily_unavailable" | "server_error" => Reason::OidcProviderError,
         _ => Reason::OidcProviderError,
     };
     let description = parameters.first("error_description").unwrap_or_default();

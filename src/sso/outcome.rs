@@ -20,7 +20,10 @@ pub fn note(visit: &Visit<'_>, refusal: &Refusal, provider: Option<&Provider>) {
     let reason = refusal.reason.label();
     let detail: String = refusal.detail.chars().take(MAX_DETAIL).collect();
     let provider_name = provider.map_or("", |provider| provider.name.as_str());
-    let username = refusal.user.as_ref().map_or("", |(name, _)| name.as_str());
+    let username = refusal
+        .user
+        .as_deref()
+        .map_or("", |(name, _)| name.as_str());
     let (method, client) = (&visit.head.method, visit.peer.client_ip);
     let path: String = visit.head.uri.path().chars().take(200).collect();
     match refusal.reason.class() {
@@ -61,7 +64,7 @@ pub fn page(visit: &Visit<'_>, refusal: &Refusal, provider: Option<&Provider>) -
         provider: provider.map(|it| it.description.as_deref().unwrap_or(&it.name)),
         user: refusal
             .user
-            .as_ref()
+            .as_deref()
             .map(|(username, realm)| User { username, realm }),
         retry_after: after,
         retry: retry.as_deref(),

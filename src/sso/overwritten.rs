@@ -2,6 +2,7 @@
 //!
 //! Who that was travels sealed in the query, so that nobody can have the page say something else.
 
+use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::pages::context::{Overwritten, User};
@@ -36,6 +37,7 @@ pub fn path(visit: &Visit<'_>, before: &Session, next: &str) -> String {
 /// # Errors
 /// Trouble of the store.
 pub async fn page(visit: &Visit<'_>) -> Result<Response, Refusal> {
+    visit.check_method(&[Method::GET])?;
     let next = visit.next();
     let sealed = visit.query.first("before").unwrap_or_default();
     let before = visit

@@ -118,7 +118,8 @@ async fn tried(
                 visit.limiter.failed(address, Some(username), visit.now);
             }
             let mut refusal = Refusal::of_exchange(&error, Reason::PasswordWrong);
-            refusal.user = Some((username.chars().take(256).collect(), String::new()));
+            let typed = username.chars().take(256).collect();
+            refusal.user = Some(Box::new((typed, String::new())));
             return Err(refusal);
         }
     };

@@ -29,7 +29,7 @@ pub struct Refusal {
     /// Where the person wanted to go.
     pub next: Option<ReturnTo>,
     /// Who it is about, once known: user name and realm.
-    pub user: Option<(String, String)>,
+    pub user: Option<Box<(String, String)>>,
     /// Lines for the response: what is used up is taken away.
     pub lines: Vec<Line>,
     /// Whether it was only that somebody could not be asked: nothing was used up, and the same request may succeed later.
@@ -179,7 +179,9 @@ pub const fn ended(reason: EndReason) -> Reason {
     match reason {
         EndReason::Idle => Reason::SessionIdle,
         EndReason::Lifespan => Reason::SessionLifespan,
-        EndReason::LoggedOut | EndReason::Replaced | EndReason::Drained => Reason::SessionLoggedOut,
+        EndReason::LoggedOut => Reason::SessionLoggedOut,
+        EndReason::Replaced => Reason::SessionReplaced,
+        EndReason::Drained => Reason::SessionDrained,
         EndReason::Limit => Reason::SessionLimit,
         EndReason::Admin => Reason::SessionRevoked,
         EndReason::Refused => Reason::SessionTokenRefused,

@@ -42,6 +42,8 @@ pub struct Record<'a> {
     pub route: &'a str,
     /// Who it was, if known.
     pub username: Option<&'a str>,
+    /// Whom they acted as, if that was somebody else.
+    pub effective: Option<&'a str>,
     /// The realm that authenticated.
     pub realm: Option<&'a str>,
     /// Id of the API key, when that was the credential.
@@ -268,6 +270,9 @@ fn json(line: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>) {
     if let Some(username) = record.username {
         field(line, b",\"user.name\":", username, TEXT);
     }
+    if let Some(username) = record.effective {
+        field(line, b",\"user.effective.name\":", username, TEXT);
+    }
     if let Some(realm) = record.realm {
         field(line, b",\"sidegate.realm\":", realm, TEXT);
     }
@@ -311,6 +316,7 @@ fn text(line: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>, color: bool)
     for (key, value) in [
         (" refusal=", record.refusal),
         (" user=", record.username),
+        (" as=", record.effective),
         (" realm=", record.realm),
         (" api_key=", record.api_key_id),
         (" scheme=", record.scheme),

@@ -120,10 +120,16 @@ fn a_certificate_becomes_its_owner_by_one_exchange() {
 
 #[test]
 fn a_resumed_session_brings_the_whole_chain_along() {
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        resumes_with_the_whole_chain(version);
+    }
+}
+
+fn resumes_with_the_whole_chain(version: &'static rustls::SupportedProtocolVersion) {
     let site = Site::new();
     let client = site.client("robot");
     let gate = site.start("required", "");
-    let (config, counting) = client.config(&server_ca(&gate));
+    let (config, counting) = client.config_at(&server_ca(&gate), &[version]);
     for _ in 0..3 {
         with(&gate, &config).get("/").send().expect(200);
     }
@@ -162,7 +168,18 @@ fn a_bad_certificate_ends_the_handshake_in_either_mode() {
     );
     fs::write(site.path("crl.pem"), lists).unwrap();
     let day = rcgen::date_time_ymd;
+    let old = site.root.intermediate_with("an old CA", |params| {
+        params.not_after = day(2020, 1, 1);
+    });
+    let no_ca = site.root.intermediate_with("a leaf that signs", |params| {
+        params.is_ca = rcgen::IsCa::ExplicitNoCa;
+    });
+    let mut alone = Client::of(&site.issuing, "alone", |_| {});
+    alone.chain.truncate(1);
     let bad = [
+        Client::of(&old, "of an old CA", |_| {}),
+        Client::of(&no_ca, "of no CA", |_| {}),
+        alone,
         Client::of(&site.issuing, "expired", |params| {
             params.not_after = day(2020, 1, 1)
         }),
@@ -194,6 +211,29 @@ fn a_bad_certificate_ends_the_handshake_in_either_mode() {
         2,
         "only the good ones were exchanged"
     );
+}
+
+#[test]
+fn lists_that_have_run_out_or_are_missing_let_nobody_in() {
+    let site = Site::new();
+    let client = site.client("robot");
+    let outdated = site.issuing.revocation_list_until(2021, &[]);
+    let lists = [
+        format!("{outdated}{}", site.root.revocation_list(&[])),
+        // The issuing CA has no list at all.
+        site.root.revocation_list(&[]),
+    ];
+    for list in lists {
+        fs::write(site.path("crl.pem"), list).unwrap();
+        let crl = format!(", crl: {}", site.path("crl.pem").display());
+        let gate = site.start("optional", &crl);
+        let (config, _) = client.config(&server_ca(&gate));
+        let proxy = with(&gate, &config);
+        let mut wire = proxy.connect();
+        let _ = wire.send(&proxy.get("/").bytes());
+        assert!(wire.reply().is_err());
+    }
+    assert_eq!(site.fake.delegations(), 0);
 }
 
 #[test]
@@ -442,6 +482,21 @@ fn an_upstream_gets_a_token_or_a_key_of_the_certificates_owner() {
 
 #[test]
 fn nginx_in_front_terminates_tls_and_tells_the_certificate() {
+    let forms = [
+        (
+            "x_forwarded_client_cert",
+            "X-Forwarded-Client-Cert",
+            "'Cert=\"$ssl_client_escaped_cert\"'",
+        ),
+        ("client_cert_pem", "Client-Cert", "$ssl_client_escaped_cert"),
+    ];
+    for (setting, header, value) in forms {
+        behind_nginx(setting, header, value);
+    }
+}
+
+/// nginx writes `value` into `header`, and the gate has `setting`.
+fn behind_nginx(setting: &str, header: &str, value: &str) {
     let Some(nginx) = tools::find("nginx", "a TLS terminator in front") else {
         return;
     };
@@ -452,7 +507,7 @@ fn nginx_in_front_terminates_tls_and_tells_the_certificate() {
     let gate = site
         .plan()
         .listener("trusted_proxies: [127.0.0.0/8]")
-        .listener("forwarded_client_certificates: x_forwarded_client_cert")
+        .listener(&format!("forwarded_client_certificates: {setting}"))
         .start();
     site.root
         .write_leaf(site.folder.path(), "nginx", &["localhost"]);
@@ -465,8 +520,8 @@ http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folde
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{ listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/nginx.crt; ssl_certificate_key {folder}/nginx.key;
-    ssl_client_certificate {folder}/ca.pem; ssl_verify_client on;
-    location / {{ proxy_pass {}; proxy_set_header X-Forwarded-Client-Cert 'Cert=\"$ssl_client_escaped_cert\"'; }}
+    ssl_client_certificate {folder}/ca.pem; ssl_verify_client optional;
+    location / {{ proxy_pass {}; proxy_set_header {header} {value}; }}
   }} }}
 ",
         gate.proxy.url()
@@ -483,13 +538,24 @@ http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folde
     let (config, _) = client.config(&site.path("ca.pem"));
     let outer = Target::https(&format!("127.0.0.1:{port}"), config);
     wait_until_it_listens(port, &process);
-    let spoofed = outer
-        .get("/")
-        .header("X-Forwarded-Client-Cert", "Cert=\"x\"");
+    let spoofed = outer.get("/").header(header, "Cert=\"x\"");
     spoofed.send().expect(200);
+    // Who has no certificate is nobody, and not in trouble.
+    let stranger = Target::https(
+        &format!("127.0.0.1:{port}"),
+        crate::harness::pki::trust(&site.path("ca.pem")),
+    );
+    let refused = stranger.get("/").header(header, "Cert=\"x\"").send();
+    let expected = if setting == "client_cert_pem" {
+        "no_credential"
+    } else {
+        // Envoy leaves the header out; nginx writes an element without a certificate, which proves nothing.
+        "malformed_credential"
+    };
+    refused.expect_refusal(401, expected);
     let request = site.app.only_request();
     assert_eq!(request.header("x-forwarded-user"), Some("robot"));
-    assert_eq!(request.header("x-forwarded-client-cert"), None);
+    assert_eq!(request.header(header), None);
 }
 
 fn free_port() -> u16 {

@@ -19,6 +19,53 @@ fn check(yaml: &str, more: &[&str]) -> Ended {
     run_to_end(&args)
 }
 
+#[test]
+fn a_privilege_that_a_way_in_needs_is_named_when_it_is_missing() {
+    let (fake, app) = (FakeElasticsearch::start(), Server::echoing());
+    let own = basic("own", "own-password");
+    let online = |credentials: &str, own: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::with_authority(&format!(
+            "elasticsearch: {{ nodes: [\"{}\"]{own} }}",
+            fake.url()
+        ))
+        .listener("trusted_proxies: [127.0.0.1/32]")
+        .upstream("app", &app)
+        .route("all", "/**", "allow: authenticated");
+        let plan = match credentials {
+            "certificates" => plan.listener("forwarded_client_certificates: client_cert"),
+            other => plan.and(&format!("credentials: {{ {other}: {{}} }}")),
+        };
+        let path = plan.write(folder.path());
+        run_to_end(&["check", "--online", "--config", path.to_str().unwrap()])
+    };
+    let with_own = ", credential: { basic: { username: own, password: own-password } }";
+    let grants = |granted: &[&str]| fake.know(&own, Account::new("own", &[], granted));
+    for (way, needed) in [
+        ("certificates", &["delegate_pki", "manage_token"][..]),
+        ("kerberos", &["manage_token"]),
+    ] {
+        grants(&["cluster:monitor"]);
+        let ended = online(way, with_own);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        for privilege in needed {
+            assert!(
+                ended.stdout.contains(&format!("{privilege} (")),
+                "{ended:?}"
+            );
+        }
+        grants(&[
+            "cluster:monitor",
+            "cluster:delegate_pki",
+            "cluster:manage_token",
+        ]);
+        assert_eq!(online(way, with_own).code, 0, "{way}");
+        let without = online(way, "");
+        assert_eq!(without.code, 1, "{without:?}");
+        assert!(without.stdout.contains("there is none"), "{without:?}");
+    }
+}
+
 const GOOD: &str = "\
 listeners: [{ address: 127.0.0.1:0 }]
 authority: { embedded: {} }
@@ -31,6 +78,21 @@ routes:
 fn a_good_config_is_accepted() {
     let ended = check(GOOD, &[]);
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn the_uris_for_identity_providers_are_printed_pain_15() {
+    let sso = "sso:\n  public_url: https://app.example.com:443\n  providers:\n    - { name: corp, login: { saml: { realm: saml1 } } }\n    - { name: op, login: { oidc: { realm: oidc1 } } }\n";
+    let ended = check(&format!("{GOOD}{sso}"), &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for uri in [
+        "https://app.example.com/_sidegate/saml/corp/acs",
+        "https://app.example.com/_sidegate/saml/corp/logout",
+        "https://app.example.com/_sidegate/saml/corp/metadata",
+        "https://app.example.com/_sidegate/oidc/op/callback",
+    ] {
+        assert!(ended.stdout.contains(uri), "{uri}: {}", ended.stdout);
+    }
 }
 
 #[test]

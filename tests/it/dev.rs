@@ -264,3 +264,139 @@ fn requests_are_logged_as_they_come() {
     let found = dev.process.stdout.find(said);
     assert!(found.is_some(), "{}", dev.process.output());
 }
+
+/// A browser without scripts: curl with a jar for its cookies.
+struct Curl {
+    program: std::path::PathBuf,
+    folder: tempfile::TempDir,
+    ca: String,
+}
+
+/// Where a browser ended up.
+struct Landed {
+    status: String,
+    url: String,
+    html: String,
+}
+
+impl Curl {
+    /// Goes to a URL as a person does who types it, or sends a form, over all redirects.
+    fn go(&self, url: &str, form: Option<&str>) -> Landed {
+        let jar = self.folder.path().join("cookies");
+        let mut command = Command::new(&self.program);
+        command
+            .args(["-sS", "-L", "--max-redirs", "20", "--max-time", "60"])
+            .args(["-H", "Accept: text/html", "-H", "Sec-Fetch-Mode: navigate"])
+            .args([
+                "-H",
+                "Sec-Fetch-Site: none",
+                "-w",
+                "\n%{http_code} %{url_effective}",
+            ])
+            .args(["--cacert", &self.ca])
+            .arg("-b")
+            .arg(&jar)
+            .arg("-c")
+            .arg(&jar);
+        if let Some(form) = form {
+            command.args(["--data", form]);
+        }
+        let ended = end_of(command.arg(url));
+        assert_eq!(ended.code, 0, "{url}: {}", ended.stderr);
+        let (html, last) = ended.stdout.rsplit_once('\n').unwrap();
+        let (status, url) = last.split_once(' ').unwrap();
+        Landed {
+            status: status.to_owned(),
+            url: url.to_owned(),
+            html: html.to_owned(),
+        }
+    }
+}
+
+#[test]
+fn one_command_shows_a_whole_login_with_a_browser_and_the_logout() {
+    let Some(program) = tools::find("curl", "a login with a browser") else {
+        return;
+    };
+    let dev = Dev::start(&["--sso"]);
+    let browser = Curl {
+        program,
+        folder: tempfile::tempdir().unwrap(),
+        ca: dev.ca().to_owned(),
+    };
+    let proxy = dev.told["proxy"].as_str().unwrap();
+    let provider = dev.told["identity_provider"].as_str().unwrap();
+    let orders = format!("{proxy}/orders");
+    let asked = browser.go(&orders, None);
+    assert!(
+        asked.url.starts_with(&format!("{proxy}/_sidegate/login?")),
+        "{}",
+        asked.url
+    );
+    assert!(
+        asked.html.contains("Demo identity provider"),
+        "{}",
+        asked.html
+    );
+    let log_in = |name: &str| {
+        let begun = browser.go(
+            &format!("{proxy}/_sidegate/login/demo?next=%2Forders"),
+            None,
+        );
+        assert!(begun.url.starts_with(provider), "{}", begun.url);
+        let (_, rest) = begun.html.split_once("action=\"").expect("a form");
+        let action = rest.split('"').next().unwrap().replace("&amp;", "&");
+        browser.go(
+            &format!("{provider}{action}"),
+            Some(&format!("person={name}")),
+        )
+    };
+    let alice = log_in("alice");
+    assert_eq!(
+        (alice.status.as_str(), &alice.url),
+        ("200", &orders),
+        "{}",
+        alice.html
+    );
+    assert!(alice.html.contains("alice") && alice.html.contains("alice@example.com"));
+    assert_eq!(
+        browser.go(&orders, None).status,
+        "200",
+        "without being asked again"
+    );
+    let admin = browser.go(&format!("{proxy}/admin"), None);
+    assert_eq!(admin.status, "403");
+    let out = browser.go(&format!("{proxy}/_sidegate/logout"), None);
+    assert_eq!(out.status, "200", "{}", out.html);
+    assert!(
+        out.url
+            .starts_with(&format!("{proxy}/_sidegate/logged-out")),
+        "{}",
+        out.url
+    );
+    assert!(browser.go(&orders, None).url.contains("/_sidegate/login?"));
+    let carol = log_in("carol");
+    assert_eq!(carol.status, "403", "carol may not read orders");
+    assert_eq!(browser.go(&format!("{proxy}/admin"), None).status, "200");
+    let cancelled = Curl {
+        program: browser.program.clone(),
+        folder: tempfile::tempdir().unwrap(),
+        ca: browser.ca.clone(),
+    };
+    let begun = cancelled.go(&format!("{proxy}/_sidegate/login/demo"), None);
+    let (_, rest) = begun.html.split_once("action=\"").expect("a form");
+    let action = rest.split('"').next().unwrap().replace("&amp;", "&");
+    let denied = cancelled.go(&format!("{provider}{action}"), Some("person="));
+    assert!(
+        denied.status.starts_with('4'),
+        "{} {}",
+        denied.status,
+        denied.url
+    );
+    assert!(
+        cancelled
+            .go(&orders, None)
+            .url
+            .contains("/_sidegate/login?")
+    );
+}

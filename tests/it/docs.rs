@@ -23,6 +23,7 @@ use crate::harness::tools;
 const SHOWN: &[&str] = &[
     "cargo build --release",
     "cargo run --release -- dev",
+    "cargo run --release -- dev --sso",
     "cargo run --release -- dev --upstream http://127.0.0.1:3000",
     "tests/run",
     "docker build -t sidegate .",

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::harness::elasticsearch::FakeElasticsearch;
+use crate::harness::elasticsearch::{Account, FakeElasticsearch};
+use crate::harness::pki::{Authority, Client};
 use crate::harness::plan::Plan;
 use crate::harness::process::{Ended, run_to_end};
 use crate::harness::server::Server;
@@ -38,6 +39,65 @@ fn it_tells_route_identity_and_what_is_missing() {
         !format!("{refused:?}{passed:?}").contains("-password"),
         "no secret is shown"
     );
+}
+
+#[test]
+fn it_tells_its_verdict_once() {
+    let fake = FakeElasticsearch::with_people();
+    for more in [&[][..], &["--json"]] {
+        let mut args = vec!["GET", "/monitor/x", "--user", "bob:bob-password"];
+        args.extend(more);
+        let told = explain(&fake, &args).stdout;
+        assert_eq!(told.matches("verdict").count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_certificate_can_be_tried_and_what_the_upstream_would_get_is_told() {
+    let (fake, app) = (FakeElasticsearch::with_own(), Server::echoing());
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::of(&Authority::new(), "robot", |_| {});
+    let account = Account::new("robot", &["machine"], &["cluster:monitor"]);
+    fake.know_certificate(&client.chain[0], account);
+    let (pem, _) = client.write(folder.path(), "robot");
+    let plan = Plan::with_authority(&fake.yaml_with_own())
+        .upstream("app", &app)
+        .route(
+            "all",
+            "/**",
+            "require: { cluster: [monitor] }, forward: { token: {} }",
+        );
+    let config = plan.write(folder.path());
+    let (config, pem) = (config.to_str().unwrap(), pem.to_str().unwrap());
+    let args = [
+        "explain",
+        "--config",
+        config,
+        "GET",
+        "/",
+        "--certificate",
+        pem,
+    ];
+    let ended = run_to_end(&args);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for part in ["certificate", "robot", "an access token", "permitted"] {
+        assert!(ended.stdout.contains(part), "{part}: {ended:?}");
+    }
+    // It leaves nothing behind.
+    assert_eq!(fake.taken_back(), ["token-canary-1"]);
+    assert!(app.requests().is_empty());
+    let missing = [
+        "explain",
+        "--config",
+        config,
+        "GET",
+        "/",
+        "--certificate",
+        "/nonexistent",
+    ];
+    let ended = run_to_end(&missing);
+    assert_ne!(ended.code, 0);
+    assert!(ended.stderr.contains("/nonexistent"), "{ended:?}");
 }
 
 #[test]

@@ -155,6 +155,35 @@ fn a_drain_ends_at_its_deadline() {
 }
 
 #[test]
+fn a_second_signal_cuts_a_drain_and_tells_how_many_connections_that_were() {
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fake = FakeElasticsearch::with_people();
+    let app = Server::start(move |_| {
+        held.wait();
+        Answer::text("late")
+    });
+    let mut gate = Plan::with_elasticsearch(&fake)
+        .upstream("app", &app)
+        .route("open", "/open", "allow: everyone")
+        .and("drain_timeout: 600s")
+        .start();
+    let mut wire = gate.proxy.connect();
+    wire.send(&gate.proxy.get("/open").bytes()).unwrap();
+    app.wait_for_requests(1);
+    gate.process.signal("TERM");
+    let draining = gate.process.stderr.find(|line| line.contains("draining"));
+    assert!(draining.is_some());
+    gate.process.signal("TERM");
+    gate.process.wait();
+    let told = gate.process.stderr.text();
+    let line = told.lines().find(|line| line.contains("second signal"));
+    let line = line.unwrap_or_else(|| panic!("{told}"));
+    assert!(line.contains("cut=1"), "{line}");
+    latch.open();
+}
+
+#[test]
 fn a_bad_config_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.yaml");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,7 +13,7 @@ use crate::harness::client::{Call, basic};
 use crate::harness::elasticsearch::{Account, FakeElasticsearch, Ticket};
 use crate::harness::pki::Client;
 use crate::harness::plan::{Plan, Running};
-use crate::harness::server::Server;
+use crate::harness::server::{Answer, Server};
 
 const HOOK: &str = "aG9vazpob29rLWNhbmFyeQ==";
 
@@ -227,18 +228,29 @@ fn nobody_is_whom_the_route_says_and_a_wrong_credential_is_not_nobody() {
 /// An issuer of tokens with one key.
 struct Issuer {
     key: jsonwebtoken::EncodingKey,
+    id: String,
 }
 
 impl Issuer {
     fn new(folder: &Path) -> Self {
+        let (issuer, jwks) = Self::with_keys("one");
+        fs::write(folder.join("jwks.json"), jwks).unwrap();
+        issuer
+    }
+
+    /// An issuer whose key has this id, and its JWKS.
+    fn with_keys(id: &str) -> (Self, String) {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let key = jsonwebtoken::EncodingKey::from_ec_der(&pair.serialize_der());
         let mut jwk =
             jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256)
                 .unwrap();
-        jwk.common.key_id = Some("one".into());
-        fs::write(folder.join("jwks.json"), json!({"keys": [jwk]}).to_string()).unwrap();
-        Self { key }
+        jwk.common.key_id = Some(id.into());
+        let issuer = Self {
+            key,
+            id: id.to_owned(),
+        };
+        (issuer, json!({"keys": [jwk]}).to_string())
     }
 
     fn token(&self, change: impl FnOnce(&mut Value)) -> String {
@@ -246,7 +258,7 @@ impl Issuer {
         let mut claims = json!({"iss": "https://id.test/", "aud": "shop", "sub": "canary-subject", "exp": 4_000_000_000_u64});
         change(&mut claims);
         let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
-        header.kid = Some("one".into());
+        header.kid = Some(self.id.clone());
         jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
     }
 }
@@ -317,6 +329,62 @@ fn garbage_expired_and_foreign_tokens_never_reach_the_authority() {
         .authorization("Bearer opaque")
         .send()
         .expect(200);
+}
+
+#[test]
+fn keys_by_url_rotate_in_the_background_and_an_outage_of_their_server_hurts_nobody() {
+    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
+    let keys: Arc<Mutex<Option<String>>> = Arc::default();
+    let served = Arc::clone(&keys);
+    let key_server = Server::start(move |_| match &*served.lock().unwrap() {
+        Some(jwks) => Answer::text(jwks),
+        None => Answer::HangUp,
+    });
+    let serve = |jwks: Option<&String>| {
+        *keys.lock().unwrap() = jwks.cloned();
+        // Two from here on: the first may have been under way.
+        let seen = key_server.requests().len();
+        key_server.wait_for_requests(seen + 2);
+    };
+    let gate = Plan::with_elasticsearch(&fake)
+        .upstream("app", &app)
+        .route("all", "/**", "allow: authenticated")
+        .and(&format!("credentials: {{ jwt: {{ issuers: [{{ issuer: \"https://id.test/\", audiences: [shop], algorithms: [ES256], jwks_url: \"{}/keys\", refresh: 50ms }}] }} }}", key_server.url()))
+        .start();
+    let ((one, first), (two, second)) = (Issuer::with_keys("one"), Issuer::with_keys("two"));
+    let numbered = |issuer: &Issuer, number: usize| {
+        let token = format!(
+            "Bearer {}",
+            issuer.token(|claims| claims["jti"] = json!(number))
+        );
+        fake.know(&token, Account::new("svc", &[], &[]));
+        token
+    };
+    let send = |token: &str| gate.proxy.get("/").authorization(token).send();
+
+    // Nobody knows the keys yet: trouble, and nobody's fault.
+    send(&numbered(&one, 1)).expect_refusal(503, "authority_unavailable");
+    serve(Some(&first));
+    send(&numbered(&one, 2)).expect(200);
+    serve(Some(&second));
+    let asked = fake.questions();
+    send(&numbered(&one, 3)).expect_refusal(401, "unauthenticated");
+    assert_eq!(fake.questions(), asked, "a key that was taken out is gone");
+    send(&numbered(&two, 4)).expect(200);
+    serve(None);
+    send(&numbered(&two, 5)).expect(200);
+
+    let asked = fake.questions();
+    let (stranger, _) = Issuer::with_keys("two");
+    for bad in [
+        stranger.token(|_| {}),
+        two.token(|claims| claims["exp"] = json!(1_000)),
+        two.token(|claims| claims["iss"] = json!("https://other.test/")),
+        "garbage.garbage.garbage".to_owned(),
+    ] {
+        send(&format!("Bearer {bad}")).expect_refusal(401, "unauthenticated");
+    }
+    assert_eq!(fake.questions(), asked, "nothing bad reached the authority");
 }
 
 /// Every way in, each with canaries of its own.

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::bits::Bits;
 use super::budget::{Budget, TooComplex};
-use super::dfa::{Dfa, NOWHERE, together};
+use super::dfa::Dfa;
 use super::nfa::Nfa;
 use super::pattern::{self, Expr, PatternError};
 use crate::authority::builtin::privileges::{self, Named, Selector};
@@ -64,8 +64,8 @@ impl Realm {
     }
 
     /// The expression of a raw action: the name and all that begin with it, of data only.
-    fn raw(self, action: &str) -> Result<Expr, PatternError> {
-        let actions = pattern::parse(&format!("{action}*"))?;
+    fn raw(self, action: &str, budget: &Budget) -> Result<Expr, PatternError> {
+        let actions = pattern::parse(&format!("{action}*"), budget)?;
         Ok(on_planes(self.planes(Selector::Data), &actions))
     }
 }
@@ -96,13 +96,14 @@ impl ActionSpace {
     }
 
     fn build(realm: Realm, raw: &BTreeSet<String>) -> Result<Self, PatternError> {
+        let budget = Budget::for_roles();
         let mut names: Vec<String> = Vec::new();
         let mut exprs = Vec::new();
         for named in realm.named() {
             let either = |patterns: &[String]| {
                 patterns
                     .iter()
-                    .map(|p| pattern::parse(p))
+                    .map(|p| pattern::parse(p, &budget))
                     .collect::<Result<_, _>>()
                     .map(Expr::Either)
             };
@@ -117,15 +118,17 @@ impl ActionSpace {
         }
         for action in raw {
             names.push(action.clone());
-            exprs.push(realm.raw(action)?);
+            exprs.push(realm.raw(action, &budget)?);
         }
         let too_complex = |TooComplex| PatternError::too_complex(raw.iter().map(String::as_str));
-        let budget = Budget::for_roles();
         let mut nfa = Nfa::new(&budget);
         for (number, expr) in exprs.iter().enumerate() {
             nfa.add(number as u32, expr).map_err(too_complex)?;
         }
         let (dfa, meanings) = nfa.determinise().map_err(too_complex)?;
+        // A set of classes for each privilege.
+        let sets = names.len().saturating_mul(1 + meanings.len() / 512);
+        budget.spend(sets).map_err(too_complex)?;
         let mut of_privileges = vec![Bits::none(meanings.len()); names.len()];
         for (class, meaning) in meanings.iter().enumerate() {
             for privilege in meaning {
@@ -135,7 +138,7 @@ impl ActionSpace {
         let privileges = names.into_iter().zip(of_privileges).collect();
         Ok(Self {
             realm,
-            dfa: dfa.minimised(),
+            dfa: dfa.minimised(&budget).map_err(too_complex)?,
             classes: meanings.len(),
             privileges,
         })
@@ -173,7 +176,7 @@ impl ActionSpace {
         if let Some(classes) = self.classes_of(action) {
             return Ok(classes.is_subset_of(granted));
         }
-        let expr = self.realm.raw(action)?;
+        let expr = self.realm.raw(action, budget)?;
         self.grants_all(granted, &expr, budget)
             .map_err(|TooComplex| PatternError::too_complex([action]))
     }
@@ -181,23 +184,27 @@ impl ActionSpace {
     fn grants_all(&self, granted: &Bits, expr: &Expr, budget: &Budget) -> Result<bool, TooComplex> {
         let mut nfa = Nfa::new(budget);
         nfa.add(0, expr)?;
-        let mut todo: Vec<(u32, u32)> =
-            nfa.closure([0]).into_iter().map(|node| (node, 0)).collect();
+        let mut todo: Vec<(u32, u32)> = nfa
+            .closure([0])?
+            .into_iter()
+            .map(|node| (node, 0))
+            .collect();
         let mut seen: std::collections::HashSet<(u32, u32)> = todo.iter().copied().collect();
         while let Some((node, state)) = todo.pop() {
-            budget.spend(1)?;
+            budget.spend(1 + nfa.arcs(node).len())?;
             if nfa.accepts(node) && !granted.contains(self.dfa.mark(state) as usize) {
                 return Ok(false);
             }
             for arc in nfa.arcs(node) {
-                let targets = nfa.closure([arc.to]);
-                together(&[*arc], self.dfa.arcs(state), |_, _, to, state| {
-                    for &node in targets.iter().filter(|_| to != NOWHERE) {
+                let nodes = nfa.closure([arc.to])?;
+                let stretches = self.dfa.targets(state, arc.lo, arc.hi, |state| {
+                    for &node in &nodes {
                         if seen.insert((node, state)) {
                             todo.push((node, state));
                         }
                     }
                 });
+                budget.spend(stretches.saturating_mul(nodes.len()))?;
             }
         }
         Ok(true)

@@ -99,8 +99,9 @@ impl ApplicationPart {
     pub(super) fn compile(
         roles: &[RoleDescriptor],
         catalogue: &ApplicationCatalogue,
+        whole: &Budget,
     ) -> Result<Self, PatternError> {
-        let entries = entries(roles, catalogue)?;
+        let entries = entries(roles, catalogue, whole)?;
         let languages = |patterns: fn(&Entry) -> Vec<String>| -> Result<Cover, PatternError> {
             let languages: Vec<Language> = entries
                 .iter()
@@ -109,7 +110,7 @@ impl ApplicationPart {
                     shy: Vec::new(),
                 })
                 .collect();
-            Cover::build(&languages, &[])
+            Cover::build(&languages, &[], whole)
         };
         let applications = languages(|entry| vec![entry.application.clone()])?;
         let mut part = Self {
@@ -129,12 +130,17 @@ impl ApplicationPart {
             }
         }
         for (number, entry) in entries.iter().enumerate() {
-            part.remember(number, entry)?;
+            part.remember(number, entry, whole)?;
         }
         Ok(part)
     }
 
-    fn remember(&mut self, number: usize, entry: &Entry) -> Result<(), PatternError> {
+    fn remember(
+        &mut self,
+        number: usize,
+        entry: &Entry,
+        whole: &Budget,
+    ) -> Result<(), PatternError> {
         let width = self.entries;
         let add = |to: &mut HashMap<String, HashMap<String, Bits>>, name: &str| {
             let names = to.entry(entry.application.clone()).or_default();
@@ -156,7 +162,7 @@ impl ApplicationPart {
                 is_privilege_name(name) && actions.clone().all(|action| action.starts_with('/'));
             if may_be_empty
                 && actions.try_fold(true, |empty, action| {
-                    Ok(empty && Automaton::of_pattern(action)?.is_empty())
+                    Ok(empty && Automaton::of_patterns_within([action], whole)?.is_empty())
                 })?
             {
                 add(&mut self.undefined, name);
@@ -264,6 +270,7 @@ impl ApplicationPart {
 fn entries(
     roles: &[RoleDescriptor],
     catalogue: &ApplicationCatalogue,
+    whole: &Budget,
 ) -> Result<Vec<Entry>, PatternError> {
     let mut by_resources: BTreeMap<(&str, BTreeSet<&String>), BTreeSet<String>> = BTreeMap::new();
     for item in roles.iter().flat_map(|role| &role.applications) {
@@ -274,7 +281,7 @@ fn entries(
     }
     let mut by_privileges: BTreeMap<(String, BTreeSet<String>), BTreeSet<String>> = BTreeMap::new();
     for ((application, resources), names) in by_resources {
-        for application in expanded(application, &names, catalogue)? {
+        for application in expanded(application, &names, catalogue, whole)? {
             let all = by_privileges
                 .entry((application, names.clone()))
                 .or_default();
@@ -296,10 +303,11 @@ fn expanded(
     application: &str,
     names: &BTreeSet<String>,
     catalogue: &ApplicationCatalogue,
+    whole: &Budget,
 ) -> Result<Vec<String>, PatternError> {
     let mut applications = vec![application.to_owned()];
     if application.contains('*') && names.iter().any(|name| is_privilege_name(name)) {
-        let pattern = Automaton::of_pattern(application)?;
+        let pattern = Automaton::of_patterns_within([application], whole)?;
         applications.extend(
             catalogue
                 .applications

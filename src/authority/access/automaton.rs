@@ -3,11 +3,11 @@
 //! Building is bounded: too many states is an error. Matching is linear in the text and never fails. Names in the
 //! pattern language are in [`super::pattern`]; many languages at once are `cover`.
 
-use super::budget::Budget;
+use super::budget::{Budget, TooComplex};
 use super::determinise::{complement, product};
 use super::dfa::{Dfa, NOWHERE, together};
 use super::nfa::Nfa;
-use super::pattern::{self, Expr, PatternError};
+use super::pattern::{self, PatternError};
 
 /// A set of strings over Unicode scalar values.
 #[derive(Clone, Debug)]
@@ -21,13 +21,28 @@ impl Automaton {
     pub fn of_patterns<'a>(
         patterns: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Result<Self, PatternError> {
-        let exprs = patterns
-            .clone()
-            .into_iter()
-            .map(pattern::parse)
-            .collect::<Result<Vec<_>, _>>()?;
-        Self::of_exprs(&exprs, &Budget::for_roles())
-            .ok_or_else(|| PatternError::too_complex(patterns))
+        Self::of_patterns_within(patterns, &Budget::for_roles())
+    }
+
+    /// The same, drawing from a budget that others draw from, too.
+    ///
+    /// # Errors
+    /// As [`Automaton::of_patterns`].
+    pub fn of_patterns_within<'a>(
+        patterns: impl IntoIterator<Item = &'a str> + Clone,
+        budget: &Budget,
+    ) -> Result<Self, PatternError> {
+        let mut nfa = Nfa::new(budget);
+        for pattern in patterns.clone() {
+            let expr = pattern::parse(pattern, budget)?;
+            nfa.add(0, &expr)
+                .map_err(|TooComplex| PatternError::too_complex([pattern]))?;
+        }
+        let dfa = nfa
+            .determinise()
+            .and_then(|(dfa, _)| dfa.minimised(budget))
+            .map_err(|TooComplex| PatternError::too_complex(patterns))?;
+        Ok(Self(dfa))
     }
 
     /// The strings that match one pattern.
@@ -36,14 +51,6 @@ impl Automaton {
     /// As [`Automaton::of_patterns`].
     pub fn of_pattern(pattern: &str) -> Result<Self, PatternError> {
         Self::of_patterns([pattern])
-    }
-
-    fn of_exprs(exprs: &[Expr], budget: &Budget) -> Option<Self> {
-        let mut nfa = Nfa::new(budget);
-        for expr in exprs {
-            nfa.add(0, expr).ok()?;
-        }
-        Some(Self(nfa.determinise().ok()?.0.minimised()))
     }
 
     /// Whether the text is in the set.
@@ -72,18 +79,23 @@ impl Automaton {
             .map(Self)
     }
 
-    /// All other strings.
-    pub fn complement(&self) -> Self {
-        Self(complement(&self.0))
+    /// All other strings. None when that needs too many steps.
+    pub fn complement(&self) -> Option<Self> {
+        complement(&self.0, &Budget::for_roles()).ok().map(Self)
     }
 
     /// Whether every string of this set is in `other`. A pair of automata too large to compare counts as "no".
     pub fn is_subset_of(&self, other: &Self) -> bool {
-        let budget = Budget::for_roles();
+        self.is_subset_within(other, &Budget::for_roles())
+    }
+
+    /// The same, drawing from a budget that others draw from, too.
+    pub fn is_subset_within(&self, other: &Self, budget: &Budget) -> bool {
         let mut seen = std::collections::HashSet::from([(0, 0)]);
         let mut todo = vec![(0, 0)];
         while let Some((mine, theirs)) = todo.pop() {
-            if self.0.mark(mine) != 0 && other.0.mark(theirs) == 0 || budget.spend(1).is_err() {
+            let cost = self.0.arcs(mine).len() + other.0.arcs(theirs).len() + 1;
+            if self.0.mark(mine) != 0 && other.0.mark(theirs) == 0 || budget.spend(cost).is_err() {
                 return false;
             }
             together(

@@ -39,14 +39,17 @@ impl CharSet {
 
     /// The characters of a text.
     pub(super) fn of(text: &str) -> Self {
-        text.chars().fold(Self(Vec::new()), |set, character| {
-            set.with(&Self::one(character))
-        })
+        Self::all_of(text.chars().map(Self::one))
     }
 
     /// This set and another one.
     pub(super) fn with(&self, other: &Self) -> Self {
-        let mut ranges: Vec<(u32, u32)> = self.0.iter().chain(&other.0).copied().collect();
+        Self::all_of([self, other].map(Self::clone))
+    }
+
+    /// Everything that is in one of the sets; sorts once, however many there are.
+    pub(super) fn all_of(sets: impl IntoIterator<Item = Self>) -> Self {
+        let mut ranges: Vec<(u32, u32)> = sets.into_iter().flat_map(|set| set.0).collect();
         ranges.sort_unstable();
         let mut merged: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
         for (lo, hi) in ranges {

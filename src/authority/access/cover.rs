@@ -56,7 +56,7 @@ impl<'q> Question<'q> {
             Shape::Literal(name) => Ok(Self::Name(name)),
             Shape::Prefix(prefix) => Ok(Self::Prefix(prefix)),
             Shape::Other => {
-                let expr = pattern::parse(pattern)?;
+                let expr = pattern::parse(pattern, budget)?;
                 let mut nfa = Nfa::new(budget);
                 nfa.add(0, &expr)
                     .map_err(|TooComplex| PatternError::too_complex([pattern]))?;
@@ -70,12 +70,17 @@ impl Cover {
     /// Compiles languages; `hidden` are patterns whose names only [`Language::open`] holds.
     ///
     /// # Errors
-    /// A malformed pattern, or one language that is too complex on its own.
-    pub(super) fn build(languages: &[Language], hidden: &[String]) -> Result<Self, PatternError> {
+    /// A malformed pattern, one language that is too complex on its own, or `whole` used up, from which all that is
+    /// built for one caller draws.
+    pub(super) fn build(
+        languages: &[Language],
+        hidden: &[String],
+        whole: &Budget,
+    ) -> Result<Self, PatternError> {
         let parse = |patterns: &[String]| {
             patterns
                 .iter()
-                .map(|p| pattern::parse(p))
+                .map(|p| pattern::parse(p, whole))
                 .collect::<Result<Vec<_>, _>>()
         };
         let hidden = parse(hidden)?;
@@ -93,9 +98,11 @@ impl Cover {
                 [] | [_] => Budget::for_roles(),
                 many => Budget::for_many_roles(many.iter().map(Language::characters).sum()),
             };
-            match cover.shard(&parsed, from..to, &hidden, &budget) {
+            let shard = cover.shard(&parsed, from..to, &hidden, &budget);
+            let afforded = whole.spend(budget.spent());
+            match shard.and_then(|shard| afforded.map(|()| shard)) {
                 Ok(shard) => cover.shards.push(shard),
-                Err(TooComplex) if to - from > 1 => {
+                Err(TooComplex) if to - from > 1 && afforded.is_ok() => {
                     let middle = from.midpoint(to);
                     todo.extend([(from, middle), (middle, to)]);
                 }
@@ -137,6 +144,8 @@ impl Cover {
             }
         }
         let (dfa, meanings) = nfa.determinise()?;
+        // A set of languages for each meaning.
+        budget.spend(meanings.len() * (1 + self.languages / 512))?;
         let mut labels = vec![Bits::none(self.languages + 1)];
         let mut known: HashMap<Bits, u32> = HashMap::from([(labels[0].clone(), 0)]);
         let marks: Vec<u32> = meanings
@@ -149,8 +158,10 @@ impl Cover {
                 })
             })
             .collect();
-        let dfa = dfa.remarked(|mark| marks[mark as usize]).minimised();
-        Ok(Shard::new(dfa, labels, self.hidden()))
+        let dfa = dfa
+            .remarked(|mark| marks[mark as usize])
+            .minimised(budget)?;
+        Shard::new(dfa, labels, self.hidden(), budget)
     }
 
     fn label(&self, meaning: &[u32]) -> Bits {
@@ -187,6 +198,7 @@ impl Cover {
     ) -> Result<Option<Bits>, TooComplex> {
         let mut cover = Bits::none(self.languages + 1);
         let mut asked = false;
+        budget.spend(self.shards.len() * (1 + self.languages / 512))?;
         for shard in &self.shards {
             let mut walk = Walk::new(shard, unhidden);
             match question {
@@ -213,15 +225,16 @@ impl Cover {
     ) -> Result<HashSet<Bits>, TooComplex> {
         let mut found = HashSet::new();
         let starts: Vec<(u32, Vec<u32>)> = nfa
-            .closure([0])
+            .closure([0])?
             .into_iter()
             .map(|node| (node, vec![0; self.shards.len()]))
             .collect();
         let mut seen: HashSet<(u32, Vec<u32>)> = starts.iter().cloned().collect();
         let mut todo = starts;
         while let Some((node, states)) = todo.pop() {
-            budget.spend(states.len() + 1)?;
+            budget.spend(states.len() + 1 + nfa.arcs(node).len())?;
             if nfa.accepts(node) {
+                budget.spend(states.len() * (1 + self.languages / 512))?;
                 let mut held = Bits::none(self.languages + 1);
                 for (shard, state) in self.shards.iter().zip(&states) {
                     held.unite(shard.label(*state));
@@ -232,8 +245,10 @@ impl Cover {
                 }
             }
             for arc in nfa.arcs(node) {
+                let nodes = nfa.closure([arc.to])?;
                 for states in self.steps(&states, arc.lo, arc.hi, budget)? {
-                    for node in nfa.closure([arc.to]) {
+                    budget.spend(nodes.len() * states.len())?;
+                    for &node in &nodes {
                         if seen.insert((node, states.clone())) {
                             todo.push((node, states.clone()));
                         }
@@ -255,6 +270,7 @@ impl Cover {
         let mut cuts = vec![lo];
         for (shard, state) in self.shards.iter().zip(states) {
             let arcs = shard.dfa.arcs(*state).iter();
+            budget.spend(arcs.len())?;
             cuts.extend(
                 arcs.flat_map(|arc| [arc.lo, arc.hi + 1])
                     .filter(|cut| (lo..=hi).contains(cut)),
@@ -297,7 +313,7 @@ mod tests {
             open: vec!["x*".into()],
             shy: Vec::new(),
         });
-        let cover = Cover::build(&languages, &[]).unwrap();
+        let cover = Cover::build(&languages, &[], &Budget::for_all_roles()).unwrap();
         assert!(cover.shards.len() > 1);
         assert_eq!(held(&cover, "x3a3123456789"), [3, 8]);
         assert_eq!(held(&cover, "x*"), [8]);
@@ -316,7 +332,12 @@ mod tests {
             open: vec![format!("logs-{number}-*"), format!("m{number}")],
             shy: Vec::new(),
         };
-        let cover = Cover::build(&(0..500).map(of).collect::<Vec<_>>(), &[]).unwrap();
+        let cover = Cover::build(
+            &(0..500).map(of).collect::<Vec<_>>(),
+            &[],
+            &Budget::for_all_roles(),
+        )
+        .unwrap();
         assert_eq!(cover.shards.len(), 1);
         assert_eq!(held(&cover, "logs-77-x"), [77]);
         assert_eq!(held(&cover, "m400"), [400]);

@@ -22,8 +22,9 @@ impl Nfa<'_> {
         let mut marks: HashMap<Box<[u32]>, u32> = HashMap::from([(Box::default(), 0)]);
         let mut meanings: Meanings = vec![Box::default()];
         let mut states = Vec::new();
-        subsets.number(self.closure([0]))?;
+        subsets.number(self.closure([0])?)?;
         while let Some(set) = subsets.order.get(states.len()).cloned() {
+            self.budget().spend(set.len() + 1)?;
             let languages = self.languages(&set);
             let fresh = meanings.len() as u32;
             let mark = *marks.entry(languages.clone()).or_insert(fresh);
@@ -86,6 +87,9 @@ impl Subsets<'_> {
     }
 
     fn arcs(&mut self, set: &[u32]) -> Result<Vec<Arc>, TooComplex> {
+        let arcs = set.iter().map(|node| self.nfa.arcs(*node).len());
+        // Before anything of that size is made; it is sorted twice.
+        self.nfa.budget().spend(arcs.sum())?;
         let mut ahead: Vec<Arc> = set
             .iter()
             .flat_map(|node| self.nfa.arcs(*node))
@@ -97,7 +101,7 @@ impl Subsets<'_> {
         cuts.dedup();
         let mut ahead = ahead.into_iter().peekable();
         let mut active: Vec<Arc> = Vec::new();
-        let mut arcs = Vec::with_capacity(cuts.len());
+        let mut arcs = Vec::new();
         for window in cuts.windows(2) {
             let [lo, next] = *window else { continue };
             active.retain(|arc| arc.hi >= lo);
@@ -107,8 +111,8 @@ impl Subsets<'_> {
             if active.is_empty() {
                 continue;
             }
-            let targets = self.nfa.closure(active.iter().map(|arc| arc.to));
-            self.nfa.budget().spend(targets.len() + active.len())?;
+            self.nfa.budget().spend(active.len())?;
+            let targets = self.nfa.closure(active.iter().map(|arc| arc.to))?;
             if !targets.is_empty() {
                 arcs.push(Arc {
                     lo,
@@ -125,11 +129,15 @@ impl Subsets<'_> {
 pub(super) fn plain(expr: &Expr, budget: &Budget) -> Result<Dfa, TooComplex> {
     let mut nfa = Nfa::new(budget);
     nfa.add(0, expr)?;
-    Ok(nfa.determinise()?.0.minimised())
+    nfa.determinise()?.0.minimised(budget)
 }
 
 /// Accepts what the automaton does not.
-pub(super) fn complement(dfa: &Dfa) -> Dfa {
+///
+/// # Errors
+/// [`TooComplex`] when the budget is used up.
+pub(super) fn complement(dfa: &Dfa, budget: &Budget) -> Result<Dfa, TooComplex> {
+    budget.spend(dfa.size())?;
     let sink = dfa.len() as u32;
     let everywhere = [Arc {
         lo: 0,
@@ -147,7 +155,7 @@ pub(super) fn complement(dfa: &Dfa) -> Dfa {
         });
         (arcs, u32::from(dfa.mark(state) == 0))
     });
-    Dfa::of_states(states.chain([(everywhere.to_vec(), 1)])).minimised()
+    Dfa::of_states(states.chain([(everywhere.to_vec(), 1)])).minimised(budget)
 }
 
 /// Accepts by the verdict of `keep` over what the two accept. `keep(false, false)` must be false.
@@ -162,6 +170,7 @@ pub(super) fn product(
     let mut states = Vec::new();
     while let Some(&(l, r)) = order.get(states.len()) {
         let mut arcs = Vec::new();
+        budget.spend(left.arcs(l).len() + right.arcs(r).len() + 1)?;
         together(left.arcs(l), right.arcs(r), |lo, hi, l, r| {
             let fresh = order.len() as u32;
             let to = *numbers.entry((l, r)).or_insert(fresh);
@@ -171,8 +180,7 @@ pub(super) fn product(
             arcs.push(Arc { lo, hi, to });
         });
         budget.check_size(order.len())?;
-        budget.spend(arcs.len())?;
         states.push((arcs, u32::from(keep(left.mark(l) != 0, right.mark(r) != 0))));
     }
-    Ok(Dfa::of_states(states).minimised())
+    Dfa::of_states(states).minimised(budget)
 }

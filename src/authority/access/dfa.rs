@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::budget::{Budget, TooComplex};
 use super::charset::LAST;
 
 /// A transition on every symbol from `lo` to `hi`, both in.
@@ -121,18 +122,51 @@ impl Dfa {
         self
     }
 
-    /// For each state, the states that lead to it.
-    pub(super) fn predecessors(&self) -> Vec<Vec<u32>> {
+    /// For each state, the states that lead to it, with the number of arcs that do.
+    pub(super) fn predecessors(&self) -> Vec<Vec<(u32, u32)>> {
         let mut from = vec![Vec::new(); self.len()];
         for state in 0..self.len() as u32 {
             for arc in self.arcs(state) {
-                let list: &mut Vec<u32> = &mut from[arc.to as usize];
-                if list.last() != Some(&state) {
-                    list.push(state);
+                let list: &mut Vec<(u32, u32)> = &mut from[arc.to as usize];
+                match list.last_mut() {
+                    Some((last, arcs)) if *last == state => *arcs += 1,
+                    _ => list.push((state, 1)),
                 }
             }
         }
         from
+    }
+
+    /// What looking at every state and arc costs.
+    pub(super) fn size(&self) -> usize {
+        self.marks.len() + self.arcs.len()
+    }
+
+    /// Visits where the symbols of a range lead, stretch by stretch, [`NOWHERE`] included. Returns how many there were.
+    pub(super) fn targets(
+        &self,
+        state: u32,
+        lo: u32,
+        hi: u32,
+        mut visit: impl FnMut(u32),
+    ) -> usize {
+        let arcs = self.arcs(state);
+        let first = arcs.partition_point(|arc| arc.hi < lo);
+        let (mut next, mut seen) = (lo, 0);
+        for arc in arcs[first..].iter().take_while(|arc| arc.lo <= hi) {
+            if arc.lo > next {
+                visit(NOWHERE);
+                seen += 1;
+            }
+            visit(arc.to);
+            seen += 1;
+            next = arc.hi + 1;
+        }
+        if next <= hi {
+            visit(NOWHERE);
+            seen += 1;
+        }
+        seen
     }
 
     /// Whether all states whose mark is not 0 are out of reach.
@@ -141,15 +175,19 @@ impl Dfa {
     }
 
     /// The smallest automaton that marks every string alike. Useless states go as well.
-    pub(super) fn minimised(&self) -> Self {
+    ///
+    /// # Errors
+    /// [`TooComplex`] when the budget is used up.
+    pub(super) fn minimised(&self, budget: &Budget) -> Result<Self, TooComplex> {
+        budget.spend(self.size())?;
         let live = self.live();
         let (class, complete) = self.merge_tails(&live);
         let merged = self.quotient(&class, &live);
         if complete {
-            return merged;
+            return Ok(merged);
         }
         let live = vec![true; merged.len()];
-        merged.quotient(&merged.refine(), &live)
+        Ok(merged.quotient(&merged.refine(budget)?, &live))
     }
 
     /// States from which some mark can be reached.
@@ -160,7 +198,7 @@ impl Dfa {
             .collect();
         let predecessors = self.predecessors();
         while let Some(state) = todo.pop() {
-            for &before in &predecessors[state as usize] {
+            for &(before, _) in &predecessors[state as usize] {
                 if !live[before as usize] {
                     live[before as usize] = true;
                     todo.push(before);
@@ -202,16 +240,11 @@ impl Dfa {
                 ..*arc
             });
             class[state as usize] = tails.place(state, self.mark(state), joined(tail));
-            for &before in predecessors[state as usize]
+            for &(before, arcs) in predecessors[state as usize]
                 .iter()
-                .filter(|before| **before != state)
+                .filter(|(before, _)| *before != state)
             {
-                let arcs = self
-                    .arcs(before)
-                    .iter()
-                    .filter(|arc| arc.to == state)
-                    .count();
-                open[before as usize] -= arcs;
+                open[before as usize] -= arcs as usize;
                 if is_ready(&before, &open) {
                     todo.push(before);
                 }
@@ -220,30 +253,33 @@ impl Dfa {
         (class, merged == live.iter().filter(|live| **live).count())
     }
 
-    /// Moore's partition refinement: the classes of states that no string tells apart.
-    fn refine(&self) -> Vec<u32> {
-        let mut class: Vec<u32> = self.marks.clone();
-        let mut count = 0;
-        loop {
-            let mut known: HashMap<(u32, Vec<Arc>), u32> = HashMap::new();
-            let next: Vec<u32> = (0..self.len() as u32)
-                .map(|state| {
-                    let tail = self.arcs(state).iter().map(|arc| Arc {
-                        to: class[arc.to as usize],
-                        ..*arc
-                    });
-                    let fresh = known.len() as u32;
-                    *known
-                        .entry((class[state as usize], joined(tail)))
-                        .or_insert(fresh)
-                })
-                .collect();
-            class = next;
-            if known.len() == count {
-                return class;
+    /// Hopcroft's partition refinement: the classes of states that no string tells apart. States are split by the symbols
+    /// that lead them into one class; of the parts only the smaller ones split others in turn, so no arc is looked at more
+    /// often than the logarithm of the number of states.
+    fn refine(&self, budget: &Budget) -> Result<Vec<u32>, TooComplex> {
+        let mut entering: Vec<Vec<Arc>> = vec![Vec::new(); self.len()];
+        for state in 0..self.len() as u32 {
+            for arc in self.arcs(state) {
+                // Here `to` is where the arc comes from.
+                entering[arc.to as usize].push(Arc { to: state, ..*arc });
             }
-            count = known.len();
         }
+        let mut classes = Classes::of_marks(&self.marks);
+        while let Some(splitter) = classes.waiting.pop() {
+            classes.waits[splitter as usize] = false;
+            let members = classes.members(splitter);
+            let cost = members
+                .iter()
+                .map(|state| entering[*state as usize].len() + 1);
+            budget.spend(cost.sum())?;
+            let mut arcs: Vec<Arc> = members
+                .iter()
+                .flat_map(|state| entering[*state as usize].iter().copied())
+                .collect();
+            arcs.sort_unstable_by_key(|arc| (arc.to, arc.lo));
+            classes.split(&arcs);
+        }
+        Ok(classes.of)
     }
 
     /// One state per class, reachable ones only, dead ones dropped.
@@ -268,6 +304,129 @@ impl Dfa {
     }
 }
 
+/// A partition of states, and the classes that others are still to be split by.
+struct Classes {
+    /// Class of each state.
+    of: Vec<u32>,
+    /// The states, those of a class side by side.
+    order: Vec<u32>,
+    /// Where each state stands in `order`.
+    place: Vec<usize>,
+    /// Where each class stands in `order`.
+    bounds: Vec<(usize, usize)>,
+    waiting: Vec<u32>,
+    waits: Vec<bool>,
+}
+
+impl Classes {
+    fn of_marks(marks: &[u32]) -> Self {
+        let mut order: Vec<u32> = (0..marks.len() as u32).collect();
+        order.sort_unstable_by_key(|state| marks[*state as usize]);
+        let mut classes = Self {
+            of: vec![0; marks.len()],
+            place: vec![0; marks.len()],
+            bounds: Vec::new(),
+            waiting: Vec::new(),
+            waits: Vec::new(),
+            order,
+        };
+        let mut last = None;
+        for at in 0..classes.order.len() {
+            let state = classes.order[at] as usize;
+            if last != Some(marks[state]) {
+                last = Some(marks[state]);
+                classes.open(at, at);
+            }
+            let class = classes.bounds.len() - 1;
+            classes.of[state] = class as u32;
+            classes.place[state] = at;
+            classes.bounds[class].1 = at + 1;
+        }
+        // All of them: what leads into none of the classes leads nowhere, which is one more class.
+        for class in 0..classes.bounds.len() as u32 {
+            classes.wait_for(class);
+        }
+        classes
+    }
+
+    fn open(&mut self, from: usize, to: usize) -> u32 {
+        self.bounds.push((from, to));
+        self.waits.push(false);
+        self.bounds.len() as u32 - 1
+    }
+
+    fn wait_for(&mut self, class: u32) {
+        if !std::mem::replace(&mut self.waits[class as usize], true) {
+            self.waiting.push(class);
+        }
+    }
+
+    fn members(&self, class: u32) -> &[u32] {
+        let (from, to) = self.bounds[class as usize];
+        &self.order[from..to]
+    }
+
+    /// Splits every class by the arcs of its states into one other class, given as (symbols, state), sorted by state.
+    fn split(&mut self, arcs: &[Arc]) {
+        let mut parts: HashMap<(u32, Vec<Arc>), Vec<u32>> = HashMap::new();
+        for of_state in arcs.chunk_by(|one, other| one.to == other.to) {
+            let state = of_state[0].to;
+            let symbols = joined(of_state.iter().map(|arc| Arc { to: 0, ..*arc }));
+            parts
+                .entry((self.of[state as usize], symbols))
+                .or_default()
+                .push(state);
+        }
+        let mut by_class: HashMap<u32, Vec<Vec<u32>>> = HashMap::new();
+        for ((class, _), states) in parts {
+            by_class.entry(class).or_default().push(states);
+        }
+        for (class, mut parts) in by_class {
+            let (from, to) = self.bounds[class as usize];
+            let touched: usize = parts.iter().map(Vec::len).sum();
+            if touched == to - from {
+                // Somebody must keep the old number.
+                parts.pop();
+            }
+            if !parts.is_empty() {
+                self.split_off(class, parts);
+            }
+        }
+    }
+
+    /// Makes classes of some parts of a class; the rest keeps its number.
+    fn split_off(&mut self, class: u32, parts: Vec<Vec<u32>>) {
+        let mut all = vec![class];
+        for part in parts {
+            let (from, to) = self.bounds[class as usize];
+            let fresh = self.open(from, from + part.len());
+            for (offset, state) in part.into_iter().enumerate() {
+                self.swap(self.place[state as usize], from + offset);
+                self.of[state as usize] = fresh;
+            }
+            self.bounds[class as usize] = (self.bounds[fresh as usize].1, to);
+            all.push(fresh);
+        }
+        if !self.waits[class as usize] {
+            let size = |class: &u32| self.members(*class).len();
+            let largest = all.iter().copied().max_by_key(size);
+            all.retain(|class| Some(*class) != largest);
+        }
+        for class in all {
+            self.wait_for(class);
+        }
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        self.order.swap(one, other);
+        self.place[self.order[one] as usize] = one;
+        self.place[self.order[other] as usize] = other;
+    }
+}
+
+/// Targets of one state that are looked at as possible twins of itself.
+const FEW: usize = 8;
+
 /// States by what follows them; an arc to [`NOWHERE`] is a loop.
 #[derive(Default)]
 struct Tails {
@@ -278,7 +437,12 @@ impl Tails {
     /// The first state that was placed with the same mark and tail: `state` itself when it is the first.
     fn place(&mut self, state: u32, mark: u32, tail: Vec<Arc>) -> u32 {
         // A state that leads to a looping twin of itself, as the first star of `**` does.
-        for target in tail.iter().map(|arc| arc.to).filter(|to| *to != NOWHERE) {
+        let mut targets: Vec<u32> = tail.iter().map(|arc| arc.to).collect();
+        targets.retain(|to| *to != NOWHERE);
+        targets.dedup();
+        // A state with many ways on has none such in practice, and to look at each way for each would take long.
+        targets.truncate(FEW);
+        for target in targets {
             let looped = tail.iter().map(|arc| Arc {
                 to: if arc.to == target { NOWHERE } else { arc.to },
                 ..*arc

@@ -35,7 +35,7 @@ impl IndexPart {
     ///
     /// # Errors
     /// A malformed pattern, or one that is too complex.
-    pub(super) fn compile(roles: &[RoleDescriptor]) -> Result<Self, PatternError> {
+    pub(super) fn compile(roles: &[RoleDescriptor], whole: &Budget) -> Result<Self, PatternError> {
         let groups = grouped(roles);
         let raw: BTreeSet<String> = groups
             .keys()
@@ -55,7 +55,7 @@ impl IndexPart {
         });
         let granted = granted.collect();
         let languages: Vec<Language> = groups.into_values().collect();
-        let names = Cover::build(&languages, &RESTRICTED_NAMES)?;
+        let names = Cover::build(&languages, &RESTRICTED_NAMES, whole)?;
         Ok(Self {
             names,
             space,

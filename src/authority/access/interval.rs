@@ -4,7 +4,7 @@ use super::charset::CharSet;
 use super::pattern::Expr;
 
 /// Most digits of a fixed width.
-const WIDEST: usize = 50;
+pub(super) const WIDEST: usize = 50;
 
 /// `n-m`: the decimal numbers between the two. Written with the same number of digits, they fix the width; otherwise
 /// leading zeros are free.

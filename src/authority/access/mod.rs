@@ -11,6 +11,7 @@
 
 pub mod application;
 pub mod automaton;
+pub mod budget;
 pub mod granting;
 pub mod names;
 pub mod pattern;
@@ -18,7 +19,6 @@ pub mod question;
 
 mod actions;
 mod bits;
-mod budget;
 mod charset;
 mod cluster;
 mod cover;
@@ -77,6 +77,18 @@ impl Permissions {
         roles: &[RoleDescriptor],
         catalogue: &ApplicationCatalogue,
     ) -> Result<Self, PatternError> {
+        Self::compile_within(roles, catalogue, &Budget::for_all_roles())
+    }
+
+    /// The same, drawing from a budget that others draw from, too.
+    ///
+    /// # Errors
+    /// As [`Permissions::compile`].
+    pub fn compile_within(
+        roles: &[RoleDescriptor],
+        catalogue: &ApplicationCatalogue,
+        budget: &Budget,
+    ) -> Result<Self, PatternError> {
         let run_as = roles
             .iter()
             .flat_map(|role| &role.run_as)
@@ -86,12 +98,15 @@ impl Permissions {
         let written = listed(roles, "/profile/write/applications");
         let parts = Parts {
             cluster: ClusterPart::compile(roles)?,
-            index: IndexPart::compile(roles)?,
-            application: ApplicationPart::compile(roles, catalogue)?,
-            run_as: Automaton::of_patterns(run_as)?,
-            managed_applications: Automaton::of_patterns(applications.iter().copied())?,
-            profile_applications: Automaton::of_patterns(written.iter().copied())?,
-            managed_roles: IndexPart::compile(&managed)?,
+            index: IndexPart::compile(roles, budget)?,
+            application: ApplicationPart::compile(roles, catalogue, budget)?,
+            run_as: Automaton::of_patterns_within(run_as, budget)?,
+            managed_applications: Automaton::of_patterns_within(
+                applications.iter().copied(),
+                budget,
+            )?,
+            profile_applications: Automaton::of_patterns_within(written.iter().copied(), budget)?,
+            managed_roles: IndexPart::compile(&managed, budget)?,
             manages_roles: !managed.is_empty(),
         };
         Ok(Self {
@@ -123,6 +138,19 @@ impl Permissions {
         username: &str,
         question: &HasPrivilegesRequest,
     ) -> Result<HasPrivilegesResponse, QuestionError> {
+        self.has_privileges_within(username, question, &Budget::for_questions())
+    }
+
+    /// The same, drawing from a budget that others draw from, too.
+    ///
+    /// # Errors
+    /// As [`Permissions::has_privileges`].
+    pub fn has_privileges_within(
+        &self,
+        username: &str,
+        question: &HasPrivilegesRequest,
+        budget: &Budget,
+    ) -> Result<HasPrivilegesResponse, QuestionError> {
         let mut answer = HasPrivilegesResponse {
             username: username.to_owned(),
             has_all_requested: true,
@@ -130,7 +158,7 @@ impl Permissions {
         };
         let mut permissions = Some(self);
         while let Some(current) = permissions {
-            current.own.answer(question, &mut answer)?;
+            current.own.answer(question, &mut answer, budget)?;
             permissions = current.owner.as_deref();
         }
         Ok(answer)
@@ -173,22 +201,18 @@ impl Permissions {
         self.every(|parts| parts.manages_roles)
     }
 
-    /// Whether roles may be managed that grant these privileges on these names (`global.role.manage`).
-    pub fn manages_roles_for(&self, names: &[String], privileges: &[String]) -> bool {
-        let question = IndexQuestion {
-            names: names.to_vec(),
-            privileges: privileges.to_vec(),
-            allow_restricted_indices: false,
-        };
-        self.every(|parts| {
-            let mut all = true;
-            let asked =
-                parts
-                    .managed_roles
-                    .answer(&question, &Budget::for_questions(), |_, _, granted| {
-                        all &= granted;
-                    });
-            asked.is_ok() && all
+    /// Whether roles may be managed that grant all this (`global.role.manage`): privileges on names, restricted names
+    /// among them where a part says so. All parts together draw from one budget.
+    pub fn manages_roles_for(&self, parts: &[IndexQuestion]) -> bool {
+        let budget = Budget::for_questions();
+        self.every(|own| {
+            parts.iter().all(|part| {
+                let mut all = true;
+                let answered = own.managed_roles.answer(part, &budget, |_, _, granted| {
+                    all &= granted;
+                });
+                answered.is_ok() && all
+            })
         })
     }
 
@@ -210,6 +234,7 @@ impl Parts {
         &self,
         question: &HasPrivilegesRequest,
         answer: &mut HasPrivilegesResponse,
+        budget: &Budget,
     ) -> Result<(), QuestionError> {
         let HasPrivilegesResponse {
             has_all_requested,
@@ -218,7 +243,6 @@ impl Parts {
             application,
             ..
         } = answer;
-        let budget = Budget::for_questions();
         let mut merge = |of: &mut std::collections::BTreeMap<String, bool>,
                          privilege: &str,
                          is_granted: bool| {
@@ -231,18 +255,18 @@ impl Parts {
             }
         };
         for privilege in &question.cluster {
-            merge(cluster, privilege, self.cluster.grants(privilege, &budget)?);
+            merge(cluster, privilege, self.cluster.grants(privilege, budget)?);
         }
         for item in &question.index {
             self.index
-                .answer(item, &budget, |name, privilege, is_granted| {
+                .answer(item, budget, |name, privilege, is_granted| {
                     merge(entry(index, name), privilege, is_granted);
                 })?;
         }
         for item in &question.application {
             let of_application = entry(application, &item.application);
             self.application
-                .answer(item, &budget, |resource, privilege, is_granted| {
+                .answer(item, budget, |resource, privilege, is_granted| {
                     merge(entry(of_application, resource), privilege, is_granted);
                 })?;
         }

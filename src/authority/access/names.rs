@@ -3,7 +3,13 @@
 use crate::authority::builtin::privileges;
 use crate::wire::roles::{ApplicationPrivileges, IndexPrivileges, RoleDescriptor};
 
-use super::automaton::Automaton;
+use super::budget::Budget;
+use super::pattern;
+
+/// Faults of one role that are told; a fault may list every privilege there is.
+pub const MOST_FAULTS: usize = 100;
+/// Names, patterns and privileges that one role may have in all.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Characters no file name, and so no application name, may contain.
 const NOT_IN_FILE_NAMES: &str = "\\/*?\"<>| ,";
@@ -145,73 +151,111 @@ pub fn check_privilege_or_action(name: &str) -> Result<(), NameError> {
     )))
 }
 
-/// Checks an action, as stored with an application privilege: it can't be mistaken for a name, and it is a pattern we
-/// can evaluate.
+/// Checks an action, as stored with an application privilege: it can't be mistaken for a name, and it is a well-formed
+/// pattern. The actions of one request draw from one budget.
 ///
 /// # Errors
 /// The rule that is broken.
-pub fn check_action(action: &str) -> Result<(), NameError> {
+pub fn check_action(action: &str, budget: &Budget) -> Result<(), NameError> {
     check_privilege_or_action(action)?;
     if !action.contains(['/', '*', ':']) {
         return Err(NameError(format!(
             "action [{action}] must contain one of [ '/' , '*' , ':' ]"
         )));
     }
-    check_pattern(action)
+    check_pattern(action, budget)
 }
 
-/// Checks that a pattern (index name, resource, user name) can be evaluated.
+/// Checks that a pattern (index name, resource, user name) is well-formed. Builds nothing: whether it can be evaluated shows
+/// when it is, with what it stands beside.
 ///
 /// # Errors
-/// What is wrong with the pattern.
-pub fn check_pattern(pattern: &str) -> Result<(), NameError> {
-    match Automaton::of_pattern(pattern) {
+/// What is wrong with the pattern, or that the budget of the request is used up.
+pub fn check_pattern(pattern: &str, budget: &Budget) -> Result<(), NameError> {
+    // Only a regular expression can be malformed.
+    if !pattern.starts_with('/') {
+        return Ok(());
+    }
+    match pattern::parse(pattern, budget) {
         Ok(_) => Ok(()),
         Err(error) => Err(NameError(error.to_string())),
     }
 }
 
-/// Checks all names in a role descriptor, of a stored role or of an API key.
-///
-/// # Errors
-/// Every rule that is broken, in the order of the descriptor: the items of one `Validation Failed` message.
-pub fn check_role(role: &RoleDescriptor) -> Result<(), Vec<NameError>> {
-    let mut faults = Vec::new();
-    let mut note = |checked: Result<(), NameError>| faults.extend(checked.err());
-    role.cluster
-        .iter()
-        .for_each(|name| note(check_cluster_privilege(name)));
-    role.indices
-        .iter()
-        .for_each(|item| check_indices(item, &mut note));
-    role.applications
-        .iter()
-        .for_each(|item| check_applications(item, &mut note));
-    role.run_as
-        .iter()
-        .for_each(|pattern| note(check_pattern(pattern)));
-    for item in &role.remote_indices {
-        if item.clusters.iter().any(String::is_empty) {
-            note(Err(NameError::because(
-                "remote index cluster alias cannot be an empty string",
-            )));
-        }
-        check_indices(&item.indices, &mut note);
-        if item
-            .indices
-            .privileges
-            .iter()
-            .any(|name| name.to_lowercase().ends_with("_failure_store"))
-        {
-            note(Err(NameError::because(
-                "remote index privileges cannot contain privileges that grant access to the failure store",
-            )));
+/// How many names, patterns and privileges a descriptor holds.
+fn entries(role: &RoleDescriptor) -> usize {
+    let of = |item: &IndexPrivileges| 1 + item.names.len() + item.privileges.len();
+    let applications = role.applications.iter();
+    let remote = role.remote_indices.iter();
+    role.cluster.len()
+        + role.run_as.len()
+        + role.indices.iter().map(of).sum::<usize>()
+        + remote
+            .map(|item| of(&item.indices) + item.clusters.len())
+            .sum::<usize>()
+        + applications
+            .map(|item| 1 + item.privileges.len() + item.resources.len())
+            .sum::<usize>()
+}
+
+/// What was found wrong so far; past [`MOST_FAULTS`] nothing is looked at any more.
+#[derive(Default)]
+struct Faults(Vec<NameError>);
+
+impl Faults {
+    fn check<T>(&mut self, items: &[T], mut check: impl FnMut(&T) -> Result<(), NameError>) {
+        for item in items {
+            if self.0.len() > MOST_FAULTS {
+                return;
+            }
+            self.0.extend(check(item).err());
         }
     }
-    if role.metadata.keys().any(|key| key.starts_with('_')) {
-        note(Err(NameError::because(
-            "role descriptor metadata keys may not start with [_]",
+}
+
+/// Checks all names in a role descriptor, of a stored role or of an API key. Patterns draw from the budget of the request.
+///
+/// # Errors
+/// Every rule that is broken, in the order of the descriptor: the items of one `Validation Failed` message. Of very many,
+/// the first [`MOST_FAULTS`] and one that says so.
+pub fn check_role(role: &RoleDescriptor, budget: &Budget) -> Result<(), Vec<NameError>> {
+    if entries(role) > MOST_ENTRIES {
+        return Err(vec![NameError(format!(
+            "a role may have at most [{MOST_ENTRIES}] names and privileges but has [{}]",
+            entries(role)
+        ))]);
+    }
+    let mut faults = Faults::default();
+    faults.check(&role.cluster, |name| check_cluster_privilege(name));
+    for item in &role.indices {
+        check_indices(item, &mut faults, budget);
+    }
+    for item in &role.applications {
+        check_applications(item, &mut faults, budget);
+    }
+    faults.check(&role.run_as, |pattern| check_pattern(pattern, budget));
+    for item in &role.remote_indices {
+        let faulty =
+            item.clusters.iter().any(String::is_empty).then(|| {
+                NameError::because("remote index cluster alias cannot be an empty string")
+            });
+        faults.0.extend(faulty);
+        check_indices(&item.indices, &mut faults, budget);
+        let mut privileges = item.indices.privileges.iter();
+        let faulty = privileges.any(|name| name.to_lowercase().ends_with("_failure_store"));
+        faults.0.extend(faulty.then(|| NameError::because(
+            "remote index privileges cannot contain privileges that grant access to the failure store",
         )));
+    }
+    if role.metadata.keys().any(|key| key.starts_with('_')) {
+        faults.0.push(NameError::because(
+            "role descriptor metadata keys may not start with [_]",
+        ));
+    }
+    let mut faults = faults.0;
+    if faults.len() > MOST_FAULTS {
+        faults.truncate(MOST_FAULTS);
+        faults.push(NameError::because("and more, which are not listed"));
     }
     if faults.is_empty() {
         Ok(())
@@ -220,23 +264,17 @@ pub fn check_role(role: &RoleDescriptor) -> Result<(), Vec<NameError>> {
     }
 }
 
-fn check_indices(item: &IndexPrivileges, note: &mut impl FnMut(Result<(), NameError>)) {
-    item.privileges
-        .iter()
-        .for_each(|name| note(check_index_privilege(name)));
-    item.names
-        .iter()
-        .for_each(|pattern| note(check_pattern(pattern)));
+fn check_indices(item: &IndexPrivileges, faults: &mut Faults, budget: &Budget) {
+    faults.check(&item.privileges, |name| check_index_privilege(name));
+    faults.check(&item.names, |pattern| check_pattern(pattern, budget));
 }
 
-fn check_applications(item: &ApplicationPrivileges, note: &mut impl FnMut(Result<(), NameError>)) {
-    note(check_application_pattern(&item.application));
-    item.privileges
-        .iter()
-        .for_each(|name| note(check_privilege_or_action(name)));
-    item.resources
-        .iter()
-        .for_each(|pattern| note(check_pattern(pattern)));
+fn check_applications(item: &ApplicationPrivileges, faults: &mut Faults, budget: &Budget) {
+    faults.check(std::slice::from_ref(&item.application), |name| {
+        check_application_pattern(name)
+    });
+    faults.check(&item.privileges, |name| check_privilege_or_action(name));
+    faults.check(&item.resources, |pattern| check_pattern(pattern, budget));
 }
 
 #[cfg(test)]
@@ -296,12 +334,15 @@ mod tests {
             says(check_privilege_or_action("a b")),
             "Application privilege names and actions must match the pattern ^\\p{Graph}*$ (found 'a b')"
         );
-        assert_eq!(check_action("data:read/*"), Ok(()));
+        assert_eq!(check_action("data:read/*", &Budget::for_reading()), Ok(()));
         assert_eq!(
-            says(check_action("read")),
+            says(check_action("read", &Budget::for_reading())),
             "action [read] must contain one of [ '/' , '*' , ':' ]"
         );
-        assert!(says(check_action("/read")).starts_with("invalid pattern [/read]."));
+        assert!(
+            says(check_action("/read", &Budget::for_reading()))
+                .starts_with("invalid pattern [/read].")
+        );
     }
 
     #[test]
@@ -320,14 +361,14 @@ mod tests {
             }],
             ..Default::default()
         };
-        let faults = check_role(&role).expect_err("faulty");
+        let faults = check_role(&role, &Budget::for_reading()).expect_err("faulty");
         assert_eq!(faults.len(), 5, "{faults:?}");
         for (_, role) in crate::authority::builtin::roles::reserved_roles() {
             let role = RoleDescriptor {
                 metadata: serde_json::Map::new(),
                 ..role.clone()
             };
-            assert_eq!(check_role(&role), Ok(()));
+            assert_eq!(check_role(&role, &Budget::for_reading()), Ok(()));
         }
     }
 }

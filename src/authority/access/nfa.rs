@@ -5,7 +5,7 @@
 //! own ([`super::determinise`]), which are then put in place like any other part.
 
 use super::budget::{Budget, TooComplex};
-use super::charset::LAST;
+use super::charset::{LAST, symbol};
 use super::determinise::{complement, plain, product};
 use super::dfa::{Arc, Dfa};
 use super::pattern::Expr;
@@ -80,7 +80,13 @@ impl<'b> Nfa<'b> {
     }
 
     /// The node and all that are reached from it without reading, those that matter only, sorted.
-    pub(super) fn closure(&self, from: impl IntoIterator<Item = u32>) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// [`TooComplex`] when the budget is used up.
+    pub(super) fn closure(
+        &self,
+        from: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<u32>, TooComplex> {
         let mut todo: Vec<u32> = from.into_iter().collect();
         let mut seen: Vec<u32> = Vec::with_capacity(todo.len());
         let mut visited = std::collections::HashSet::new();
@@ -90,14 +96,16 @@ impl<'b> Nfa<'b> {
             if entry.empty.is_empty() {
                 seen.push(node);
             } else if visited.insert(node) {
+                self.budget.spend(entry.empty.len())?;
                 todo.extend(&entry.empty);
                 seen.push(node);
             }
         }
+        self.budget.spend(seen.len())?;
         seen.retain(|node| self.nodes[*node as usize].matters());
         seen.sort_unstable();
         seen.dedup();
-        seen
+        Ok(seen)
     }
 
     fn node(&mut self, language: u32) -> Result<u32, TooComplex> {
@@ -139,7 +147,18 @@ impl<'b> Nfa<'b> {
                 });
                 Ok(end)
             }
+            Expr::Text(text) => text.chars().try_fold(from, |at, character| {
+                let end = self.next(at)?;
+                let symbol = symbol(character);
+                self.nodes[at as usize].arcs.push(Arc {
+                    lo: symbol,
+                    hi: symbol,
+                    to: end,
+                });
+                Ok(end)
+            }),
             Expr::Chars(set) => {
+                self.budget.spend(set.ranges().len())?;
                 let end = self.next(from)?;
                 let arcs = set.ranges().iter().map(|&(lo, hi)| Arc { lo, hi, to: end });
                 self.nodes[from as usize].arcs.extend(arcs);
@@ -158,7 +177,7 @@ impl<'b> Nfa<'b> {
             }
             Expr::Repeat { of, min, max } => self.emit_repeat(of, *min, *max, from),
             Expr::Not(inner) => {
-                let dfa = complement(&plain(inner, self.budget)?);
+                let dfa = complement(&plain(inner, self.budget)?, self.budget)?;
                 self.emit_dfa(&dfa, from)
             }
             Expr::All(parts) => {
@@ -207,6 +226,7 @@ impl<'b> Nfa<'b> {
     }
 
     fn emit_dfa(&mut self, dfa: &Dfa, from: u32) -> Result<u32, TooComplex> {
+        self.budget.spend(dfa.size())?;
         let end = self.next(from)?;
         let first = self.nodes.len() as u32;
         for _ in 0..dfa.len() {

@@ -4,6 +4,7 @@
 //! expression, which `regex` reads. Nothing here knows automata; a new kind of pattern is one more arm in
 //! `parse`.
 
+use super::budget::{Budget, TooComplex};
 use super::charset::CharSet;
 use super::regex;
 
@@ -33,7 +34,7 @@ impl PatternError {
             if !text.is_empty() {
                 text.push(',');
             }
-            text.push_str(pattern);
+            text.extend(pattern.chars().take(82));
             if text.chars().count() > 80 {
                 text = text.chars().take(80).collect::<String>() + "...";
                 break;
@@ -52,6 +53,8 @@ pub(super) enum Expr {
     Anything,
     /// One character of a set.
     Chars(CharSet),
+    /// Exactly this text.
+    Text(String),
     /// One after the other; the empty list is the empty string.
     Sequence(Vec<Self>),
     /// One of them.
@@ -71,11 +74,7 @@ pub(super) enum Expr {
 impl Expr {
     /// Exactly this text.
     pub(super) fn text(text: &str) -> Self {
-        Self::Sequence(
-            text.chars()
-                .map(|character| Self::Chars(CharSet::one(character)))
-                .collect(),
-        )
+        Self::Text(text.to_owned())
     }
 
     /// Strings of one that are not strings of the other.
@@ -87,16 +86,20 @@ impl Expr {
 /// Reads one pattern.
 ///
 /// # Errors
-/// A `/` without its partner, or a malformed regular expression, with the words Elasticsearch uses.
-pub(super) fn parse(pattern: &str) -> Result<Expr, PatternError> {
+/// A `/` without its partner, or a malformed regular expression, with the words Elasticsearch uses;
+/// [`PatternError::TooComplex`] when the budget is used up.
+pub(super) fn parse(pattern: &str, budget: &Budget) -> Result<Expr, PatternError> {
     match pattern.strip_prefix('/') {
         Some(rest) => {
             let inner = rest
                 .strip_suffix('/')
                 .ok_or_else(|| PatternError::Unterminated(pattern.into()))?;
-            regex::parse(inner)
+            regex::parse(inner, budget)
         }
-        None => Ok(wildcard(pattern)),
+        None => match budget.spend(pattern.len()) {
+            Ok(()) => Ok(wildcard(pattern)),
+            Err(TooComplex) => Err(PatternError::too_complex([pattern])),
+        },
     }
 }
 
@@ -130,16 +133,29 @@ pub(super) fn shape(pattern: &str) -> Shape<'_> {
 }
 
 fn wildcard(pattern: &str) -> Expr {
-    let mut parts = Vec::with_capacity(pattern.len());
+    let mut parts = Vec::new();
+    let mut literal = String::new();
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
-        parts.push(match character {
+        let operator = match character {
             '*' => Expr::Anything,
             '?' => Expr::Chars(CharSet::any()),
-            // A trailing backslash stands for itself.
-            '\\' => Expr::Chars(CharSet::one(characters.next().unwrap_or('\\'))),
-            other => Expr::Chars(CharSet::one(other)),
-        });
+            other => {
+                literal.push(match other {
+                    // A trailing backslash stands for itself.
+                    '\\' => characters.next().unwrap_or('\\'),
+                    other => other,
+                });
+                continue;
+            }
+        };
+        if !literal.is_empty() {
+            parts.push(Expr::Text(std::mem::take(&mut literal)));
+        }
+        parts.push(operator);
+    }
+    if !literal.is_empty() {
+        parts.push(Expr::Text(literal));
     }
     Expr::Sequence(parts)
 }
@@ -151,7 +167,7 @@ mod tests {
     #[test]
     fn a_lone_slash_is_refused_in_elasticsearchs_words() {
         for pattern in ["/", "/abc"] {
-            let error = parse(pattern).expect_err("no closing slash");
+            let error = parse(pattern, &Budget::for_roles()).expect_err("no closing slash");
             assert_eq!(
                 error.to_string(),
                 format!(

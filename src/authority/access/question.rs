@@ -1,7 +1,7 @@
 //! What can be wrong with a `_has_privileges` question.
 
 use super::names::{self, NameError};
-use super::pattern::PatternError;
+use super::pattern::{self, PatternError, Shape};
 use crate::authority::builtin::privileges;
 use crate::wire::privileges::HasPrivilegesRequest;
 
@@ -26,6 +26,31 @@ impl QuestionError {
     pub(super) fn unknown_index(name: &str) -> Self {
         Self::UnknownPrivilege(privileges::unknown_index_privilege(name))
     }
+}
+
+/// Longest pattern that is quick to ask about.
+const QUICK: usize = 1_024;
+/// Most patterns that are quick together.
+const FEW: usize = 1_000;
+
+/// Whether the question asks about names and beginnings of names only, and few of them: then no automaton is built.
+pub fn is_quick(question: &HasPrivilegesRequest) -> bool {
+    let names = question.index.iter().flat_map(|item| {
+        let raw = item
+            .privileges
+            .iter()
+            .filter(|name| privileges::is_index_action(name));
+        item.names.iter().chain(raw)
+    });
+    let resources = question
+        .application
+        .iter()
+        .flat_map(|item| item.resources.iter().chain(&item.privileges));
+    let mut patterns = question.cluster.iter().chain(names).chain(resources);
+    let is_quick = |pattern: &String| {
+        pattern.len() <= QUICK && !matches!(pattern::shape(pattern), Shape::Other)
+    };
+    patterns.by_ref().take(FEW).all(is_quick) && patterns.next().is_none()
 }
 
 /// Checks what Elasticsearch validates before it looks at anybody's privileges: that something is asked, and the names

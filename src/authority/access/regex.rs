@@ -10,8 +10,9 @@
 //! Matching is always of the whole string. Errors use Lucene's words, positions count characters. Nesting and length
 //! are bounded, so no input can exhaust the stack. Add an operator in the function of its level.
 
+use super::budget::Budget;
 use super::charset::CharSet;
-use super::interval::interval;
+use super::interval;
 use super::pattern::{Expr, PatternError};
 
 /// Longest accepted expression, in characters.
@@ -25,17 +26,24 @@ const MOST_REPEATED: usize = 8;
 ///
 /// # Errors
 /// [`PatternError::Syntax`] in Lucene's words; [`PatternError::TooComplex`] beyond the bounds on length and nesting.
-pub(super) fn parse(text: &str) -> Result<Expr, PatternError> {
+pub(super) fn parse(text: &str, budget: &Budget) -> Result<Expr, PatternError> {
+    let too_complex = || PatternError::too_complex([text]);
+    // A character in the tree is many times its size in the text.
+    let cost = text.len().saturating_mul(4);
+    if text.len() > 4 * LONGEST || budget.spend(cost).is_err() {
+        return Err(too_complex());
+    }
     let characters: Vec<char> = text.chars().collect();
+    if characters.len() > LONGEST {
+        return Err(too_complex());
+    }
     let mut parser = Parser {
         text,
         characters,
         at: 0,
         depth: 0,
+        budget,
     };
-    if parser.characters.len() > LONGEST {
-        return Err(parser.too_complex());
-    }
     if text.is_empty() {
         return Ok(Expr::Sequence(Vec::new()));
     }
@@ -51,6 +59,7 @@ struct Parser<'a> {
     characters: Vec<char>,
     at: usize,
     depth: usize,
+    budget: &'a Budget,
 }
 
 type Parsed = Result<Expr, PatternError>;
@@ -178,10 +187,11 @@ impl Parser<'_> {
             return self.simple();
         }
         let negated = self.eat('^');
-        let mut set = self.class_item()?;
+        let mut items = vec![self.class_item()?];
         while self.peek().is_some_and(|next| next != ']') {
-            set = set.with(&self.class_item()?);
+            items.push(self.class_item()?);
         }
+        let set = CharSet::all_of(items);
         if !self.eat(']') {
             return Err(self.wrong("expected ']'"));
         }
@@ -223,7 +233,10 @@ impl Parser<'_> {
             '"' => Ok(Expr::text(&self.until('"')?)),
             '<' => {
                 let inner = self.until('>')?;
-                interval(&inner).ok_or_else(|| {
+                // Digits by digits, in up to three options for each.
+                let cost = inner.len().min(2 * interval::WIDEST + 1).pow(2);
+                self.budget.spend(cost).map_err(|_| self.too_complex())?;
+                interval::interval(&inner).ok_or_else(|| {
                     PatternError::Syntax(format!(
                         "interval syntax error at position {}",
                         self.at - 1
@@ -333,7 +346,9 @@ mod tests {
     use super::*;
 
     fn reason(text: &str) -> String {
-        parse(text).expect_err(text).to_string()
+        parse(text, &Budget::for_roles())
+            .expect_err(text)
+            .to_string()
     }
 
     #[test]
@@ -368,10 +383,10 @@ mod tests {
             format!("a{}", "{2}".repeat(3000)),
             "a&".repeat(4000),
         ] {
-            let _ = parse(&text);
+            let _ = parse(&text, &Budget::for_roles());
         }
         assert!(matches!(
-            parse(&"(".repeat(200)),
+            parse(&"(".repeat(200), &Budget::for_roles()),
             Err(PatternError::TooComplex(_))
         ));
     }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::bits::Bits;
 use super::budget::{Budget, TooComplex};
-use super::dfa::{Dfa, NOWHERE, together};
+use super::dfa::Dfa;
 use super::nfa::Nfa;
 
 /// An automaton whose marks are sets of languages.
@@ -24,16 +24,24 @@ pub(super) struct Shard {
 
 impl Shard {
     /// A shard of a minimised automaton; `hidden` is the bit of hidden names, the last of every label.
-    pub(super) fn new(dfa: Dfa, labels: Vec<Bits>, hidden: usize) -> Self {
-        let from_here = whatever_follows(&dfa, &labels, hidden, false);
-        let from_here_unhidden = whatever_follows(&dfa, &labels, hidden, true);
-        Self {
+    ///
+    /// # Errors
+    /// [`TooComplex`] when the budget is used up.
+    pub(super) fn new(
+        dfa: Dfa,
+        labels: Vec<Bits>,
+        hidden: usize,
+        budget: &Budget,
+    ) -> Result<Self, TooComplex> {
+        let from_here = whatever_follows(&dfa, &labels, hidden, false, budget)?;
+        let from_here_unhidden = whatever_follows(&dfa, &labels, hidden, true, budget)?;
+        Ok(Self {
             dfa,
             labels,
             hidden,
             from_here,
             from_here_unhidden,
-        }
+        })
     }
 
     /// The languages that hold a string which leads to this state.
@@ -43,7 +51,16 @@ impl Shard {
 }
 
 /// For each state the intersection of the labels of all states that can be reached from it, itself included.
-fn whatever_follows(dfa: &Dfa, labels: &[Bits], hidden: usize, unhidden: bool) -> PerState {
+fn whatever_follows(
+    dfa: &Dfa,
+    labels: &[Bits],
+    hidden: usize,
+    unhidden: bool,
+    budget: &Budget,
+) -> Result<PerState, TooComplex> {
+    // What one set costs, in steps of a few words.
+    let width = 1 + hidden / 512;
+    budget.spend(dfa.size() + dfa.len() * width)?;
     let none = Bits::none(hidden + 1);
     let all = Bits::all(hidden + 1);
     let mut follows: Vec<Bits> = (0..dfa.len() as u32)
@@ -61,14 +78,15 @@ fn whatever_follows(dfa: &Dfa, labels: &[Bits], hidden: usize, unhidden: bool) -
     let mut todo: Vec<u32> = (0..dfa.len() as u32).collect();
     while let Some(state) = todo.pop() {
         let here = follows[state as usize].clone();
-        for &before in &predecessors[state as usize] {
+        budget.spend(width * (1 + predecessors[state as usize].len()))?;
+        for &(before, _) in &predecessors[state as usize] {
             if !follows[before as usize].is_subset_of(&here) {
                 follows[before as usize].intersect(&here);
                 todo.push(before);
             }
         }
     }
-    PerState::new(follows)
+    Ok(PerState::new(follows))
 }
 
 /// A set for each state, equal sets kept once.
@@ -156,11 +174,14 @@ impl<'s> Walk<'s> {
     /// # Errors
     /// [`TooComplex`] when the budget is used up.
     pub(super) fn follow(&mut self, nfa: &Nfa<'_>, budget: &Budget) -> Result<(), TooComplex> {
-        let mut todo: Vec<(u32, u32)> =
-            nfa.closure([0]).into_iter().map(|node| (node, 0)).collect();
+        let mut todo: Vec<(u32, u32)> = nfa
+            .closure([0])?
+            .into_iter()
+            .map(|node| (node, 0))
+            .collect();
         let mut seen: HashSet<(u32, u32)> = todo.iter().copied().collect();
         while let Some((node, state)) = todo.pop() {
-            budget.spend(1)?;
+            budget.spend(1 + nfa.arcs(node).len())?;
             if nfa.absorbs(node) {
                 self.meet_all_from(state);
                 continue;
@@ -178,17 +199,16 @@ impl<'s> Walk<'s> {
             }
             // One by one: the arcs of a nondeterministic node may overlap.
             for arc in nfa.arcs(node) {
-                let targets = nfa.closure([arc.to]);
-                together(&[*arc], self.shard.dfa.arcs(state), |_, _, to, state| {
-                    if to == NOWHERE {
-                        return;
-                    }
-                    for &node in &targets {
+                let nodes = nfa.closure([arc.to])?;
+                let dfa = &self.shard.dfa;
+                let stretches = dfa.targets(state, arc.lo, arc.hi, |state| {
+                    for &node in &nodes {
                         if seen.insert((node, state)) {
                             todo.push((node, state));
                         }
                     }
                 });
+                budget.spend(stretches.saturating_mul(nodes.len()))?;
             }
         }
         Ok(())

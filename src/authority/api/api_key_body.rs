@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::role_body;
+use crate::authority::access::budget::Budget;
+use crate::authority::access::names::MOST_FAULTS;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
 use crate::authority::record::RoleSet;
@@ -18,6 +20,8 @@ pub const UPDATE: Grammar = Grammar::Strict("update_api_key_request_payload");
 /// The strict parser's name for the update of several keys.
 pub const BULK_UPDATE: Grammar = Grammar::Strict("bulk_update_api_key_request");
 
+/// Bytes of a key's metadata, as JSON. Every key is kept in memory, and an update of many writes it for each.
+const MOST_METADATA: usize = 64 * 1_024;
 /// Keys that one bulk update may name.
 const MAX_BULK: usize = 10_000;
 
@@ -72,7 +76,7 @@ impl NewKey {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = name_faults(&self.name);
         faults.extend(metadata_fault(&self.metadata));
-        faults.extend(self.roles.values().flat_map(|role| role_body::faults(role)));
+        faults.extend(role_faults(&self.roles));
         faults
     }
 
@@ -163,7 +167,7 @@ impl Change {
             faults.extend(metadata_fault(metadata));
         }
         if let Some(roles) = &self.roles {
-            faults.extend(roles.values().flat_map(|role| role_body::faults(role)));
+            faults.extend(role_faults(roles));
         }
         faults
     }
@@ -201,10 +205,24 @@ pub fn name_faults(name: &str) -> Vec<String> {
     said.map(|(_, why)| format!("api key name {why}")).collect()
 }
 
-/// What is wrong with the metadata of a key: a reserved key at the top.
+/// What is wrong with the metadata of a key: a reserved key at the top, or its size.
 pub fn metadata_fault(metadata: &Map<String, Value>) -> Option<String> {
-    let reserved = metadata.keys().any(|key| key.starts_with('_'));
-    reserved.then(|| "API key metadata keys may not start with [_]".to_owned())
+    if metadata.keys().any(|key| key.starts_with('_')) {
+        return Some("API key metadata keys may not start with [_]".to_owned());
+    }
+    let size = serde_json::to_vec(metadata).map_or(usize::MAX, |bytes| bytes.len());
+    (size > MOST_METADATA).then(|| {
+        format!("API key metadata may have at most [{MOST_METADATA}] bytes but has [{size}]")
+    })
+}
+
+/// What is wrong with the roles of a key; of very much, the first.
+fn role_faults(roles: &RoleSet) -> Vec<String> {
+    let budget = Budget::for_reading();
+    let faults = roles
+        .values()
+        .flat_map(|role| role_body::faults(role, &budget));
+    faults.take(MOST_FAULTS + 1).collect()
 }
 
 /// A restricted role must be the only one of its key.

@@ -1,5 +1,6 @@
 //! A second key with the power of a first (`POST /_security/api_key/clone`). Whoever shows the first one's secret has its power
-//! already; the copy belongs to the same owner and has the same roles and snapshot.
+//! already; the copy belongs to the same owner and has the same roles and snapshot. But it may live longer, so a key that acts
+//! makes no copy that has any power.
 
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub async fn clone(state: &State, call: Call) -> Result<Reply, Failure> {
     let copy = Copy::parse(&call.object(GRAMMAR)?)?;
     let granted = authorize::for_own_keys(state, &call, true).await?;
     let source = find_source(state, &copy, call.now)?;
+    // As for a key that is made: one that leaks must not be able to make others that outlive it.
+    api_key_making::check_derived(&call.subject, &source.roles)?;
     let expiration = match copy.life {
         Life::Same => source.expiration,
         Life::Unlimited => None,

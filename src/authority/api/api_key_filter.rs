@@ -1,15 +1,20 @@
 //! Which API keys a call speaks of, and whether these can only be the caller's own.
 
+use std::collections::BTreeSet;
+
 use crate::authority::body::{Grammar, Object};
 use crate::authority::call::Query;
 use crate::authority::failure::Failure;
 use crate::authority::record::ApiKey;
 use crate::authority::subject::Subject;
 
+/// Ids that one call may name.
+const MOST_IDS: usize = 10_000;
+
 /// The filters of `GET` and `DELETE /_security/api_key`.
 #[derive(Default)]
 pub struct Filter {
-    /// Ids, any of them.
+    /// Ids, any of them, each once.
     pub ids: Option<Vec<String>>,
     /// Name; in `GET` it may end in `*`.
     pub name: Option<String>,
@@ -66,6 +71,10 @@ impl Filter {
             }
         }
         refuse(&filter.body_faults())?;
+        let mut seen = BTreeSet::new();
+        if let Some(ids) = &mut filter.ids {
+            ids.retain(|id| seen.insert(id.clone()));
+        }
         Ok(filter)
     }
 
@@ -78,10 +87,16 @@ impl Filter {
             if ids.is_empty() {
                 faults.push("Field [ids] cannot be an empty array".to_owned());
             }
+            if ids.len() > MOST_IDS {
+                faults.push(format!(
+                    "Field [ids] cannot contain more than [{MOST_IDS}] ids"
+                ));
+            }
             let blank: Vec<String> = ids
                 .iter()
                 .enumerate()
                 .filter(|(_, id)| id.trim().is_empty())
+                .take(MOST_IDS)
                 .map(|(index, _)| index.to_string())
                 .collect();
             if !blank.is_empty() {
@@ -146,15 +161,14 @@ impl Filter {
         }
     }
 
-    /// Whether a key passes.
+    /// Whether a key passes all but the ids, by which keys are looked up in the first place.
     pub fn accepts(&self, key: &ApiKey, subject: &Subject) -> bool {
         let creator = &key.creator;
         let own = !self.owner || subject.owns(key);
-        own && self.ids.as_ref().is_none_or(|ids| ids.contains(&key.id))
-            && self
-                .name
-                .as_deref()
-                .is_none_or(|name| fits(name, &key.name))
+        own && self
+            .name
+            .as_deref()
+            .is_none_or(|name| fits(name, &key.name))
             && self
                 .username
                 .as_ref()

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::api_key_body::{self, NewKey};
+use super::role_check;
 use super::write::write;
 use crate::authority::authorize::Granted;
 use crate::authority::failure::Failure;
@@ -99,7 +100,10 @@ pub fn owner_snapshot(state: &State, subject: &Subject) -> Result<RoleSet, Failu
 }
 
 /// A key made by a key must have no power: one that leaks must not be able to make others that outlive it.
-fn check_derived(subject: &Subject, roles: &RoleSet) -> Result<(), Failure> {
+///
+/// # Errors
+/// The rule.
+pub fn check_derived(subject: &Subject, roles: &RoleSet) -> Result<(), Failure> {
     let is_harmless =
         !roles.is_empty() && roles.values().all(|role| api_key_body::is_powerless(role));
     if subject.acting_key().is_none() || is_harmless {
@@ -113,13 +117,14 @@ fn check_derived(subject: &Subject, roles: &RoleSet) -> Result<(), Failure> {
 /// Gives a key its id and secret, and makes it durable. The answer is the only place that ever holds the secret.
 ///
 /// # Errors
-/// 503 when the store can't make it durable.
+/// Roles that can't be evaluated; 503 when the store can't make it durable.
 pub async fn store(
     granted: &Granted,
     state: &State,
     blank: Blank,
     now: Now,
 ) -> Result<CreateApiKeyResponse, Failure> {
+    role_check::set(granted, state, &blank.roles).await?;
     let secret = random_text::<16>();
     let key = ApiKey {
         id: new_id(now),

@@ -7,14 +7,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::api_key_view::{View, describe};
-use super::search;
+use super::search::{self, Search};
 use crate::authority::authorize;
 use crate::authority::body::Grammar;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::query::datum::{Datum, Document, date, text, visit_metadata};
 use crate::authority::query::schema::{Definition, Field, Kind, Schema};
-use crate::authority::query::search::Plan;
 use crate::authority::record::ApiKey;
 use crate::authority::state::State;
 use crate::wire::grants::QueryApiKeysResponse;
@@ -76,8 +75,12 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let beyond_itself = view.limited_by && subject.acting_key().is_some();
     let granted = authorize::for_own_keys(state, &call, !beyond_itself).await?;
     let sees_all = granted.permissions().allows_cluster_action(call.action);
-    let plan = Plan::new(&request, &SCHEMA, typed_keys, call.now.unix_millis());
-    let plan = plan.map_err(search::refuse)?;
+    let search = Search {
+        request,
+        schema: &SCHEMA,
+        typed_keys,
+        now_millis: call.now.unix_millis(),
+    };
     let visible = |key: &ApiKey| match subject.acting_key() {
         _ if sees_all => true,
         Some(acting) => acting.id == key.id,
@@ -87,7 +90,7 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let mut keys: Vec<Arc<ApiKey>> = rows.into_iter().map(|(_, key)| key).collect();
     keys.sort_by(|one, other| (one.creation, &one.id).cmp(&(other.creation, &other.id)));
     let documents = keys.into_iter().map(KeyDocument).collect();
-    let found = search::run(state, plan, documents).await?;
+    let found = search::run(state, search, documents).await?;
     let api_keys: Vec<_> = found
         .hits
         .into_iter()

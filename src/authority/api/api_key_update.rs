@@ -11,6 +11,7 @@ use serde_json::{Map, json};
 use super::api_key_body::{BULK_UPDATE, Change, UPDATE};
 use super::api_key_making::{expires_at, owner, owner_snapshot};
 use super::cross_cluster_body;
+use super::role_check;
 use super::write::write;
 use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
@@ -21,6 +22,9 @@ use crate::authority::store::Drafts;
 use crate::authority::subject::Subject;
 use crate::model::clock::Now;
 use crate::wire::grants::{BulkErrors, BulkUpdateApiKeysResponse};
+
+/// Bytes that one bulk update may write.
+const MOST_WRITTEN: usize = 64 * 1_024 * 1_024;
 
 /// `PUT /_security/api_key/{id}`
 pub async fn update(state: &State, call: Call) -> Result<Reply, Failure> {
@@ -48,6 +52,9 @@ async fn update_one(
     kind: ApiKeyKind,
 ) -> Result<Reply, Failure> {
     let id = call.path("id").unwrap_or_default().to_owned();
+    if let Some(roles) = &change.roles {
+        role_check::set(&granted, state, roles).await?;
+    }
     let update = Update::by(state, &call.subject, change, kind, call.now)?;
     let updated = write(&granted, state, move |drafts| update.apply(drafts, &id)).await?;
     granted.reply(&json!({"updated": updated}))
@@ -57,7 +64,11 @@ async fn update_one(
 pub async fn bulk_update(state: &State, call: Call) -> Result<Reply, Failure> {
     let (ids, change) = Change::parse_bulk(&call.object(BULK_UPDATE)?)?;
     let granted = authorize::for_own_keys(state, &call, true).await?;
+    if let Some(roles) = &change.roles {
+        role_check::set(&granted, state, roles).await?;
+    }
     let update = Update::by(state, &call.subject, change, ApiKeyKind::Rest, call.now)?;
+    update.check_size(ids.len())?;
     let answer = write(&granted, state, move |drafts| {
         let mut answer = BulkUpdateApiKeysResponse::default();
         let mut details = Map::new();
@@ -114,6 +125,18 @@ impl Update {
             limited_by,
             now,
         })
+    }
+
+    /// Refuses an update that would write too much: all of it for each key, while other writes wait.
+    fn check_size(&self, keys: usize) -> Result<(), Failure> {
+        let each = (&self.change.roles, &self.change.metadata, &self.limited_by);
+        let each = serde_json::to_vec(&each).map_or(usize::MAX, |bytes| bytes.len());
+        if each.saturating_mul(keys) <= MOST_WRITTEN {
+            return Ok(());
+        }
+        Err(Failure::illegal_argument(format!(
+            "the update would write more than [{MOST_WRITTEN}] bytes: [{each}] for each of [{keys}] keys"
+        )))
     }
 
     /// Updates one key; false when it was so already.

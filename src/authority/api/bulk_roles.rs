@@ -1,12 +1,14 @@
 //! Many roles at once: bulk put and bulk delete (`/_security/role`). Each role succeeds or fails for itself.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::role_body::{self, Purpose};
-use super::roles;
 use super::write::write;
+use super::{role_check, roles};
+use crate::authority::access::budget::Budget;
 use crate::authority::authorize::{self, Granted, RoleChange};
 use crate::authority::body::{Field, Grammar};
 use crate::authority::call::{Call, Reply};
@@ -16,6 +18,11 @@ use crate::wire::roles::RoleDescriptor;
 
 const PUT: Grammar = Grammar::Strict("bulk_update_roles_request_payload");
 const DELETE: Grammar = Grammar::Strict("bulk_delete_roles_request");
+
+/// Roles of one call whose failures are explained.
+const MOST_EXPLAINED: usize = 100;
+/// Roles that one call may write.
+const MOST_ROLES: usize = 10_000;
 
 /// What became of the roles of a call. Only groups that have members are shown.
 #[derive(Default)]
@@ -66,23 +73,17 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     let change = RoleChange::Put(&descriptors);
     let granted = authorize::for_roles(state, &call, change).await?;
     let mut outcome = Outcome::new(&["created", "updated", "noop"]);
-    let mut good = Vec::new();
-    for (name, role) in roles {
-        match roles::check(&name, &role) {
-            Ok(()) => good.push((name, role)),
-            Err(failure) => outcome.fail(&name, &failure),
-        }
-    }
+    let good = check(&granted, state, roles, &mut outcome).await?;
     let done = write(&granted, state, move |drafts| {
         let mut done = Vec::with_capacity(good.len());
         for (name, role) in good {
             let group = match drafts.roles.find(&name) {
-                Some(before) if *before == role => "noop",
+                Some(before) if before == role => "noop",
                 Some(_) => "updated",
                 None => "created",
             };
             if group != "noop" {
-                drafts.roles.put(&name, role);
+                drafts.roles.put(&name, RoleDescriptor::clone(&role));
             }
             done.push((group, name));
         }
@@ -95,6 +96,42 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     outcome.reply(&granted)
 }
 
+/// The roles that are good; the others are failures. Of these only so many are explained: one may take kilobytes.
+async fn check(
+    granted: &Granted,
+    state: &State,
+    roles: Vec<(String, RoleDescriptor)>,
+    outcome: &mut Outcome,
+) -> Result<Vec<role_check::Named>, Failure> {
+    let budget = Budget::for_reading();
+    let mut good = Vec::new();
+    for (name, role) in roles {
+        if outcome.errors.len() >= MOST_EXPLAINED {
+            outcome.fail(&name, &unexplained());
+            continue;
+        }
+        match roles::check(&name, &role, &budget) {
+            Ok(()) => good.push((name, Arc::new(role))),
+            Err(failure) => outcome.fail(&name, &failure),
+        }
+    }
+    let checked = role_check::each(granted, state, good.clone()).await?;
+    let mut kept = Vec::with_capacity(good.len());
+    for (named, checked) in good.into_iter().zip(checked) {
+        match checked {
+            Ok(()) => kept.push(named),
+            Err(failure) => outcome.fail(&named.0, &failure),
+        }
+    }
+    Ok(kept)
+}
+
+fn unexplained() -> Failure {
+    Failure::illegal_argument(format!(
+        "not looked at because [{MOST_EXPLAINED}] other roles of the request are not valid"
+    ))
+}
+
 fn parse_roles(call: &Call) -> Result<Vec<(String, RoleDescriptor)>, Failure> {
     let mut roles = None;
     for field in call.object(PUT)?.fields() {
@@ -105,7 +142,13 @@ fn parse_roles(call: &Call) -> Result<Vec<(String, RoleDescriptor)>, Failure> {
             return Err(field.mistyped("object"));
         }
         let mut parsed = Vec::new();
-        for item in field.object(PUT)?.fields() {
+        let items = field.object(PUT)?;
+        if items.fields().count() > MOST_ROLES {
+            return Err(Failure::illegal_argument(format!(
+                "a request may write at most [{MOST_ROLES}] roles"
+            )));
+        }
+        for item in items.fields() {
             let role = role_body::expect_role(&item)
                 .and_then(|object| role_body::parse(&object, item.name, Purpose::Role))
                 .map_err(|failure| inside(&field, &item, &failure))?;

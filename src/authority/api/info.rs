@@ -32,12 +32,12 @@ pub async fn root(state: &State, call: Call) -> Result<Reply, Failure> {
     }))
 }
 
-/// `GET /_cluster/health`: one node that is up, since it answers.
+/// `GET /_cluster/health`: one node that is up, since it answers; red while its store accepts no writes.
 pub async fn health(state: &State, call: Call) -> Result<Reply, Failure> {
     let granted = authorize::by_cluster_privilege(state, &call).await?;
     granted.reply(&json!({
         "cluster_name": state.cluster_name,
-        "status": "green",
+        "status": if state.store.is_writable() { "green" } else { "red" },
         "timed_out": false,
         "number_of_nodes": 1,
         "number_of_data_nodes": 1,

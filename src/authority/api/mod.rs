@@ -28,6 +28,7 @@ pub mod profile_privileges;
 pub mod profile_suggest;
 pub mod profiles;
 pub mod role_body;
+pub mod role_check;
 pub mod role_global;
 pub mod role_indices;
 pub mod role_mappings;

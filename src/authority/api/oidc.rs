@@ -17,6 +17,7 @@ use crate::authority::realm::oidc::request::Attempt;
 use crate::authority::realm::oidc::{Callback, OidcRealm};
 use crate::authority::state::State;
 use crate::model::secret::Secret;
+use crate::wire::sso::OidcPrepareResponse;
 
 /// What a realm is looked for by.
 enum By<'a> {
@@ -24,29 +25,34 @@ enum By<'a> {
     Issuer(&'a str),
 }
 
-fn realm<'a>(state: &'a State, by: &By<'_>) -> Result<&'a OidcRealm, Failure> {
-    let error = |text| Failure::security(StatusCode::INTERNAL_SERVER_ERROR, text);
-    let (sought, fits): (_, Box<dyn Fn(&OidcRealm, &str) -> bool + '_>) = match *by {
-        By::Name(name) => (
-            format!("name [{name}]"),
-            Box::new(move |_, known| known == name),
-        ),
-        By::Issuer(issuer) => (
-            format!("issuer [{issuer}]"),
-            Box::new(move |realm, _| realm.issuer() == issuer),
-        ),
-    };
-    let realms = state.realms.oidc().iter();
-    let mut fitting = realms.filter(|realm| fits(realm, realm.name()));
-    match (fitting.next(), fitting.next()) {
-        (Some(realm), None) => Ok(realm),
-        (None, _) => Err(error(format!(
-            "Cannot find OpenID Connect realm with {sought}"
-        ))),
-        (Some(_), Some(_)) => Err(error(format!(
-            "Found multiple OpenID Connect realm with {sought}"
-        ))),
+impl By<'_> {
+    fn fits(&self, realm: &OidcRealm) -> bool {
+        match *self {
+            Self::Name(name) => realm.name() == name,
+            Self::Issuer(issuer) => realm.issuer() == issuer,
+        }
     }
+
+    /// As failures name it.
+    fn sought(&self) -> String {
+        match self {
+            Self::Name(name) => format!("name [{name}]"),
+            Self::Issuer(issuer) => format!("issuer [{issuer}]"),
+        }
+    }
+}
+
+fn realm<'a>(state: &'a State, by: &By<'_>) -> Result<&'a OidcRealm, Failure> {
+    let mut fitting = state.realms.oidc().iter().filter(|realm| by.fits(realm));
+    let number = match (fitting.next(), fitting.next()) {
+        (Some(realm), None) => return Ok(realm),
+        (None, _) => "Cannot find",
+        (Some(_), Some(_)) => "Found multiple",
+    };
+    Err(Failure::security(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("{number} OpenID Connect realm with {}", by.sought()),
+    ))
 }
 
 /// `POST /_security/oidc/prepare`
@@ -87,9 +93,12 @@ pub async fn prepare(state: &State, call: Call) -> Result<Reply, Failure> {
         let text = format!("OpenID Connect realm [{name}] does not know its provider: {error}");
         Failure::security(StatusCode::SERVICE_UNAVAILABLE, text)
     })?;
-    granted.reply(&json!({
-        "redirect": redirect, "state": own_state, "nonce": nonce, "realm": name,
-    }))
+    granted.reply(&OidcPrepareResponse {
+        redirect,
+        realm: name.to_owned(),
+        state: own_state,
+        nonce,
+    })
 }
 
 /// A state or nonce of our own.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::role_check;
 use super::write::write;
+use crate::authority::access::budget::Budget;
 use crate::authority::access::names;
 use crate::authority::authorize;
 use crate::authority::body::{Field, Grammar, Object};
@@ -47,6 +49,8 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     } else {
         authorize::for_applications(state, &call, &applications).await?
     };
+    let actions = privileges.iter().flat_map(|privilege| &privilege.actions);
+    role_check::actions(&granted, state, actions.cloned().collect()).await?;
     let outcome = write(&granted, state, move |drafts| {
         let mut outcome = Outcome::new();
         for privilege in privileges {
@@ -138,7 +142,12 @@ fn check(privileges: &[ApplicationPrivilege]) -> Result<(), Failure> {
     if privileges.is_empty() {
         faults.push("At least one application privilege must be provided".to_owned());
     }
+    let budget = Budget::for_reading();
     for privilege in privileges {
+        if faults.len() >= names::MOST_FAULTS {
+            faults.push("and more, which are not listed".to_owned());
+            break;
+        }
         let application = names::check_application_name(&privilege.application);
         faults.extend(application.err().map(|error| error.to_string()));
         let name = names::check_privilege_name(&privilege.name);
@@ -147,8 +156,11 @@ fn check(privileges: &[ApplicationPrivilege]) -> Result<(), Failure> {
             faults.push("Application privileges must have at least one action".to_owned());
         }
         for action in &privilege.actions {
+            if faults.len() >= names::MOST_FAULTS {
+                break;
+            }
             faults.extend(
-                names::check_action(action)
+                names::check_action(action, &budget)
                     .err()
                     .map(|error| error.to_string()),
             );

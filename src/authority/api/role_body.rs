@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::role_indices::{self, string_array};
 use super::{document_query, role_global};
+use crate::authority::access::budget::Budget;
 use crate::authority::access::names;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
@@ -99,13 +100,16 @@ pub fn expect_role<'a>(field: &Field<'a>) -> Result<Object<'a>, Failure> {
     )))
 }
 
-/// What is wrong with a descriptor that was read: unknown privileges, bad names, reserved metadata keys.
-pub fn faults(role: &RoleDescriptor) -> Vec<String> {
-    let mut faults: Vec<String> = match names::check_role(role) {
+/// What is wrong with a descriptor that was read: unknown privileges, bad names, reserved metadata keys. Patterns draw from
+/// the budget of the request; what it takes automata to see is [`super::role_check`]'s.
+pub fn faults(role: &RoleDescriptor, budget: &Budget) -> Vec<String> {
+    let mut faults: Vec<String> = match names::check_role(role, budget) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     };
-    let unknown = workflows(role).filter(|name| !WORKFLOWS.contains(&name.to_lowercase().trim()));
+    let unknown = workflows(role)
+        .filter(|name| !WORKFLOWS.contains(&name.to_lowercase().trim()))
+        .take(names::MOST_FAULTS);
     faults.extend(unknown.map(|name| {
         format!(
             "Unknown workflow [{name}]. A workflow must be one of the predefined workflow names [{}].",

@@ -1,6 +1,5 @@
 //! Reading index privileges, of this cluster and of remote ones, and of questions about them.
 
-use crate::authority::access::automaton::Automaton;
 use crate::authority::body::{Field, Grammar, Object};
 use crate::authority::failure::Failure;
 use crate::wire::roles::{FieldSecurity, IndexPrivileges, RemoteIndexPrivileges};
@@ -161,13 +160,6 @@ fn parse_one(
     let missing = |name: &str| refusal(role, format!("missing required [{name}] field"));
     item.names = names.ok_or_else(|| missing("names"))?;
     item.privileges = privileges.ok_or_else(|| missing("privileges"))?;
-    if let Some(security) = &item.field_security {
-        check_except(security).map_err(|why| {
-            Failure::parse(format!(
-                "failed to parse indices privileges for role [{role}] - {why}"
-            ))
-        })?;
-    }
     if item.privileges.is_empty() {
         return Err(Failure::illegal_argument(
             "indices privileges must define at least one privilege",
@@ -254,21 +246,4 @@ fn parse_field_security(field: &Field<'_>, role: &str) -> Result<FieldSecurity, 
             except: except.unwrap_or_default(),
         }),
     }
-}
-
-/// What is excepted must have been granted.
-fn check_except(security: &FieldSecurity) -> Result<(), String> {
-    let automaton = |patterns: &[String]| {
-        Automaton::of_patterns(patterns.iter().map(String::as_str))
-            .map_err(|error| error.to_string())
-    };
-    let grant = automaton(&security.grant)?;
-    if automaton(&security.except)?.is_subset_of(&grant) {
-        return Ok(());
-    }
-    Err(format!(
-        "Exceptions for field permissions must be a subset of the granted fields but {} is not a subset of {}",
-        security.except.join(","),
-        security.grant.join(",")
-    ))
 }

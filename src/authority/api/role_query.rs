@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::role_body;
-use super::search;
+use super::search::{self, Search};
 use crate::authority::authorize;
 use crate::authority::body::Grammar;
 use crate::authority::builtin::roles as reserved;
@@ -14,7 +14,6 @@ use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::query::datum::{Datum, Document, text, visit_metadata};
 use crate::authority::query::schema::{Definition, Field, Kind, Schema};
-use crate::authority::query::search::Plan;
 use crate::authority::state::State;
 use crate::wire::roles::RoleDescriptor;
 
@@ -103,9 +102,13 @@ impl Document for RoleDocument {
 pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let request = search::parse(&call, GRAMMAR, false)?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let plan = Plan::new(&request, &SCHEMA, false, call.now.unix_millis());
-    let plan = plan.map_err(search::refuse)?;
-    let found = search::run(state, plan, documents(state)).await?;
+    let search = Search {
+        request,
+        schema: &SCHEMA,
+        typed_keys: false,
+        now_millis: call.now.unix_millis(),
+    };
+    let found = search::run(state, search, documents(state)).await?;
     let roles: Vec<Value> = found
         .hits
         .into_iter()

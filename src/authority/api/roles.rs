@@ -5,7 +5,9 @@ use serde_json::{Map, json};
 
 use super::document_query;
 use super::role_body::{self, Purpose};
+use super::role_check;
 use super::write::write;
+use crate::authority::access::budget::Budget;
 use crate::authority::authorize::{self, RoleChange};
 use crate::authority::builtin::roles as reserved;
 use crate::authority::call::{Call, Reply};
@@ -25,7 +27,8 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     let role = role_body::parse(&object, &name, Purpose::Role)?;
     let change = RoleChange::Put(std::slice::from_ref(&role));
     let granted = authorize::for_roles(state, &call, change).await?;
-    check(&name, &role)?;
+    check(&name, &role, &Budget::for_reading())?;
+    role_check::one(&granted, state, &name, &role).await?;
     let created = write(&granted, state, move |drafts| {
         Ok(drafts.roles.put(&name, role))
     })
@@ -33,12 +36,12 @@ pub async fn put(state: &State, call: Call) -> Result<Reply, Failure> {
     granted.reply(&json!({"role": {"created": created}}))
 }
 
-/// Checks what a role means: names it uses, its own name, its queries.
+/// Checks what a role means: names it uses, its own name, its queries. Patterns draw from the budget of the request.
 ///
 /// # Errors
 /// Everything that is wrong with the names, or the first query no role may have.
-pub fn check(name: &str, role: &RoleDescriptor) -> Result<(), Failure> {
-    let mut faults = role_body::faults(role);
+pub fn check(name: &str, role: &RoleDescriptor, budget: &Budget) -> Result<(), Failure> {
+    let mut faults = role_body::faults(role, budget);
     if reserved::reserved_role(name).is_some() {
         faults.push(format!("Role [{name}] is reserved and may not be used."));
         return Err(Failure::request_validation(&faults));

@@ -1,32 +1,90 @@
-//! SAML single sign-on (`/_security/saml/*`): validation, authorisation, and what Elasticsearch says when no SAML realm fits.
+//! SAML single sign-on (`/_security/saml/*`): the web application in front brings what the browser brought, and gets tokens or
+//! the way the browser is to go.
 //!
-//! No SAML realm can be configured yet. Each handler reads its body into the request a realm will be asked with, and `realm`
-//! is the one place where a realm is looked for: with realms it returns one, and the handler goes on where it stops now.
+//! Always true: what a message says counts only after [`SamlRealm`] believed it; whoever brings one that is not believed learns
+//! that nobody was authenticated, and the log why. The one thing more it learns, as from Elasticsearch, is that a response names
+//! a request that is not under way.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::fields::{Fields, Kind};
+use super::sso_token::{self, Session};
+use super::token_invalidation::{end_session, take_where};
+use super::tokens;
+use super::write::write;
+use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::saml::login::Login;
+use crate::authority::realm::saml::refusal::Refusal;
+use crate::authority::realm::saml::{Accepted, LogoutAnswer, Redirect, SamlRealm};
 use crate::authority::state::State;
+use crate::model::secret::Secret;
 
-/// A configured SAML realm. There is none, and this type says so.
-enum Realm {}
+/// How refusals name whoever brings a response.
+const NOBODY: &str = "<unauthenticated-saml-user>";
+/// What an error tells beside its sentence when a response names a request that is not under way.
+const UNSOLICITED: &str = "security.saml.unsolicited_in_response_to";
 
-/// The realm that goes by this name or this assertion consumer service URL. `printed` is the request as Java prints it.
-fn realm(
-    _state: &State,
-    _name: Option<&str>,
-    _acs: Option<&str>,
+/// 500, which Elasticsearch answers whatever is wrong with SAML.
+fn failed(reason: impl Into<String>) -> Failure {
+    Failure::security(StatusCode::INTERNAL_SERVER_ERROR, reason)
+}
+
+/// The answer to a message that is not believed; the log has the reason as well.
+fn refused(realm: &SamlRealm, what: &str, refusal: &Refusal) -> Failure {
+    tracing::info!(realm = %realm.name(), reason = %refusal, "SAML {what} refused");
+    let failure = failed(refusal.to_string());
+    match refusal {
+        Refusal::Unsolicited { in_response_to } => {
+            failure.with_metadata(UNSOLICITED, json!(in_response_to))
+        }
+        _ => failure,
+    }
+}
+
+/// The one realm that goes by this name and this assertion consumer service URL. `printed` is the request as Java prints it.
+fn realm<'s>(
+    state: &'s State,
+    name: Option<&str>,
+    acs: Option<&str>,
     printed: &str,
-) -> Result<Realm, Failure> {
-    Err(Failure::security(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("Cannot find any matching realm for [{printed}]"),
-    ))
+) -> Result<&'s SamlRealm, Failure> {
+    let fits = |wanted: Option<&str>, is: &dyn Fn(&str) -> bool| {
+        wanted
+            .filter(|wanted| !wanted.trim().is_empty())
+            .is_none_or(is)
+    };
+    let found: Vec<&SamlRealm> = state
+        .realms
+        .saml()
+        .iter()
+        .map(Arc::as_ref)
+        .filter(|realm| fits(name, &|name| realm.name() == name))
+        .filter(|realm| fits(acs, &|acs| realm.is_at(acs)))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(failed(format!(
+            "Cannot find any matching realm for [{printed}]"
+        ))),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|realm| format!("saml/{}", realm.name()))
+                .collect();
+            Err(failed(format!(
+                "Found multiple matching realms [[{}]] for [{printed}]",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
 /// `POST /_security/saml/prepare`
@@ -37,14 +95,22 @@ pub async fn prepare(state: &State, call: Call) -> Result<Reply, Failure> {
         ("relay_state", Kind::Text),
     ];
     let fields = Fields::read(&call, "saml_prepare_authn", &known)?;
-    authorize::by_cluster_privilege(state, &call).await?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let printed = format!(
         "SamlPrepareAuthenticationRequest{{realmName={}, assertionConsumerServiceURL={}, relayState={}}}",
         fields.printed("realm"),
         fields.printed("acs"),
         fields.printed("relay_state")
     );
-    match realm(state, fields.text("realm"), fields.text("acs"), &printed)? {}
+    let realm = realm(state, fields.text("realm"), fields.text("acs"), &printed)?;
+    let redirect = realm
+        .prepare(fields.text("relay_state"), call.now)
+        .map_err(|refusal| refused(realm, "login", &refusal))?;
+    granted.reply(&json!({
+        "realm": realm.name(),
+        "id": redirect.id,
+        "redirect": redirect.url,
+    }))
 }
 
 /// `POST /_security/saml/authenticate`
@@ -61,18 +127,62 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
         .split_whitespace()
         .collect();
     STANDARD
-        .decode(content)
+        .decode(&content)
         .map_err(|error| Failure::illegal_argument(error.to_string()))?;
-    authorize::by_cluster_privilege(state, &call).await?;
-    Err(nobody(&call, "<unauthenticated-saml-user>"))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let (realm, accepted) = accept(state, &call, &fields, &content).await?;
+    let purpose = Purpose::Action(call.action);
+    let subject = authenticate::saml(state, realm, accepted.proven, purpose, call.now)
+        .inspect_err(|_| call.trail.not_admitted(call.action, Some(NOBODY)))?;
+    call.trail.admitted(call.action, &subject);
+    let username = subject.effective.username.clone();
+    let kept = accepted.login.kept();
+    let mut pair = tokens::issue_session(&granted, state, &call, subject, kept).await?;
+    let mut answer = json!({
+        "username": username,
+        "realm": realm.name(),
+        "access_token": pair["access_token"].take(),
+        "refresh_token": pair["refresh_token"].take(),
+        "expires_in": pair["expires_in"].take(),
+        "authentication": pair["authentication"].take(),
+    });
+    if let Some(request) = accepted.in_response_to {
+        answer["in_response_to"] = json!(request);
+    }
+    granted.reply(&answer)
 }
 
-/// What a message is answered that no realm takes.
-fn nobody(call: &Call, principal: &str) -> Failure {
-    Failure::unauthenticated(format!(
-        "unable to authenticate user [{principal}] for action [{}]",
+/// Shows a response to the realm it is for, or to all in their order.
+async fn accept<'s>(
+    state: &'s State,
+    call: &Call,
+    fields: &Fields,
+    content: &str,
+) -> Result<(&'s Arc<SamlRealm>, Accepted), Failure> {
+    let named = fields.filled("realm");
+    let mut failure = Failure::unauthenticated(format!(
+        "unable to authenticate user [{NOBODY}] for action [{}]",
         call.action
-    ))
+    ));
+    for realm in state.realms.saml() {
+        if named.is_some_and(|named| named != realm.name()) {
+            continue;
+        }
+        match realm
+            .authenticate(content, fields.list("ids"), call.now)
+            .await
+        {
+            Ok(accepted) => return Ok((realm, accepted)),
+            Err(refusal) => {
+                tracing::info!(realm = %realm.name(), principal = NOBODY, reason = %refusal, "realm refused");
+                if let Refusal::Unsolicited { in_response_to } = refusal {
+                    failure = failure.with_metadata(UNSOLICITED, json!(in_response_to));
+                }
+            }
+        }
+    }
+    call.trail.not_admitted(call.action, Some(NOBODY));
+    Err(failure)
 }
 
 /// `POST /_security/saml/logout`
@@ -82,15 +192,31 @@ pub async fn logout(state: &State, call: Call) -> Result<Reply, Failure> {
     if fields.text("token").unwrap_or_default().is_empty() {
         return Err(Failure::request_validation(&["token is missing"]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    let who = super::sso_token::session(state, fields.printed("token"), call.now)?;
-    Err(Failure::security(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!(
-            "Authenticating realm {} is not a SAML realm",
-            who.principal.realm.name
-        ),
-    ))
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let session = sso_token::session(state, fields.printed("token"), call.now)?;
+    let way = way_out(state, &session, &call)?;
+    let access = Secret::from(fields.printed("token"));
+    let refresh = fields.filled("refresh_token").map(Secret::from);
+    end_session(&granted, state, &access, refresh.as_ref()).await?;
+    granted.reply(&match way {
+        Some(Redirect { id, url }) => json!({"id": id, "redirect": url}),
+        None => json!({"id": null, "redirect": null}),
+    })
+}
+
+/// The way on which the owner of a token is logged out at their identity provider.
+fn way_out(state: &State, session: &Session, call: &Call) -> Result<Option<Redirect>, Failure> {
+    let name = &session.principal.realm.name;
+    let mut realms = state.realms.saml().iter();
+    let realm = realms.find(|realm| realm.name() == name);
+    let (Some(realm), Some(login)) = (realm, Login::of(&session.kept)) else {
+        return Err(failed(format!(
+            "Authenticating realm {name} is not a SAML realm"
+        )));
+    };
+    realm
+        .logout(&login, call.now)
+        .map_err(|refusal| refused(realm, "logout", &refusal))
 }
 
 /// `POST /_security/saml/invalidate`
@@ -107,14 +233,35 @@ pub async fn invalidate(state: &State, call: Call) -> Result<Reply, Failure> {
     if query.is_empty() {
         return Err(Failure::request_validation(&["query_string is missing"]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
     let printed = format!(
         "SamlInvalidateSessionRequest{{realmName='{}', assertionConsumerServiceURL='{}', url-query={} chars}}",
         fields.printed("realm"),
         fields.printed("acs"),
         query.chars().count()
     );
-    match realm(state, fields.text("realm"), fields.text("acs"), &printed)? {}
+    let realm = realm(state, fields.text("realm"), fields.text("acs"), &printed)?;
+    let (request, relay_state) = realm
+        .logout_request(query, call.now)
+        .await
+        .map_err(|refusal| refused(realm, "logout request", &refusal))?;
+    let now = call.now;
+    let meant = realm.meant_by(&request);
+    let taken = write(&granted, state, move |drafts| {
+        Ok(take_where(drafts, now, |bearer| {
+            Login::of(&bearer.session).is_some_and(|login| meant(&login))
+        }))
+    })
+    .await?;
+    tracing::info!(realm = %realm.name(), tokens = taken.invalidated_tokens, "the identity provider logged somebody out");
+    let answer = realm
+        .logout_answer(&request, relay_state.as_deref(), now)
+        .map_err(|refusal| refused(realm, "logout request", &refusal))?;
+    granted.reply(&json!({
+        "realm": realm.name(),
+        "invalidated": taken.invalidated_tokens,
+        "redirect": answer.map_or(Value::Null, |answer| json!(answer.url)),
+    }))
 }
 
 /// `POST /_security/saml/complete_logout`
@@ -142,9 +289,17 @@ pub async fn complete_logout(state: &State, call: Call) -> Result<Reply, Failure
     if !faults.is_empty() {
         return Err(Failure::request_validation(&faults));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    let name = fields.text("realm");
-    match realm(state, name, None, fields.printed("realm"))? {}
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let realm = realm(state, fields.text("realm"), None, fields.printed("realm"))?;
+    let answer = match (query, fields.filled("content")) {
+        (Some(query), _) => LogoutAnswer::Query(query),
+        (None, content) => LogoutAnswer::Form(content.unwrap_or_default()),
+    };
+    realm
+        .complete_logout(answer, fields.list("ids"), call.now)
+        .await
+        .map_err(|refusal| refused(realm, "logout response", &refusal))?;
+    granted.reply(&json!({}))
 }
 
 /// `GET /_security/saml/metadata/{realm_name}`
@@ -155,6 +310,7 @@ pub async fn metadata(state: &State, call: Call) -> Result<Reply, Failure> {
             "Realm name may not be empty",
         ]));
     }
-    authorize::by_cluster_privilege(state, &call).await?;
-    match realm(state, Some(name), None, name)? {}
+    let granted = authorize::by_cluster_privilege(state, &call).await?;
+    let realm = realm(state, Some(name), None, name)?;
+    granted.reply(&json!({"metadata": realm.metadata()}))
 }

@@ -7,10 +7,23 @@ use crate::authority::call::Call;
 use crate::authority::failure::Failure;
 use crate::authority::query::datum::Document;
 use crate::authority::query::fault::Fault;
+use crate::authority::query::schema::Schema;
 use crate::authority::query::search::{Found, Plan, Request};
 use crate::authority::state::State;
 
 use std::sync::Arc;
+
+/// A search, and what it is made of.
+pub struct Search {
+    /// As it was written.
+    pub request: Request,
+    /// The fields there are.
+    pub schema: &'static Schema,
+    /// Whether names of results tell their types.
+    pub typed_keys: bool,
+    /// The present, milliseconds since the Unix epoch.
+    pub now_millis: u64,
+}
 
 /// Reads the body of a search; without one it asks for everything. Only some endpoints can count (`with_aggregations`).
 ///
@@ -80,21 +93,29 @@ fn integer(field: &Field<'_>) -> Result<i64, Failure> {
     })
 }
 
-/// Runs a search. A scan takes milliseconds for every ten thousand documents, so it happens off the runtime's threads and a
+/// Makes a plan of a search and runs it. A scan takes milliseconds for every ten thousand documents, so it happens off the runtime's threads and a
 /// few at a time.
 ///
 /// # Errors
-/// A search that takes too much.
+/// What is malformed, not allowed, or too much.
 pub async fn run<D: Document>(
     state: &State,
-    plan: Plan,
+    search: Search,
     documents: Vec<D>,
 ) -> Result<Found<D>, Failure> {
     let permit = Arc::clone(&state.scans).acquire_owned().await;
     let stopping = || Failure::server("the search was stopped");
     let permit = permit.map_err(|_| stopping())?;
     let scan = tokio::task::spawn_blocking(move || {
-        let found = plan.run(documents);
+        let Search {
+            request,
+            schema,
+            typed_keys,
+            now_millis,
+        } = search;
+        // Patterns are compiled here, too.
+        let found = Plan::new(&request, schema, typed_keys, now_millis)
+            .and_then(|plan| plan.run(documents));
         drop(permit);
         found
     });
@@ -102,7 +123,7 @@ pub async fn run<D: Document>(
 }
 
 /// The answer to a search that can't be run. Where in the body it is wrong is not told; what is, is.
-pub fn refuse(fault: Fault) -> Failure {
+fn refuse(fault: Fault) -> Failure {
     match fault {
         Fault::Grammar(reason) => Failure::query_parsing(reason),
         Fault::Refused(reason) => Failure::illegal_argument(reason),

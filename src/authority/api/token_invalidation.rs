@@ -125,12 +125,20 @@ fn take_all(
     realm: Option<&str>,
     now: Now,
 ) -> InvalidateTokensResponse {
-    let now = now.unix_millis();
-    let is_meant = |bearer: &Bearer| {
+    take_where(drafts, now, |bearer| {
         let user = &bearer.effective;
         username.is_none_or(|name| name == user.username)
             && realm.is_none_or(|name| name == user.realm.name)
-    };
+    })
+}
+
+/// Takes back every pair of which one token could still be used, and whose bearer is meant.
+pub fn take_where(
+    drafts: &mut Drafts<'_>,
+    now: Now,
+    is_meant: impl Fn(&Bearer) -> bool,
+) -> InvalidateTokensResponse {
+    let now = now.unix_millis();
     let access = drafts
         .access_tokens
         .select(|_, row| !row.invalidated && row.expiration >= now && is_meant(&row.bearer));

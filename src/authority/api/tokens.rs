@@ -16,9 +16,10 @@ use crate::authority::authorize::{self, Granted};
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
 use crate::authority::permissions;
+use crate::authority::realm::account;
 use crate::authority::realm::chain::Negotiated;
-use crate::authority::realm::grants::{bearer_subject, digest_text, random_text};
-use crate::authority::record::{AccessToken, Bearer, Client, RefreshToken, Refreshed};
+use crate::authority::realm::grants::{self, bearer_subject, digest_text, random_text};
+use crate::authority::record::{AccessToken, Bearer, Client, Principal, RefreshToken, Refreshed};
 use crate::authority::state::State;
 use crate::authority::store::Drafts;
 use crate::authority::subject::{Means, Subject};
@@ -262,6 +263,13 @@ async fn refresh(
             .find(&digest)
             .ok_or_else(|| refused("could not refresh the requested token"))?;
         check_refresh(&row, &client, now).map_err(refused)?;
+        let is_out = |principal: &Principal| {
+            let user = |name: &str| drafts.users.find(name);
+            account::is_out(principal, user, |name| drafts.reserved.find(name))
+        };
+        if grants::principals(&row.bearer).any(is_out) {
+            return Err(refused("could not refresh the requested token"));
+        }
         if let Some(before) = &row.refreshed {
             let pair = check_retry(before, &token, now).map_err(refused)?;
             return Ok((pair, row.bearer.clone()));

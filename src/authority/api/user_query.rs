@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::search;
+use super::search::{self, Search};
 use crate::authority::authorize;
 use crate::authority::body::Grammar;
 use crate::authority::call::{Call, Reply};
@@ -13,7 +13,6 @@ use crate::authority::failure::Failure;
 use crate::authority::profile::identity::profile_uid_of;
 use crate::authority::query::datum::{Datum, Document, text};
 use crate::authority::query::schema::{Definition, Field, Kind, Schema};
-use crate::authority::query::search::Plan;
 use crate::authority::realm::account;
 use crate::authority::record::User;
 use crate::authority::state::State;
@@ -66,14 +65,18 @@ pub async fn query(state: &State, call: Call) -> Result<Reply, Failure> {
     let request = search::parse(&call, GRAMMAR, false)?;
     let with_profile_uid = call.query.flag("with_profile_uid")?;
     let granted = authorize::by_cluster_privilege(state, &call).await?;
-    let plan = Plan::new(&request, &SCHEMA, false, call.now.unix_millis());
-    let plan = plan.map_err(search::refuse)?;
+    let search = Search {
+        request,
+        schema: &SCHEMA,
+        typed_keys: false,
+        now_millis: call.now.unix_millis(),
+    };
     let rows = state.tables().users.select(|_, _| true);
     let documents = rows
         .into_iter()
         .map(|(username, user)| UserDocument { username, user })
         .collect();
-    let found = search::run(state, plan, documents).await?;
+    let found = search::run(state, search, documents).await?;
     let users: Vec<_> = found
         .hits
         .into_iter()

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::role_indices;
 use super::write::write;
-use crate::authority::authorize;
+use crate::authority::authorize::{self, Granted};
 use crate::authority::body::Grammar;
 use crate::authority::builtin::accounts;
 use crate::authority::call::{Call, Reply};
@@ -343,6 +343,7 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     let is_self = username == *own && call.subject.means == Means::Realm && is_local(&call.subject);
     let granted = authorize::for_self(state, &call, is_self).await?;
     check_is_ours(state, &username)?;
+    check_cost(state, &granted, &call, &password)?;
     let hash = hash_password(state, password).await?;
     write(&granted, state, move |drafts| {
         if let Some(user) = accounts::reserved_user(&username) {
@@ -371,6 +372,26 @@ pub async fn change_password(state: &State, call: Call) -> Result<Reply, Failure
     })
     .await?;
     granted.reply(&json!({}))
+}
+
+/// Whoever may set other people's passwords chooses the cost of hashes; everybody else could make each login a long one.
+fn check_cost(
+    state: &State,
+    granted: &Granted,
+    call: &Call,
+    password: &Password,
+) -> Result<(), Failure> {
+    let Password::Hash(hash) = password else {
+        return Ok(());
+    };
+    if granted.permissions().allows_cluster_action(call.action)
+        || state.logins.passwords().is_cheap(hash)
+    {
+        return Ok(());
+    }
+    Err(Failure::illegal_argument(
+        "The provided password hash is costlier than those that users may set for themselves",
+    ))
 }
 
 /// Only users kept here have a password to change.

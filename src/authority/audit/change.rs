@@ -54,6 +54,27 @@ const CHANGES: &[&str] = &[
     "settings/update",
 ];
 
+/// Whether the body of such a call holds a credential of its own, which may be bad while the caller's is good.
+pub fn holds_credential(action: &str) -> bool {
+    short(action).is_some_and(|short| CREDENTIALS.contains(&short))
+}
+
+/// Actions that look at a credential in their body.
+const CREDENTIALS: &[&str] = &[
+    "token/create",
+    "token/refresh",
+    "api_key/grant",
+    "profile/activate",
+    "delegate_pki",
+    "oidc/authenticate",
+];
+
+/// The user that the credential in a body claims to be; nothing else of the body.
+pub fn claimed_username(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body["username"].as_str().map(str::to_owned)
+}
+
 fn short(action: &str) -> Option<&str> {
     action.strip_prefix("cluster:admin/xpack/security/")
 }

@@ -112,6 +112,23 @@ impl Trail {
         }
     }
 
+    /// A body proved somebody to this action: by single sign-on.
+    pub fn admitted(&self, action: &str, subject: &Subject) {
+        self.transport(Event::AuthenticationSuccess, action, subject);
+    }
+
+    /// A body that should have proved somebody to this action didn't; `username` is what it claimed to be.
+    pub fn not_admitted(&self, action: &str, username: Option<&str>) {
+        let event = Event::AuthenticationFailed;
+        self.write(event, "transport", event.name(), |line| {
+            if let Some(name) = username {
+                line.insert("user.name".to_owned(), json!(cut(name)));
+            }
+            self.origin_into(line);
+            line.insert("action".to_owned(), json!(action));
+        });
+    }
+
     /// The caller may do what the call asks.
     pub fn granted(&self, action: &str, subject: &Subject) {
         self.transport(Event::AccessGranted, action, subject);

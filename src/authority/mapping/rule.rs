@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::model::MappedUser;
 use super::value::FieldValue;
+use crate::authority::access::budget::Budget;
 use crate::authority::failure::Failure;
 
 /// Most rules and values of one mapping.
@@ -43,6 +44,7 @@ impl Rule {
         let mut bounds = Bounds {
             parts: 0,
             states: 0,
+            budget: Budget::for_questions(),
         };
         parse(value, mapping, false, &mut bounds)
     }
@@ -98,6 +100,8 @@ impl Field {
 struct Bounds {
     parts: usize,
     states: usize,
+    /// What all patterns of the rules draw from.
+    budget: Budget,
 }
 
 impl Bounds {
@@ -227,7 +231,7 @@ fn parse_value(value: &Value, bounds: &mut Bounds) -> Result<FieldValue, Failure
         Value::Null => FieldValue::Null,
         Value::Bool(value) => FieldValue::Boolean(*value),
         Value::Number(number) => FieldValue::Number(whole(number)),
-        Value::String(text) => FieldValue::text(text.clone())
+        Value::String(text) => FieldValue::text(text.clone(), &bounds.budget)
             .map_err(|error| Failure::illegal_argument(error.to_string()))?,
         Value::Array(_) | Value::Object(_) => {
             return Err(refusal(format!(

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::dn::Dn;
 use crate::authority::access::automaton::Automaton;
+use crate::authority::access::budget::Budget;
 use crate::authority::access::pattern::PatternError;
 
 /// A value a rule's field is compared with.
@@ -26,10 +27,10 @@ impl FieldValue {
     ///
     /// # Errors
     /// A malformed pattern, or one that is too complex.
-    pub(super) fn text(text: String) -> Result<Self, PatternError> {
+    pub(super) fn text(text: String, budget: &Budget) -> Result<Self, PatternError> {
         let is_regex = text.len() > 1 && text.starts_with('/') && text.ends_with('/');
         if is_regex || text.contains(['*', '?']) {
-            let automaton = Automaton::of_pattern(&text)?;
+            let automaton = Automaton::of_patterns_within([text.as_str()], budget)?;
             return Ok(Self::Pattern(text, automaton));
         }
         Ok(Self::Text(text))

@@ -159,9 +159,8 @@ impl<'a, D: Document> Collector<'a, D> {
         let mut values = self
             .documents
             .get(place)
-            .map(|document| values(document, &source.field))
+            .map(|document| values(document, &source.field, self.budget))
             .unwrap_or_default();
-        self.budget.spend(1 + values.len());
         if values.is_empty() {
             values.extend(source.missing.clone());
         }

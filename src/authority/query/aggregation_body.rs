@@ -166,8 +166,8 @@ impl Body<'_> {
                     })?;
                 }
                 "order" => terms.orders = parse_orders(value)?,
-                "include" => terms.include = Some(parse_choice(value)?),
-                "exclude" => terms.exclude = Some(parse_choice(value)?),
+                "include" => terms.include = Some(parse_choice(value, self.context)?),
+                "exclude" => terms.exclude = Some(parse_choice(value, self.context)?),
                 "field"
                 | "missing"
                 | "shard_size"
@@ -362,15 +362,18 @@ fn parse_orders(value: &Value) -> Result<Vec<(Order, bool)>, Fault> {
 }
 
 /// `include` or `exclude`: a list of values, or a regular expression.
-fn parse_choice(value: &Value) -> Result<Choice, Fault> {
+fn parse_choice(value: &Value, context: &Context<'_>) -> Result<Choice, Fault> {
     match value {
         Value::Array(values) => {
             let texts = values.iter().map(scalar).collect::<Result<_, _>>()?;
             Ok(Choice::OneOf(texts))
         }
-        Value::String(expression) => Automaton::of_pattern(&format!("/{expression}/"))
-            .map(|automaton| Choice::Fitting(Box::new(automaton)))
-            .map_err(|error| Fault::refused(error.to_string())),
+        Value::String(expression) => {
+            let pattern = format!("/{expression}/");
+            Automaton::of_patterns_within([pattern.as_str()], &context.automata)
+                .map(|automaton| Choice::Fitting(Box::new(automaton)))
+                .map_err(|error| Fault::refused(error.to_string()))
+        }
         _ => Err(Fault::refused(
             "[include] and [exclude] must be a list of values or a regular expression",
         )),

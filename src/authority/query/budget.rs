@@ -26,10 +26,15 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Pays for some looks at values. Past the end nothing is counted any more; [`Budget::check`] tells.
+    /// Pays for some looks at values, or for as much other work as a look takes. Past the end nothing is counted any more; [`Budget::check`] tells.
     pub fn spend(&self, steps: usize) {
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         self.steps.set(self.steps.get().saturating_sub(steps));
+    }
+
+    /// Whether nothing is left: whoever is in the middle of something long may give up.
+    pub fn is_spent(&self) -> bool {
+        self.steps.get() == 0
     }
 
     /// Whether the search may go on.
@@ -37,7 +42,7 @@ impl Budget {
     /// # Errors
     /// When it has taken too much work.
     pub fn check(&self) -> Result<(), Fault> {
-        if self.steps.get() == 0 {
+        if self.is_spent() {
             return Err(Fault::refused(
                 "the query is too expensive for the number of documents it has to look at",
             ));

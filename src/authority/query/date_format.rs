@@ -123,7 +123,10 @@ pub fn parse_zone(text: &str) -> Option<i64> {
     let digits: String = digits.chars().filter(|it| *it != ':').collect();
     let (hours, minutes) = match digits.len() {
         1 | 2 => (digits.parse().ok()?, 0),
-        4 => (digits[..2].parse().ok()?, digits.get(2..)?.parse().ok()?),
+        4 => (
+            digits.get(..2)?.parse().ok()?,
+            digits.get(2..)?.parse().ok()?,
+        ),
         _ => return None,
     };
     let seconds: i64 = hours_and_minutes(hours, minutes)?;
@@ -308,6 +311,15 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_of_any_characters_are_read_or_refused() {
+        assert_eq!(parse_zone("+01:30"), Some(5_400));
+        assert_eq!(parse_zone("-0100"), Some(-3_600));
+        for text in ["+a€", "+€a", "-1€", "+", "", "€", "+12345", "+19"] {
+            assert_eq!(parse_zone(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn dates_are_read_filled_up_or_down() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::budget::Budget;
 use super::schema::Field;
 
 /// One value. All values of a field are of one variant, so comparing is comparing within a variant; texts by their bytes.
@@ -47,10 +48,19 @@ pub trait Document: Send + Sync + 'static {
     fn visit(&self, field: &Field, each: &mut dyn FnMut(Datum<'_>));
 }
 
-/// The values of a field, sorted and without doubles, as an index would hold them.
-pub fn values(document: &impl Document, field: &Field) -> Vec<Datum<'static>> {
+/// The values of a field, sorted and without doubles, as an index would hold them. Pays for the copies.
+pub fn values(document: &impl Document, field: &Field, budget: &Budget) -> Vec<Datum<'static>> {
     let mut values = Vec::new();
-    document.visit(field, &mut |value| values.push(value.into_owned()));
+    document.visit(field, &mut |value| {
+        let bytes = match &value {
+            Datum::Text(text) => text.len(),
+            Datum::Bool(_) | Datum::Date(_) => 0,
+        };
+        budget.spend(1 + bytes / 8);
+        if !budget.is_spent() {
+            values.push(value.into_owned());
+        }
+    });
     values.sort_unstable();
     values.dedup();
     values

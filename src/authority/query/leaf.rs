@@ -80,10 +80,11 @@ impl Word {
         }
     }
 
-    fn fits(&self, text: &str) -> bool {
+    fn fits(&self, text: &str, budget: &Budget) -> bool {
         if self.distance == 0 {
             return self.text == text;
         }
+        budget.spend((self.text.len() + text.len()) / 8);
         let (own, other) = (self.text.chars().count(), text.chars().count());
         // Most words are told apart by their length alone, and what is left is short.
         if own.abs_diff(other) > self.distance || own > 256 {
@@ -99,7 +100,12 @@ impl Word {
         } else {
             strsim::levenshtein
         };
-        is_fixed && distance(&self.text, text) <= self.distance
+        if !is_fixed || budget.is_spent() {
+            return false;
+        }
+        // Every letter is compared with every other.
+        budget.spend(own * other / 4);
+        distance(&self.text, text) <= self.distance
     }
 }
 
@@ -109,17 +115,18 @@ impl Leaf {
         let mut found = false;
         document.visit(&self.field, &mut |value| {
             if let Datum::Text(text) = &value {
-                budget.spend(text.len() / 64);
+                budget.spend(text.len() / 8);
             }
             budget.spend(1);
-            found = found || self.test.accepts(&value, self.field.kind);
+            found =
+                found || !budget.is_spent() && self.test.accepts(&value, self.field.kind, budget);
         });
         found
     }
 }
 
 impl Test {
-    fn accepts(&self, value: &Datum<'_>, kind: Kind) -> bool {
+    fn accepts(&self, value: &Datum<'_>, kind: Kind, budget: &Budget) -> bool {
         match value {
             Datum::Bool(value) => match self {
                 Self::Exists => true,
@@ -138,14 +145,14 @@ impl Test {
                 _ => false,
             },
             Datum::Text(text) if kind.is_analyzed() => {
-                self.accepts_words(&analysis::words(text, kind))
+                self.accepts_words(&analysis::words(text, kind), budget)
             }
-            Datum::Text(text) => self.accepts_text(text),
+            Datum::Text(text) => self.accepts_text(text, budget),
         }
     }
 
     /// A text that is one word, or a word of a text.
-    fn accepts_text(&self, text: &str) -> bool {
+    fn accepts_text(&self, text: &str, budget: &Budget) -> bool {
         match self {
             Self::Exists => true,
             Self::OneOf(texts) => texts.contains(text),
@@ -158,26 +165,32 @@ impl Test {
                 prefix,
                 folded: true,
             } => text.to_lowercase().starts_with(prefix.as_str()),
-            Self::Pattern(pattern) => pattern.is_match(text),
+            Self::Pattern(pattern) => {
+                // Many states may be alive at every byte.
+                budget.spend(text.len() * (1 + pattern.as_str().len() / 16) / 8);
+                pattern.is_match(text)
+            }
             Self::Between(lower, upper) => is_between(text, lower, upper),
             Self::Words(words, minimum) => {
-                words.iter().filter(|word| word.fits(text)).count() >= *minimum
+                budget.spend(words.len());
+                words.iter().filter(|word| word.fits(text, budget)).count() >= *minimum
             }
             Self::Phrase(words, _) => matches!(words.as_slice(), [word] if word == text),
             Self::Nothing | Self::Moments(_) | Self::Flags { .. } => false,
         }
     }
 
-    fn accepts_words(&self, held: &[String]) -> bool {
+    fn accepts_words(&self, held: &[String], budget: &Budget) -> bool {
         match self {
             Self::Words(words, minimum) => {
-                let found = words
-                    .iter()
-                    .filter(|word| held.iter().any(|held| word.fits(held)));
+                let found = words.iter().filter(|word| {
+                    budget.spend(held.len());
+                    !budget.is_spent() && held.iter().any(|held| word.fits(held, budget))
+                });
                 found.count() >= *minimum
             }
-            Self::Phrase(words, slop) => holds_phrase(held, words, *slop),
-            other => held.iter().any(|word| other.accepts_text(word)),
+            Self::Phrase(words, slop) => holds_phrase(held, words, *slop, budget),
+            other => held.iter().any(|word| other.accepts_text(word, budget)),
         }
     }
 }
@@ -197,17 +210,18 @@ fn is_between(text: &str, lower: &Bound<String>, upper: &Bound<String>) -> bool 
 }
 
 /// Whether the words stand in this order with at most `slop` others between them.
-fn holds_phrase(held: &[String], words: &[String], slop: usize) -> bool {
+fn holds_phrase(held: &[String], words: &[String], slop: usize, budget: &Budget) -> bool {
     let Some((first, rest)) = words.split_first() else {
         return false;
     };
     (0..held.len())
-        .filter(|at| held[*at] == *first)
+        .filter(|at| held[*at] == *first && !budget.is_spent())
         .any(|start| {
             let mut at = start;
             let mut left = slop;
             rest.iter().all(|word| {
-                let next = held.iter().skip(at + 1).take(left + 1);
+                let next = held.iter().skip(at + 1).take(left.saturating_add(1));
+                budget.spend(next.len());
                 match next.into_iter().position(|held| held == word) {
                     Some(skipped) => {
                         left -= skipped;

@@ -64,6 +64,7 @@ pub fn wildcard(body: &Value, context: &Context<'_>) -> Result<Leaf, Fault> {
     let query = Valued::parse("wildcard", body, &["value", "wildcard"])?;
     let field = context.schema.field(query.field)?;
     check_is_text(&field, "wildcard")?;
+    context.count_pattern(&query.value)?;
     let test = Test::Pattern(pattern::wildcard(&query.value, query.ignore_case)?);
     Ok(Leaf { field, test })
 }

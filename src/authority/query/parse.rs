@@ -13,11 +13,14 @@ use super::minimum;
 use super::range_parse;
 use super::schema::Schema;
 use super::simple_string;
+use crate::authority::access::budget as automata;
 
 /// Clauses that one search may have; Lucene's `maxClauseCount`.
 const MAX_CLAUSES: usize = 4_096;
 /// How deep `bool` queries may stand in each other; Elasticsearch's `indices.query.bool.max_nested_depth`.
 const MAX_DEPTH: usize = 30;
+/// Bytes of patterns in one search.
+const MAX_PATTERNS: usize = 32 * 1_024;
 
 /// Queries that Elasticsearch has and these endpoints don't allow.
 const ELSEWHERE: [&str; 34] = [
@@ -64,6 +67,10 @@ pub struct Context<'a> {
     /// The present, milliseconds since the Unix epoch.
     pub now: i64,
     clauses: Cell<usize>,
+    /// Bytes of patterns that were compiled.
+    patterns: Cell<usize>,
+    /// What the automata of the search draw from.
+    pub automata: automata::Budget,
 }
 
 impl<'a> Context<'a> {
@@ -73,7 +80,24 @@ impl<'a> Context<'a> {
             schema,
             now,
             clauses: Cell::new(0),
+            patterns: Cell::new(0),
+            automata: automata::Budget::for_questions(),
         }
+    }
+
+    /// Counts a pattern that is to be compiled: a compiled one is hundreds of times its text.
+    ///
+    /// # Errors
+    /// When the search has too much of them.
+    pub fn count_pattern(&self, pattern: &str) -> Result<(), Fault> {
+        let all = self.patterns.get().saturating_add(pattern.len());
+        self.patterns.set(all);
+        if all > MAX_PATTERNS {
+            return Err(Fault::refused(format!(
+                "the patterns of a search may have at most [{MAX_PATTERNS}] bytes in all"
+            )));
+        }
+        Ok(())
     }
 
     /// Counts clauses.

@@ -16,6 +16,10 @@ const MAX_COMPILED: usize = 1 << 20;
 /// # Errors
 /// A pattern that is too long or too complex.
 pub fn wildcard(pattern: &str, ignore_case: bool) -> Result<Regex, Fault> {
+    let refused = || Fault::refused("the wildcard is too long or too complex to be searched for");
+    if pattern.len() > MAX_PATTERN {
+        return Err(refused());
+    }
     let mut expression = String::from("^");
     let mut rest = pattern.chars();
     while let Some(character) = rest.next() {
@@ -32,12 +36,7 @@ pub fn wildcard(pattern: &str, ignore_case: bool) -> Result<Regex, Fault> {
         .dot_matches_new_line(true)
         .size_limit(MAX_COMPILED)
         .build();
-    match compiled {
-        Ok(compiled) if pattern.len() <= MAX_PATTERN => Ok(compiled),
-        _ => Err(Fault::refused(
-            "the wildcard is too long or too complex to be searched for",
-        )),
-    }
+    compiled.map_err(|_| refused())
 }
 
 /// Whether a name fits a pattern where only `*` is special.

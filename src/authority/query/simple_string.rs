@@ -3,6 +3,8 @@
 //! `a b`, `a | b`, `a + b`, `-a`, `"a b"`, `a*`, `a~1`, `"a b"~2`, `(..)`, `\` before a sign takes it as it is. Two things apart
 //! stand in the default operator; a chain of the same operator is one combination, and a change of operator wraps what was.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::analysis;
@@ -32,8 +34,10 @@ pub fn compile(body: &Value, context: &Context<'_>) -> Result<Filter, Fault> {
     let mut parser = Parser {
         query: &query,
         context,
+        closing: HashMap::new(),
         text: query.text.chars().collect(),
     };
+    parser.match_groups();
     let end = parser.text.len();
     let filter = parser.parse(0, end, 0)?.unwrap_or(Filter::Nothing);
     apply_minimum(filter, query.minimum.as_deref())
@@ -54,6 +58,8 @@ struct Parser<'a> {
     query: &'a Query,
     context: &'a Context<'a>,
     text: Vec<char>,
+    /// Where each group closes that does, by where it opens.
+    closing: HashMap<usize, usize>,
 }
 
 /// What was read so far on one level.
@@ -75,7 +81,8 @@ impl Parser<'_> {
         while at < end {
             match self.text[at] {
                 '(' if signs.precedence => {
-                    let (close, inner) = self.group(at, end);
+                    let close = self.closing.get(&at).copied().unwrap_or(end);
+                    let inner = close < end;
                     if inner && depth < MAX_DEPTH {
                         let filter = self.parse(at + 1, close, depth + 1)?;
                         level.add(filter, self.query.all);
@@ -105,25 +112,23 @@ impl Parser<'_> {
         Ok(level.top)
     }
 
-    /// Where the group that opens at `open` closes, and whether it does.
-    fn group(&self, open: usize, end: usize) -> (usize, bool) {
-        let mut depth = 0;
-        let mut at = open;
-        while at < end {
-            match self.text[at] {
+    /// Finds for every parenthesis its partner, all in one pass: looking for each from where it opens would take the square.
+    fn match_groups(&mut self) {
+        let mut open = Vec::new();
+        let mut at = 0;
+        while let Some(character) = self.text.get(at) {
+            match character {
                 '\\' if self.query.signs.escape => at += 1,
-                '(' => depth += 1,
+                '(' => open.push(at),
                 ')' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return (at, true);
+                    if let Some(start) = open.pop() {
+                        self.closing.insert(start, at);
                     }
                 }
                 _ => {}
             }
             at += 1;
         }
-        (end, false)
     }
 
     fn phrase(&mut self, level: &mut Level, open: usize, end: usize) -> Result<usize, Fault> {
@@ -257,6 +262,7 @@ impl Parser<'_> {
 
     fn prefix_test(&self, field: &Field, text: &str) -> Result<Option<Test>, Fault> {
         if field.kind.is_analyzed() && self.query.analyze_wildcard {
+            self.context.count_pattern(text)?;
             return pattern::wildcard(&format!("{}*", text.to_lowercase()), false)
                 .map(|pattern| Some(Test::Pattern(pattern)));
         }

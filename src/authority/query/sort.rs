@@ -169,8 +169,7 @@ impl Key {
         let Some(field) = &self.field else {
             return SortValue::Number(i64::try_from(place).unwrap_or(i64::MAX));
         };
-        let mut values = values(document, field);
-        budget.spend(1 + values.len());
+        let mut values = values(document, field, budget);
         let chosen = if self.by_largest {
             values.pop()
         } else {

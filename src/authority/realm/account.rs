@@ -2,8 +2,10 @@
 //!
 //! A reserved name is always answered by the reserved realm, whatever the native realm holds.
 
+use std::sync::Arc;
+
 use crate::authority::builtin::accounts::{self, ReservedUser};
-use crate::authority::record::{Principal, User};
+use crate::authority::record::{Principal, Reserved, User};
 use crate::authority::store::Tables;
 use crate::wire::principals::RealmRef;
 
@@ -79,6 +81,22 @@ pub fn native(username: &str, user: &User) -> Account {
         },
         password: Some(user.password.clone()),
         enabled: user.enabled,
+    }
+}
+
+/// Whether a native or reserved user is gone or disabled, seen through these look-ups. About users of other realms this says
+/// no: what became of them only their realm could tell.
+pub fn is_out(
+    principal: &Principal,
+    user: impl FnOnce(&str) -> Option<Arc<User>>,
+    changed: impl FnOnce(&str) -> Option<Arc<Reserved>>,
+) -> bool {
+    let username = principal.username.as_str();
+    match principal.realm.kind.as_str() {
+        "native" => user(username).is_none_or(|user| !user.enabled),
+        "reserved" => accounts::reserved_user(username)
+            .is_none_or(|user| !changed(username).map_or(user.enabled, |changed| changed.enabled)),
+        _ => false,
     }
 }
 

@@ -17,11 +17,11 @@ use super::kerberos::{KerberosError, KerberosRealm};
 use super::native::{NativeRealm, ReservedRealm};
 use super::oidc::{Callback, Login, OidcError, OidcRealm, response};
 use super::pki::{PkiError, PkiRealm};
+use super::saml::{SamlError, SamlRealm};
 use crate::authority::password::HashingError;
 use crate::authority::record::Principal;
 use crate::authority::store::Tables;
 use crate::config::realms::{Realm as Settings, RealmKind};
-use crate::model::credential::Fingerprint;
 use crate::model::secret::Secret;
 
 /// How refusals name somebody who came back from a provider.
@@ -62,6 +62,14 @@ pub enum RealmError {
         /// Why.
         source: PkiError,
     },
+    /// A SAML realm.
+    #[error("realm {name}: {source}")]
+    Saml {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: SamlError,
+    },
 }
 
 /// Why a token gets nobody in.
@@ -100,6 +108,8 @@ pub struct Realms {
     chain: Vec<Box<dyn Realm>>,
     /// Those that browsers log in through by OpenID Connect, once more.
     oidc: Vec<Arc<OidcRealm>>,
+    /// Those that browsers log in through by SAML, once more.
+    saml: Vec<Arc<SamlRealm>>,
 }
 
 impl Realms {
@@ -111,9 +121,10 @@ impl Realms {
         let mut realms = Self {
             chain: vec![Box::new(ReservedRealm::default())],
             oidc: Vec::new(),
+            saml: Vec::new(),
         };
         for realm in settings {
-            let opened = open_realm(realm, &mut realms.oidc).await?;
+            let opened = open_realm(realm, &mut realms).await?;
             realms.chain.push(opened);
         }
         Ok(realms)
@@ -233,6 +244,25 @@ impl Realms {
         }
     }
 
+    /// The realms that browsers log in through by SAML, in their order.
+    pub fn saml(&self) -> &[Arc<SamlRealm>] {
+        &self.saml
+    }
+
+    /// Lets in somebody whom a SAML realm proved.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] when no realm they are to be looked up in knows them.
+    pub fn admit_saml(
+        &self,
+        realm: &Arc<SamlRealm>,
+        proven: Proven,
+        asking: Asking<'_>,
+    ) -> Result<Principal, ChainError> {
+        let admitted = self.authorise(realm, proven, asking);
+        admitted.ok_or(ChainError::Refused)
+    }
+
     /// Gives a proven user their roles: from the realms they are to be looked up in, or from role mappings.
     fn authorise(
         &self,
@@ -242,8 +272,10 @@ impl Realms {
     ) -> Option<Principal> {
         let links = realm.authorization_realms();
         if links.is_empty() {
+            let mut roles = (asking.mapping)(&proven, realm.reference());
+            roles.retain(|role| !realm.excluded_roles().contains(role));
             return Some(Principal {
-                roles: (asking.mapping)(&proven, realm.reference()),
+                roles,
                 username: proven.username,
                 full_name: proven.full_name,
                 email: proven.email,
@@ -276,13 +308,13 @@ impl Realms {
         password: &Secret,
         asking: Asking<'_>,
     ) -> Result<Principal, ChainError> {
-        let pair = asking.logins.fingerprint(username, password);
-        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+        if let Some(account) = self.remembered(username, password, asking) {
             return if_enabled(account);
         }
+        let pair = asking.logins.fingerprint_of_pair(username, password);
         let turn = asking.logins.turn(pair);
         let _alone = turn.lock().await;
-        if let Some(account) = self.remembered(&pair, username, asking.tables) {
+        if let Some(account) = self.remembered(username, password, asking) {
             return if_enabled(account);
         }
         let name = asking.logins.fingerprint_of_name(username);
@@ -317,7 +349,8 @@ impl Realms {
             let hash: Option<Arc<str>> = account.password.as_deref().map(Arc::from);
             let right = logins.verify(password, hash.clone()).await;
             if let (true, Some(hash)) = (right.map_err(ChainError::Unchecked)?, hash) {
-                memory.remember(logins.fingerprint(username, password), username, hash);
+                let pair = logins.fingerprint(username, password, &hash);
+                memory.remember(pair, username, hash);
                 return if_enabled(account);
             }
             if realm.is_final() {
@@ -332,12 +365,15 @@ impl Realms {
     }
 
     /// The account of a pair that its realm remembers.
-    fn remembered(&self, pair: &Fingerprint, username: &str, tables: &Tables) -> Option<Account> {
-        let mut accounts = self.accounts(username, tables);
+    fn remembered(&self, username: &str, password: &Secret, asking: Asking<'_>) -> Option<Account> {
+        let mut accounts = self.accounts(username, asking.tables);
         let known = |realm: &dyn Realm, account: &Account| {
             let hash = account.password.as_deref();
             let memory = realm.passwords().zip(hash);
-            memory.is_some_and(|(memory, hash)| memory.knows(pair, hash))
+            memory.is_some_and(|(memory, hash)| {
+                let pair = asking.logins.fingerprint(username, password, hash);
+                memory.knows(&pair, hash)
+            })
         };
         let found = accounts.find(|(realm, account)| known(*realm, account));
         found.map(|(_, account)| account)
@@ -409,7 +445,7 @@ fn refused(realm: &dyn Realm, principal: &str, reason: &str) {
 /// Opens one realm; one that browsers log in through is added to its kind as well.
 async fn open_realm(
     settings: &Settings,
-    oidc: &mut Vec<Arc<OidcRealm>>,
+    realms: &mut Realms,
 ) -> Result<Box<dyn Realm>, RealmError> {
     let name = &settings.name;
     Ok(match &settings.kind {
@@ -435,7 +471,16 @@ async fn open_realm(
                 name: name.clone(),
                 source,
             })?);
-            oidc.push(Arc::clone(&opened));
+            realms.oidc.push(Arc::clone(&opened));
+            Box::new(opened)
+        }
+        RealmKind::Saml(settings) => {
+            let opened = SamlRealm::open(name, settings).await;
+            let opened = Arc::new(opened.map_err(|source| RealmError::Saml {
+                name: name.clone(),
+                source,
+            })?);
+            realms.saml.push(Arc::clone(&opened));
             Box::new(opened)
         }
         RealmKind::Pki(pki) => {

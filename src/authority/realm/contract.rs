@@ -162,6 +162,11 @@ pub trait Realm: Send + Sync {
         None
     }
 
+    /// Roles that mappings never give to its users.
+    fn excluded_roles(&self) -> &[String] {
+        &[]
+    }
+
     /// Realms that the user is looked up in instead of mapping roles.
     fn authorization_realms(&self) -> &[String] {
         &[]

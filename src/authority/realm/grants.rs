@@ -133,8 +133,21 @@ pub fn check_access_token(
     bearer_subject(tables, &row.bearer, now).ok_or(GrantError::Expired)
 }
 
-/// Whom a token stands for. Elasticsearch lets a token outlive the API key that asked for it; here it dies with the key.
+/// Everybody a token speaks for. The owner of an API key is not among them: keys outlive their owners' accounts.
+pub fn principals(bearer: &Bearer) -> impl Iterator<Item = &Principal> {
+    std::iter::once(&bearer.effective).chain(&bearer.authenticating)
+}
+
+/// Whom a token stands for. Elasticsearch lets a token outlive the API key that asked for it, and the user it was made for;
+/// here it dies with either.
 pub fn bearer_subject(tables: &Tables, bearer: &Bearer, now: Now) -> Option<Subject> {
+    let is_out = |principal: &Principal| {
+        let user = |name: &str| tables.users.find(name);
+        account::is_out(principal, user, |name| tables.reserved.find(name))
+    };
+    if principals(bearer).any(is_out) {
+        return None;
+    }
     let api_key = match &bearer.api_key {
         None => None,
         Some(id) => Some(

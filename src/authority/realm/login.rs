@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use tokio::sync::Mutex;
 
 use super::throttle::Throttle;
-use crate::authority::password::{HashingError, Passwords};
+use crate::authority::password::{HashingError, Passwords, counting};
 use crate::config::realms::{FailedLogins, RealmCache};
 use crate::model::credential::{Fingerprint, FingerprintKey};
 use crate::model::secret::Secret;
@@ -59,10 +59,16 @@ impl Logins {
         self.key.fingerprint(&[username.as_bytes()])
     }
 
-    /// What a pair is remembered under.
-    pub fn fingerprint(&self, username: &str, password: &Secret) -> Fingerprint {
-        self.key
-            .fingerprint(&[username.as_bytes(), password.expose()])
+    /// What a pair is remembered under, when it is right by this hash.
+    pub fn fingerprint(&self, username: &str, password: &Secret, hash: &str) -> Fingerprint {
+        let password = counting(password.expose(), hash);
+        self.key.fingerprint(&[username.as_bytes(), password])
+    }
+
+    /// What a pair is counted under while it is checked.
+    pub fn fingerprint_of_pair(&self, username: &str, password: &Secret) -> Fingerprint {
+        let parts = [username.as_bytes(), password.expose()];
+        self.key.fingerprint(&parts)
     }
 
     /// The lock to hold while this pair is hashed: of many requests that bring the same pair at once, one pays for the hash, and

@@ -16,6 +16,7 @@ pub mod native;
 pub mod oidc;
 pub mod pattern;
 pub mod pki;
+pub mod saml;
 pub mod service;
 pub mod service_file;
 pub mod throttle;

@@ -3,23 +3,21 @@
 //! Always true: an attempt is paid for before its password is looked at, and paid back when it was right, so attempts side by
 //! side can't outrun the count; unknown names count like known ones; memory is bounded.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use moka::sync::Cache;
 
 use crate::config::realms::FailedLogins;
 use crate::model::clock::Now;
 use crate::model::credential::Fingerprint;
 
-/// Names that are counted at most; those that failed longest ago are forgotten first.
-const MAX_NAMES: u64 = 100_000;
+/// Allowances. Names share one where their keyed fingerprints meet, which nobody outside can foresee; nothing that others do
+/// takes a count away.
+const SLOTS: usize = 1 << 18;
 
 /// The allowances.
 pub struct Throttle {
-    /// For each name, when its allowance is whole again, in monotonic nanoseconds.
-    whole_at: Cache<Fingerprint, Arc<AtomicU64>>,
+    /// When each allowance is whole again, in monotonic nanoseconds.
+    whole_at: Box<[AtomicU64]>,
     /// Time in which one failure is forgiven.
     step: u64,
     window: u64,
@@ -30,13 +28,14 @@ impl Throttle {
     pub fn new(limit: FailedLogins) -> Self {
         let window = nanos(limit.window);
         Self {
-            whole_at: Cache::builder()
-                .max_capacity(MAX_NAMES)
-                .time_to_idle(limit.window)
-                .build(),
+            whole_at: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             step: window / u64::from(limit.per_username.max(1)),
             window,
         }
+    }
+
+    fn slot(&self, name: &Fingerprint) -> Option<&AtomicU64> {
+        self.whole_at.get(name.slot(self.whole_at.len()))
     }
 
     /// Pays for one attempt.
@@ -46,10 +45,12 @@ impl Throttle {
     pub fn pay(&self, name: Fingerprint, now: Now) -> Result<(), Duration> {
         let now = nanos(now.mono);
         let limit = now.saturating_add(self.window);
-        let whole_at = self.whole_at.get_with(name, Arc::default);
         let next = |whole_at: u64| {
             let after = whole_at.max(now).saturating_add(self.step);
             (after <= limit).then_some(after)
+        };
+        let Some(whole_at) = self.slot(&name) else {
+            return Ok(());
         };
         whole_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
@@ -62,7 +63,7 @@ impl Throttle {
 
     /// Pays an attempt back: the password was right, or could not be looked at.
     pub fn pay_back(&self, name: &Fingerprint) {
-        if let Some(whole_at) = self.whole_at.get(name) {
+        if let Some(whole_at) = self.slot(name) {
             let before = |whole_at: u64| Some(whole_at.saturating_sub(self.step));
             // The closure always gives a value, so this can't fail.
             let _ = whole_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, before);
@@ -102,5 +103,21 @@ mod tests {
         clock.advance(wait);
         assert_eq!(throttle.pay(name("joe"), clock.now()), Ok(()));
         assert!(throttle.pay(name("joe"), clock.now()).is_err());
+    }
+
+    #[test]
+    fn no_number_of_other_names_makes_a_spent_allowance_whole() {
+        let throttle = Throttle::new(FailedLogins {
+            per_username: 3,
+            window: Duration::from_secs(60),
+        });
+        let clock = Clock::manual(Duration::ZERO);
+        let key = FingerprintKey::random();
+        let joe = key.fingerprint(&[b"joe"]);
+        while throttle.pay(joe, clock.now()).is_ok() {}
+        for other in 0..300_000_u32 {
+            let _ = throttle.pay(key.fingerprint(&[&other.to_be_bytes()]), clock.now());
+        }
+        assert!(throttle.pay(joe, clock.now()).is_err());
     }
 }

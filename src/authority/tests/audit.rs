@@ -273,3 +273,62 @@ fn every_action_that_writes_has_its_event() {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_change_is_told_though_the_client_hung_up() {
+    let audited = Audited::with(Events::of([Event::SecurityConfigChange])).await;
+    let node = &audited.node;
+    let request = http::Request::builder()
+        .method(http::Method::PUT)
+        .uri("/_security/role/orphan")
+        .header("authorization", basic("elastic", super::PASSWORD))
+        .header("content-type", "application/json")
+        .body(crate::net::http::Body::full("{}".to_owned()))
+        .unwrap();
+    // Authenticated beforehand, so that nothing but the change itself is waited for.
+    node.done("GET", "/", Value::Null).await;
+    let mut answer = Box::pin(node.authority.answer(request));
+    assert!(futures_util::poll!(&mut answer).is_pending());
+    drop(answer);
+    let mut told = Vec::new();
+    while told.is_empty() {
+        tokio::task::yield_now().await;
+        told = audited.actions();
+    }
+    assert_eq!(told, ["put_role"]);
+    let roles = node
+        .done("GET", "/_security/role/orphan", Value::Null)
+        .await;
+    assert!(roles["orphan"].is_object());
+}
+
+#[tokio::test]
+async fn a_bad_credential_in_a_body_is_a_failed_authentication() {
+    let audited = Audited::with(Events::of([Event::AuthenticationFailed])).await;
+    let node = &audited.node;
+    let wrong = json!({"grant_type": "password", "username": "joe", "password": "wrong-password"});
+    let mut grant = wrong.clone();
+    grant["api_key"] = json!({"name": "k"});
+    for (path, body, action) in [
+        ("/_security/oauth2/token", &wrong, "token/create"),
+        ("/_security/api_key/grant", &grant, "api_key/grant"),
+        ("/_security/profile/_activate", &wrong, "profile/activate"),
+    ] {
+        let answer = node.elastic("POST", path, body.clone()).await;
+        assert_eq!(answer.status, 401, "{path}: {}", answer.text);
+        let lines = audited.lines();
+        assert_eq!(lines.len(), 1, "{path}: {lines:?}");
+        assert_eq!(lines[0]["event.action"], "authentication_failed");
+        assert_eq!(lines[0]["user.name"], "joe");
+        let action = format!("cluster:admin/xpack/security/{action}");
+        assert_eq!(lines[0]["action"], action);
+        assert!(!lines[0].to_string().contains("wrong"), "{lines:?}");
+    }
+    let joe = basic("joe", "wrong-password");
+    let mut last = 0;
+    for _ in 0..40 {
+        last = node.with(&joe, "GET", "/", &Value::Null).await.status;
+        assert_eq!(audited.actions(), ["authentication_failed"]);
+    }
+    assert_eq!(last, 429);
+}

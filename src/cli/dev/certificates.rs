@@ -98,7 +98,11 @@ fn is_fresh(files: &Files, now: Now) -> bool {
     certificate.validity().not_after.timestamp() > tomorrow
 }
 
-fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
+/// Writes a file with these permissions.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()
         .write(true)

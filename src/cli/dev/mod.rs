@@ -5,10 +5,11 @@
 
 mod certificates;
 mod demo;
+mod identity_provider;
 mod policy;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -43,6 +44,9 @@ pub(super) struct Options {
     /// Where to write the CA certificate that clients must trust
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Let people log in with their browser, at a demo identity provider that starts with it
+    #[arg(long)]
+    sso: bool,
     /// Print addresses and users as one JSON line instead of text
     #[arg(long)]
     json: bool,
@@ -77,13 +81,20 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
                 .context("can't start the demo application")?
         ),
     };
+    let (proxy, sso) = if options.sso {
+        let (proxy, sso) = start_identity_provider(&options, &directory.path, &clock).await?;
+        (proxy, Some(sso))
+    } else {
+        (options.proxy_address, None)
+    };
     let text = policy::configuration(&policy::Parts {
-        proxy: options.proxy_address,
+        proxy,
         admin: options.admin_address,
         authority: options.authority_address,
         upstream: &upstream,
         data: options.data.as_deref(),
         certificates: &certificates,
+        sso: sso.as_ref(),
     });
     let mut settings = startup::settings_from_text(&text, &upstream)?;
     let password = std::env::var("ELASTIC_PASSWORD").unwrap_or_else(|_| "changeme".to_owned());
@@ -96,11 +107,41 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let app = app::App::start(settings, clock, level).await?;
     if let Some(authority) = app.embedded_authority() {
         policy::seed(authority, &password).await?;
+        if sso.is_some() {
+            policy::map_groups(authority, &password).await?;
+        }
     }
-    announce(&options, &app, &upstream, &certificates.ca)?;
+    announce(&options, &app, &upstream, &certificates.ca, sso.as_ref())?;
     let code = app.run(reloads).await;
     drop(directory);
     Ok(code)
+}
+
+/// Starts the demo identity provider. It has to know where people go back to, so the proxy's port is chosen here.
+async fn start_identity_provider(
+    options: &Options,
+    directory: &Path,
+    clock: &Clock,
+) -> anyhow::Result<(SocketAddr, policy::SingleSignOn)> {
+    let mut proxy = options.proxy_address;
+    if proxy.port() == 0 {
+        proxy = std::net::TcpListener::bind(proxy)?.local_addr()?;
+    }
+    let public_url = format!("https://{proxy}");
+    let client = identity_provider::Client::new(
+        policy::callback(&public_url),
+        policy::after_logout(&public_url),
+    );
+    let secret = directory.join("identity-provider.secret");
+    certificates::write(&secret, client.secret.expose(), 0o600)?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let issuer = identity_provider::start(listener, client, clock.clone())?;
+    let sso = policy::SingleSignOn {
+        public_url,
+        issuer,
+        secret,
+    };
+    Ok((proxy, sso))
 }
 
 /// The directory of the certificates: `--data`, or a private one that goes away at the end.
@@ -110,7 +151,7 @@ struct Directory {
 }
 
 impl Directory {
-    fn choose(data: Option<&std::path::Path>) -> anyhow::Result<Self> {
+    fn choose(data: Option<&Path>) -> anyhow::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
         let (path, temporary) = match data {
             Some(path) => (path.to_owned(), false),
@@ -145,7 +186,8 @@ fn announce(
     options: &Options,
     app: &app::App,
     upstream: &str,
-    ca: &std::path::Path,
+    ca: &Path,
+    sso: Option<&policy::SingleSignOn>,
 ) -> anyhow::Result<()> {
     let addresses = app.addresses();
     let proxy = addresses
@@ -171,7 +213,10 @@ fn announce(
             .iter()
             .map(|(name, password, _)| json!({"username": name, "password": password}))
             .collect();
-        let line = json!({"proxy": proxy, "admin": admin, "authority": authority, "upstream": upstream, "ca": ca, "users": users});
+        let mut line = json!({"proxy": proxy, "admin": admin, "authority": authority, "upstream": upstream, "ca": ca, "users": users});
+        if let Some(sso) = sso {
+            line["identity_provider"] = json!(sso.issuer);
+        }
         println!("{line}");
         return Ok(());
     }
@@ -187,12 +232,25 @@ fn announce(
             ""
         }
     );
+    if let Some(sso) = sso {
+        println!(
+            "  identity   {}  (demo identity provider, for development only)",
+            sso.issuer
+        );
+    }
     println!("  CA         {}\n", ca.display());
     println!("  who can log in");
     for (name, password, what) in policy::USERS {
         println!("    {name:<8} {password:<16} {what}");
     }
     println!("    {:<8} {superuser:<16} superuser\n", "elastic");
+    if sso.is_some() {
+        println!("  who can log in with a browser, by a click on their name");
+        for person in &identity_provider::PEOPLE {
+            println!("    {:<8} {}", person.name, person.about);
+        }
+        println!("\n  open {proxy}/orders in a browser\n");
+    }
     println!("  try it");
     let ca = ca.display();
     println!("    curl --cacert {ca} -u alice:alice-password {proxy}/orders   # 200");

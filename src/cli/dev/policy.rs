@@ -4,7 +4,7 @@
 //! operator would call, so that nothing works in the demo only.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -13,7 +13,9 @@ use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use super::identity_provider::CLIENT_ID;
 use crate::authority::Authority;
+use crate::config::default;
 use crate::model::secret::Secret;
 use crate::net::http::Body;
 
@@ -32,6 +34,62 @@ pub(super) struct Parts<'a> {
     pub(super) upstream: &'a str,
     pub(super) data: Option<&'a Path>,
     pub(super) certificates: &'a super::certificates::Files,
+    pub(super) sso: Option<&'a SingleSignOn>,
+}
+
+/// What `--sso` adds.
+pub(super) struct SingleSignOn {
+    /// Where browsers find the proxy.
+    pub(super) public_url: String,
+    /// The demo identity provider.
+    pub(super) issuer: String,
+    /// File of the client's secret there.
+    pub(super) secret: PathBuf,
+}
+
+/// Name of the realm, and of the way to log in that uses it.
+const REALM: &str = "demo";
+
+/// Where the demo identity provider sends people back to.
+pub(super) fn callback(public_url: &str) -> String {
+    format!("{public_url}{}oidc/{REALM}/callback", default::SSO_PREFIX)
+}
+
+/// Where it sends them after a logout.
+pub(super) fn after_logout(public_url: &str) -> String {
+    format!("{public_url}{}logged-out", default::SSO_PREFIX)
+}
+
+impl SingleSignOn {
+    /// The realm, as part of the embedded authority's settings.
+    fn realm(&self) -> String {
+        format!(
+            r#", realms: {{ oidc: {{ {REALM}: {{
+      order: 1,
+      rp: {{
+        client_id: {CLIENT_ID}, client_secret: {secret}, redirect_uri: {callback}, response_type: code,
+        requested_scopes: [openid, profile, email, groups], signature_algorithm: ES256, post_logout_redirect_uri: {after_logout} }},
+      op: {{ issuer: {issuer} }},
+      claims: {{ principal: sub, groups: groups, name: name, mail: email }} }} }} }}"#,
+            secret = json!(format!("file:{}", self.secret.display())),
+            callback = json!(callback(&self.public_url)),
+            after_logout = json!(after_logout(&self.public_url)),
+            issuer = json!(self.issuer),
+        )
+    }
+
+    /// The section of single sign-on itself.
+    fn section(&self) -> String {
+        format!(
+            r#"sso:
+  public_url: {public_url}
+  providers:
+    - {{ name: {REALM}, login: {{ oidc: {{ realm: {REALM} }} }}, description: Demo identity provider, hint: for development only }}
+    - {{ name: password, login: password }}
+"#,
+            public_url = json!(self.public_url),
+        )
+    }
 }
 
 /// The configuration of `sidegate dev`, as an operator would write it.
@@ -39,6 +97,8 @@ pub(super) fn configuration(parts: &Parts<'_>) -> String {
     let data = parts
         .data
         .map_or_else(String::new, |path| format!("data: {}, ", quoted(path)));
+    let realm = parts.sso.map_or_else(String::new, SingleSignOn::realm);
+    let section = parts.sso.map_or_else(String::new, SingleSignOn::section);
     format!(
         r#"listeners:
   - name: proxy
@@ -46,7 +106,7 @@ pub(super) fn configuration(parts: &Parts<'_>) -> String {
     tls: {{ certificates: [{{ certificate: {certificate}, key: {key} }}] }}
 admin: {{ address: {admin} }}
 authority:
-  embedded: {{ {data}address: {authority} }}
+  embedded: {{ {data}address: {authority}{realm} }}
 upstreams:
   app: {{ url: {upstream} }}
 access_log: {{ format: text }}
@@ -70,7 +130,7 @@ routes:
     allow: authenticated
     upstream: app
     forward: {{ identity_headers: {{}} }}
-"#,
+{section}"#,
         proxy = parts.proxy,
         admin = parts.admin,
         authority = parts.authority,
@@ -121,6 +181,25 @@ pub(super) async fn seed(authority: &Authority, password: &Secret) -> anyhow::Re
         let user = json!({"password": password, "roles": roles, "email": format!("{name}@example.com"),
             "full_name": format!("{}{} Example", name[..1].to_uppercase(), &name[1..])});
         client.put(&path, &user).await?;
+    }
+    Ok(())
+}
+
+/// Gives people of the demo identity provider the demo's roles, by their groups there.
+///
+/// # Errors
+/// When the authority refuses a call.
+pub(super) async fn map_groups(authority: &Authority, password: &Secret) -> anyhow::Result<()> {
+    let client = Caller {
+        authority,
+        authorization: basic("elastic", password),
+    };
+    for (group, role) in [("readers", "orders_reader"), ("admins", "shop_admin")] {
+        let rules =
+            json!({"all": [{"field": {"realm.name": REALM}}, {"field": {"groups": group}}]});
+        let mapping = json!({"enabled": true, "roles": [role], "rules": rules});
+        let path = format!("/_security/role_mapping/demo_{group}");
+        client.put(&path, &mapping).await?;
     }
     Ok(())
 }

@@ -51,6 +51,8 @@ pub(super) struct Around<'f> {
     upstream: &'f str,
     /// Whether Sidegate has a credential of its own.
     own_credential: bool,
+    /// Whether that opens the authority in this process, and nothing else.
+    embedded: bool,
     /// Whether somebody signs assertions.
     signing: bool,
 }
@@ -66,6 +68,7 @@ impl<'f> Around<'f> {
                 // The embedded one knows the process it lives in.
                 Some(file::Authority::Embedded(_)) | None => true,
             },
+            embedded: matches!(file.authority, Some(file::Authority::Embedded(_))),
             signing: file.assertion.is_some(),
         }
     }
@@ -93,6 +96,13 @@ pub(super) fn combined(
         report
             .fault(at, "Sidegate needs a credential of its own for this")
             .hint("`authority.elasticsearch.credential`");
+    }
+    if around.embedded && (secondary || credential == Some(Conveyed::RunAs)) {
+        report.fault(
+            &at.key("elasticsearch"),
+            "with the embedded authority Sidegate has no credential that an upstream could be shown",
+        )
+        .hint("`authority.elasticsearch` with the cluster behind, or `elasticsearch: {}`");
     }
     if secondary && matches!(credential, Some(Conveyed::RunAs | Conveyed::Nothing)) {
         report.fault(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::check::report::{Pem, Report, Zero};
-use crate::config::check::{jwt, oidc};
+use crate::config::check::{jwt, oidc, saml};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_realms as file;
@@ -100,6 +100,20 @@ pub(super) fn realms(
         add(entry(
             report,
             "kerberos",
+            name,
+            written.order,
+            written.enabled,
+            kind,
+            &at,
+        ));
+    }
+    for (name, written) in file.saml.iter().flatten() {
+        let at = at.key("saml");
+        let kind = saml::saml_realm(report, written, &at.key(name));
+        let kind = kind.map(|realm| RealmKind::Saml(Box::new(realm)));
+        add(entry(
+            report,
+            "saml",
             name,
             written.order,
             written.enabled,
@@ -217,6 +231,7 @@ fn refuse_unknown_links(
             RealmKind::Pki(realm) => &realm.authorization_realms,
             RealmKind::Kerberos(realm) => &realm.authorization_realms,
             RealmKind::Oidc(realm) => &realm.authorization_realms,
+            RealmKind::Saml(realm) => &realm.authorization_realms,
             RealmKind::File(_) | RealmKind::Native(_) => continue,
         };
         let Some((kind, name)) = entry.shown.split_once('.') else {

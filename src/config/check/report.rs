@@ -56,6 +56,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Where files and variables are.
+    pub(super) fn surroundings(&self) -> &'a dyn Surroundings {
+        self.surroundings
+    }
+
     /// Notes a fault.
     pub(super) fn fault(&mut self, at: &At<'_>, problem: impl Into<String>) -> &mut Fault {
         let fault = self.found(at, problem);

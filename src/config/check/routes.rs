@@ -17,8 +17,9 @@ use crate::config::forwards::Conveyed;
 use crate::config::headers::METHODS;
 use crate::config::nearest::did_you_mean;
 use crate::config::patterns::PathPattern;
-use crate::config::settings::{Access, Forward, Match, Route, Upstream};
+use crate::config::settings::{Access, Forward, Match, Requirement, Route, Upstream};
 use crate::config::values::shown;
+use crate::config::ways::RouteCredentials;
 
 /// The routes in written order.
 pub(super) fn routes(
@@ -123,6 +124,17 @@ fn route(
             "`forward.elasticsearch.secondary_authorization` sets the same header",
         );
     }
+    warn_of_run_as(report, credentials.as_ref(), forward.as_ref(), at);
+    if let (Some(Access::Require(requirement)), Some(Forward::Combined(combined))) =
+        (&access, &forward)
+        && combined.secondary
+        && asks_for_the_call(requirement)
+    {
+        report.fault(
+            &at.key("require"),
+            "`elasticsearch_call` leaves some calls to Elasticsearch, and there Sidegate's own credential would be judged in place of the client's",
+        );
+    }
     let route = Route {
         credentials: credentials?,
         name: name?.0,
@@ -133,6 +145,37 @@ fn route(
         websocket: written.websocket.unwrap_or(default::WEBSOCKET),
     };
     Some((route, path?))
+}
+
+/// Whether what the request is as a call of Elasticsearch's API takes part.
+fn asks_for_the_call(requirement: &Requirement) -> bool {
+    match requirement {
+        Requirement::ElasticsearchCall => true,
+        Requirement::AnyOf(parts) | Requirement::AllOf(parts) => {
+            parts.iter().any(asks_for_the_call)
+        }
+        _ => false,
+    }
+}
+
+/// Who acts as another user can't have a token for the upstream, or a place beside Sidegate's own credential.
+fn warn_of_run_as(
+    report: &mut Report<'_>,
+    credentials: Option<&RouteCredentials>,
+    forward: Option<&Forward>,
+    at: &At<'_>,
+) {
+    let (Some(credentials), Some(Forward::Combined(combined))) = (credentials, forward) else {
+        return;
+    };
+    let is_refused = combined.credential == Conveyed::Token
+        || (combined.secondary && combined.credential == Conveyed::Client);
+    if credentials.run_as && is_refused {
+        report.warn(
+            &at.key("credentials").key("run_as"),
+            "whoever acts as another user is refused here: what the upstream would get is the caller's own",
+        );
+    }
 }
 
 fn warn_of_exposure(report: &mut Report<'_>, route: &Route, upstream: &Upstream, at: &At<'_>) {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::check::report::{Pem, Report, Zero};
-use crate::config::check::{authority, session, ways};
+use crate::config::check::{authority, pages, session, ways};
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file_sso::{self, Login, ProviderIcon};
 use crate::config::settings::{Authority, Listener};
-use crate::config::sso::{BackChannel, Pages, Provider, ProviderKind, PublicUrl, Sso};
+use crate::config::sso::{BackChannel, Provider, ProviderKind, PublicUrl, Sso};
 use crate::config::sso_values::Prefix;
 
 /// What else of the file single sign-on depends on; absent where that has faults of its own.
@@ -41,6 +41,7 @@ pub(super) fn sso(
         public_url.as_ref(),
         &at.key("session"),
     );
+    let pages = pages::pages(report, file.pages.as_ref(), &at.key("pages"));
     if let Some(public_url) = &public_url {
         judge_public_url(
             report,
@@ -59,10 +60,7 @@ pub(super) fn sso(
         prefix: prefix?.0,
         providers: providers?,
         session: session?,
-        pages: Pages {
-            language: "en".to_owned(),
-            ..Pages::default()
-        },
+        pages: pages?,
     }))
 }
 

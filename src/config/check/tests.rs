@@ -6,8 +6,11 @@ use crate::config::settings::{Authority, OwnCredential, UpstreamUrl};
 
 mod damaged;
 mod documented;
+mod pages;
+mod oidc;
 mod realms;
 mod route;
+mod saml_realm;
 mod session;
 mod sso;
 

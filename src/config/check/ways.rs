@@ -44,6 +44,7 @@ pub(super) fn certificate_header(
 ) -> Option<CertificateHeader> {
     let header = match file? {
         file_ways::CertificateHeader::ClientCert => CertificateHeader::ClientCert,
+        file_ways::CertificateHeader::ClientCertPem => CertificateHeader::ClientCertPem,
         file_ways::CertificateHeader::XForwardedClientCert => {
             CertificateHeader::XForwardedClientCert
         }

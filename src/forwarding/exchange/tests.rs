@@ -102,7 +102,7 @@ impl Bench {
         Self {
             giver,
             clock,
-            exchanger: Exchanger::new(client, workshop),
+            exchanger: Exchanger::new(client, workshop, None),
             exchanged: Exchanged::new(1),
         }
     }
@@ -129,6 +129,7 @@ impl Bench {
                 username: "alice".into(),
                 password: Secret::from("pw"),
             },
+            run_as: None,
             exchanged: Arc::clone(&self.exchanged),
             slot: 0,
         }
@@ -208,6 +209,39 @@ async fn trouble_is_not_asked_about_by_everybody_and_goes_away_by_itself() {
     assert_eq!(bench.by_password(), 0);
     bench.clock.advance(Duration::from_secs(1));
     assert_eq!(bench.token(false).await.unwrap(), "Bearer a1");
+}
+
+#[test]
+fn what_is_shared_is_bounded_by_what_is_in_use() {
+    let (mut shared, mut used) = (SharedKeys::default(), Vec::new());
+    let key = |number: usize| (number.to_string(), "route".to_owned());
+    for number in 0..100 {
+        used.push(shared.of(key(number)));
+    }
+    // Somebody who changes who they are all the time leaves nothing behind.
+    for number in 1_000..50_000 {
+        drop(shared.of(key(number)));
+        assert!(shared.known.len() <= 2 * used.len() + FIRST_FULL);
+    }
+    for (number, one) in used.iter().enumerate() {
+        assert!(Arc::ptr_eq(one, &shared.of(key(number))), "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_the_wall_clock_neither_ends_a_token_nor_prolongs_it() {
+    // The exchanger only ever looks at time that runs on; the giver's own clock takes no part but by how long a token lives.
+    let bench = Bench::new();
+    assert_eq!(bench.token(false).await.unwrap(), "Bearer a1");
+    for jump in [-30_i64, 30, 3_600] {
+        let now = bench.clock.now();
+        let unix = Duration::from_secs(now.unix.as_secs().saturating_add_signed(jump));
+        let slot = bench.exchanged.slot(0).unwrap();
+        assert!(slot.live(Now { unix, ..now }).is_some(), "{jump}");
+    }
+    bench.clock.advance(Duration::from_secs(1_170));
+    let slot = bench.exchanged.slot(0).unwrap();
+    assert!(slot.live(bench.clock.now()).is_none());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -46,6 +46,8 @@ pub struct Presented<'a> {
 enum What<'a> {
     /// Bytes of the scheme, as sent.
     Token(&'a [u8]),
+    /// The same, in `Authorization`.
+    InLine(&'a [u8], &'a HeaderValue),
     /// The same, decoded out of a query.
     Decoded(Arc<Zeroizing<Vec<u8>>>),
     /// A ticket; each is good once.
@@ -73,15 +75,11 @@ impl<'a> Presented<'a> {
         if lines.next().is_some() {
             return Err(Refusal::Ambiguous(Ambiguity::Credentials));
         }
-        Self::parse(line.as_bytes(), negotiate).map(Some)
+        Self::parse(line, negotiate).map(Some)
     }
 
-    fn parse(line: &'a [u8], negotiate: Negotiate) -> Result<Self, Refusal> {
-        let end = line.iter().position(|byte| *byte == b' ');
-        let (name, token) = match end.and_then(|end| line.split_at_checked(end)) {
-            Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
-            None => (line, &[][..]),
-        };
+    fn parse(line: &'a HeaderValue, negotiate: Negotiate) -> Result<Self, Refusal> {
+        let (name, token) = split(line.as_bytes());
         let Some(scheme) = scheme_named(name, negotiate) else {
             return Err(Refusal::MalformedCredential { scheme: None });
         };
@@ -94,7 +92,7 @@ impl<'a> Presented<'a> {
         }
         let what = match scheme {
             Scheme::Kerberos => What::Ticket(token),
-            _ => What::Token(token),
+            _ => What::InLine(token, line),
         };
         Ok(Self::new(scheme, what))
     }
@@ -176,6 +174,14 @@ impl<'a> Presented<'a> {
         self.run_as
     }
 
+    /// The line of `Authorization` that it is, unless it can only be used once.
+    pub(in crate::gate) fn line(&self) -> Option<&'a HeaderValue> {
+        match self.what {
+            What::InLine(_, line) => Some(line),
+            _ => None,
+        }
+    }
+
     /// The ticket to exchange, if that is what it is.
     pub fn ticket(&self) -> Option<&'a [u8]> {
         match self.what {
@@ -190,7 +196,7 @@ impl<'a> Presented<'a> {
         let label = self.scheme.label().as_bytes();
         match (&self.what, self.run_as) {
             // The common case, without a list on the heap.
-            (What::Token(token), None) => key.fingerprint(&[label, token]),
+            (What::Token(token) | What::InLine(token, _), None) => key.fingerprint(&[label, token]),
             (_, None) => key.fingerprint(&self.parts()),
             (_, Some(username)) => {
                 let mut parts = self.parts().to_vec();
@@ -208,7 +214,7 @@ impl<'a> Presented<'a> {
     fn parts(&self) -> Vec<&[u8]> {
         let label = self.scheme.label().as_bytes();
         match &self.what {
-            What::Token(token) => vec![label, token],
+            What::Token(token) | What::InLine(token, _) => vec![label, token],
             What::Decoded(token) => vec![label, token],
             What::Ticket(ticket) => vec![label, b"ticket", ticket],
             What::Handle(handle) => vec![label, b"handle", handle],
@@ -226,7 +232,7 @@ impl<'a> Presented<'a> {
     /// [`Refusal::MalformedCredential`] when the authority could not read it either.
     pub(in crate::gate) fn claim(&self, key: &FingerprintKey) -> Result<Claim, Refusal> {
         let proof = match &self.what {
-            What::Token(token) => Proof::Direct(self.decoded(token)?),
+            What::Token(token) | What::InLine(token, _) => Proof::Direct(self.decoded(token)?),
             What::Decoded(token) => Proof::Direct(self.decoded(token)?),
             What::Certificate(chain) => Proof::Certificate {
                 chain: Arc::clone(chain),
@@ -250,6 +256,20 @@ impl<'a> Presented<'a> {
     fn decoded(&self, token: &[u8]) -> Result<Credential, Refusal> {
         decode(self.scheme, token).ok_or_else(|| malformed(self.scheme))
     }
+}
+
+/// Name of the scheme and token of an `Authorization` line.
+fn split(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|byte| *byte == b' ');
+    match end.and_then(|end| line.split_at_checked(end)) {
+        Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
+        None => (line, &[][..]),
+    }
+}
+
+/// Decodes a line of `Authorization` that was found to be of this scheme.
+pub(in crate::gate) fn decode_line(scheme: Scheme, line: &[u8]) -> Option<Credential> {
+    decode(scheme, split(line).1)
 }
 
 /// What a bearer token is cached under.

@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::config::theme::is_plain;
 use crate::net::http::{Body, Response};
 use crate::net::page;
 
@@ -65,9 +66,12 @@ impl Assets {
         assets
     }
 
-    /// Adds a file, or replaces the one of that name. Without effect where the ending is not in [`KINDS`].
+    /// Adds a file, or replaces the one of that name. Without effect where the name is not plain or its ending not in [`KINDS`].
     pub fn add(&mut self, name: &str, content: impl Into<Bytes>) {
         let content = content.into();
+        if !is_plain(name) {
+            return;
+        }
         let Some((stem, ending)) = name.rsplit_once('.') else {
             return;
         };

@@ -84,8 +84,6 @@ pub struct Failed<'a> {
     pub provider: Option<&'a str>,
     /// Who it is about, when they are known: on pages about missing permissions.
     pub user: Option<User<'a>>,
-    /// Missing atoms and roles, in words; only where they may be told.
-    pub missing: &'a [String],
     /// Seconds until it makes sense to try again.
     pub retry_after: Option<u64>,
     /// The same again: begins a new attempt.
@@ -106,7 +104,6 @@ impl<'a> Failed<'a> {
             request_id,
             provider: None,
             user: None,
-            missing: &[],
             retry_after: None,
             retry: None,
             login: None,

@@ -2,6 +2,7 @@
 //!
 //! One code is on the page, in the line of the log, in the metrics' label and in `docs/sso-troubleshooting.md`, so that whoever
 //! reads one of them finds the others. A code says what to look at, never which half of a credential was wrong.
+//! Those of ended sessions are the labels of [`crate::session::ended::EndReason`].
 //! To add one: a line in the table below, its text in every file of `texts/`, its row in the troubleshooting page; tests
 //! compare all three.
 
@@ -76,20 +77,22 @@ reasons! {
     SessionIdle = "session_idle", Ended, UNAUTHORIZED;
     /// Longest life is over.
     SessionLifespan = "session_lifespan", Ended, UNAUTHORIZED;
-    /// Logged out: in another tab, or everywhere.
+    /// Logged out: in another tab, everywhere, or at the identity provider.
     SessionLoggedOut = "session_logged_out", Ended, UNAUTHORIZED;
     /// The same user began more sessions than one may have; this was the oldest.
     SessionLimit = "session_limit", Ended, UNAUTHORIZED;
     /// An administrator ended it.
-    SessionRevoked = "session_revoked", Ended, UNAUTHORIZED;
-    /// The identity provider ended it (single logout, or a back-channel logout token).
-    SessionEndedByProvider = "session_ended_by_provider", Ended, UNAUTHORIZED;
+    SessionRevoked = "session_ended_by_admin", Ended, UNAUTHORIZED;
+    /// Another login in the same browser took its place.
+    SessionReplaced = "session_replaced", Ended, UNAUTHORIZED;
+    /// The program went down and was told to end what it had.
+    SessionDrained = "session_drained", Ended, UNAUTHORIZED;
     /// The authority no longer accepts its tokens, and refreshing them failed.
-    SessionTokenRefused = "session_token_refused", Ended, UNAUTHORIZED;
+    SessionTokenRefused = "session_refused", Ended, UNAUTHORIZED;
     /// Its client certificate is gone or another one.
-    SessionCertificateChanged = "session_certificate_changed", Ended, UNAUTHORIZED;
+    SessionCertificateChanged = "session_certificate", Ended, UNAUTHORIZED;
     /// Its provider is no longer configured.
-    SessionProviderRemoved = "session_provider_removed", Ended, UNAUTHORIZED;
+    SessionProviderRemoved = "session_provider_gone", Ended, UNAUTHORIZED;
     /// It is not in the store (any more).
     SessionUnknown = "session_unknown", Ended, UNAUTHORIZED;
     /// It would not fit into cookies.
@@ -108,8 +111,6 @@ reasons! {
     RedirectLoop = "redirect_loop", Failed, BAD_REQUEST;
     /// The browser keeps no cookies of ours.
     CookiesBlocked = "cookies_blocked", Failed, BAD_REQUEST;
-    /// Reached by an address that is not the public URL, where cookies would not hold.
-    WrongAddress = "wrong_address", Misconfigured, BAD_REQUEST;
     /// No such page below the prefix.
     PageUnknown = "page_unknown", Failed, NOT_FOUND;
     /// No provider of that name.
@@ -142,8 +143,6 @@ reasons! {
     SamlResponseRefused = "saml_response_refused", Failed, UNAUTHORIZED;
     /// The response answers another request than the attempt's.
     SamlRequestMismatch = "saml_request_mismatch", Failed, BAD_REQUEST;
-    /// The response was accepted by another realm than the provider's.
-    SamlRealmMismatch = "saml_realm_mismatch", Misconfigured, UNAUTHORIZED;
     /// A logout request of the identity provider was not accepted.
     SamlLogoutRefused = "saml_logout_refused", Logout, BAD_REQUEST;
 
@@ -186,8 +185,6 @@ reasons! {
     // === the person ===
     /// Known, but without any role.
     NoRoles = "no_roles", Denied, FORBIDDEN;
-    /// Known, but the application asks for more.
-    Forbidden = "forbidden", Denied, FORBIDDEN;
     /// The access agreement was not accepted.
     AgreementDeclined = "agreement_declined", Denied, FORBIDDEN;
 

@@ -135,7 +135,7 @@ const MIRA: User<'static> = User {
 pub fn failed(reason: Reason) -> Failed<'static> {
     Failed {
         provider: Some("Company account"),
-        user: matches!(reason, Reason::NoRoles | Reason::Forbidden).then_some(MIRA),
+        user: matches!(reason, Reason::NoRoles).then_some(MIRA),
         retry_after: matches!(reason, Reason::TooManyFailures).then_some(180),
         retry: Some("/_sidegate/login/corporate?next=%2F"),
         login: Some("/_sidegate/login?next=%2F"),

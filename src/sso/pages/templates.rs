@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use minijinja::value::{Kwargs, Serde};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, context, escape_formatter,
+};
 use serde::Serialize;
 
 use super::assets::Assets;
@@ -16,6 +18,7 @@ use super::texts::{self, Language, Texts};
 use crate::config::fault::{Fault, Faults};
 use crate::config::sso::Sso;
 use crate::config::theme::ThemeFile;
+use crate::net::page::escape;
 
 /// The templates that come with the program; an operator's file of the same name replaces one.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -53,6 +56,13 @@ pub fn load(settings: &Sso) -> Result<(Templates, Assets), Faults> {
     let assets = load_assets(settings, &texts);
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // As the engine's own, but paths keep their slashes and can be read in the page's source.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
+            out.write_str(&escape(text)).map_err(Error::from)
+        }
+        _ => escape_formatter(out, state, value),
+    });
     let mut paths = BTreeMap::new();
     for (name, source) in BUILT_IN {
         let replaced = settings.pages.theme.files.iter().find(|f| f.name == *name);
@@ -178,11 +188,13 @@ fn add_globals(environment: &mut Environment<'static>, settings: &Sso, assets: &
             ))
         })
         .collect();
-    environment.add_function("asset", move |name: String| {
-        urls.get(&name).cloned().ok_or_else(|| {
+    environment.add_function("asset", move |name: String| -> Result<Value, Error> {
+        let url = urls.get(&name).cloned().ok_or_else(|| {
             let detail = format!("there is no asset `{name}`");
             Error::new(ErrorKind::InvalidOperation, detail)
-        })
+        })?;
+        // Prefix and names are plain, so nothing in it can end an attribute.
+        Ok(Value::from_safe_string(url))
     });
     environment.add_function("icon", |name: Option<String>, kind: String| {
         Value::from_safe_string(icon(name.as_deref(), &kind).to_owned())

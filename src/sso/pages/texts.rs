@@ -13,7 +13,14 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, ErrorKind};
 
 /// The languages that come with the program.
-pub const BUILT_IN: &[(&str, &str)] = &[("en", include_str!("texts/en.json"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("de", include_str!("texts/de.json")),
+    ("en", include_str!("texts/en.json")),
+    ("es", include_str!("texts/es.json")),
+    ("fr", include_str!("texts/fr.json")),
+    ("ja", include_str!("texts/ja.json")),
+    ("pt", include_str!("texts/pt.json")),
+];
 
 /// The language in which every text exists.
 pub const FIRST: &str = "en";
@@ -92,17 +99,20 @@ impl Texts {
             all.entry(tag).or_default().extend(texts);
         }
         let tags: BTreeSet<String> = all.keys().cloned().collect();
+        let of_one = |key: &str| {
+            let (tag, rest) = key.split_once('.')?;
+            tags.contains(tag)
+                .then(|| (tag.to_owned(), rest.to_owned()))
+        };
+        // Those for every language first: one for a single language is the closer word.
+        for (key, text) in single.iter().filter(|(key, _)| of_one(key).is_none()) {
+            for texts in all.values_mut() {
+                texts.insert(key.clone(), text.clone());
+            }
+        }
         for (key, text) in single {
-            match key.split_once('.') {
-                Some((tag, rest)) if tags.contains(tag) => {
-                    let texts = all.entry(tag.to_owned()).or_default();
-                    texts.insert(rest.to_owned(), text.clone());
-                }
-                _ => {
-                    for texts in all.values_mut() {
-                        texts.insert(key.clone(), text.clone());
-                    }
-                }
+            if let Some((tag, rest)) = of_one(key) {
+                all.entry(tag).or_default().insert(rest, text.clone());
             }
         }
         let fallback = all.get(FIRST).cloned().unwrap_or_default();

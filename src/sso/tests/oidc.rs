@@ -217,7 +217,7 @@ async fn what_the_provider_says_is_told_with_ways_on_pain_11() {
     answer.tells("oidc_access_denied");
     assert_eq!(answer.status, 403);
     assert!(!answer.body.contains("<script>"), "{}", answer.body);
-    assert!(answer.body.contains("login/corp?next="), "{}", answer.body);
+    assert!(answer.shows("login/corp?next="), "{}", answer.body);
     assert_eq!(browser.count("sidegate-login"), 0);
     stage.authority.answers(
         AUTHENTICATE,

@@ -172,7 +172,7 @@ async fn a_refused_response_ends_without_a_session_and_says_why_pain_11() {
     let answer = arrive(&stage, &mut browser, &response("1"), &relay_state).await;
     assert_eq!(answer.status, 401);
     answer.tells("saml_response_refused");
-    assert!(answer.body.contains("login/corp?next=") && !browser.has_session());
+    assert!(answer.shows("login/corp?next=") && !browser.has_session());
     let mut lost = error(401, "security_exception", "not in [..]");
     lost["error"]["security.saml.unsolicited_in_response_to"] = json!("_7");
     stage.authority.answers(AUTHENTICATE, 401, lost);

@@ -21,6 +21,7 @@ fn record() -> Record<'static> {
         bytes: 512,
         route: "orders",
         username: Some("alice"),
+        effective: None,
         realm: Some("default_native"),
         api_key_id: None,
         scheme: Some("basic"),
@@ -67,6 +68,18 @@ fn a_json_line_names_its_fields_as_ecs_does() {
             "sidegate.upstream": "shop",
         })
     );
+}
+
+#[test]
+fn who_acts_as_another_is_told_apart_from_them() {
+    let record = Record {
+        effective: Some("bob"),
+        ..record()
+    };
+    let line: Value = serde_json::from_str(&json_line(&record)).unwrap();
+    assert_eq!(line["user.name"], "alice");
+    assert_eq!(line["user.effective.name"], "bob");
+    assert!(text_line(&record, false).contains(" user=alice as=bob "));
 }
 
 #[test]
@@ -229,6 +242,7 @@ proptest! {
             request_id: &host,
             route: &path,
             username: Some(&username),
+            effective: Some(&path),
             realm: Some(&path),
             api_key_id: Some(&host),
             upstream: Some(&username),

@@ -14,6 +14,8 @@ const AUTHENTICATE: &str = "/_security/_authenticate";
 const HAS_PRIVILEGES: &str = "/_security/user/_has_privileges";
 const DELEGATE_PKI: &str = "/_security/delegate_pki";
 const TOKEN: &str = "/_security/oauth2/token";
+const API_KEY: &str = "/_security/api_key";
+const GRANT: &str = "/_security/api_key/grant";
 
 /// The credential that tests give Sidegate for its exchanges, as it arrives.
 pub(crate) const OWN: &str = "ApiKey b3duOm93bi1jYW5hcnk=";
@@ -98,6 +100,9 @@ struct State {
     certificates: BTreeMap<String, Account>,
     tickets: BTreeMap<String, Ticket>,
     tokens: usize,
+    keys: usize,
+    /// Tokens and ids of keys, in the order they were taken back.
+    taken_back: Vec<String>,
     script: Script,
     accounts: BTreeMap<String, Account>,
 }
@@ -177,9 +182,35 @@ impl FakeElasticsearch {
         self.asked(DELEGATE_PKI)
     }
 
+    /// What was taken back so far: tokens, and ids of keys.
+    pub(crate) fn taken_back(&self) -> Vec<String> {
+        self.state.lock().unwrap().taken_back.clone()
+    }
+
+    /// Every token and id of a key that was ever given.
+    pub(crate) fn made(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let tokens = (1..=state.tokens).map(|number| format!("token-canary-{number}"));
+        let keys = (1..=state.keys).map(|number| format!("key-{number}"));
+        tokens.chain(keys).collect()
+    }
+
+    /// Waits until a token or key was taken back.
+    pub(crate) fn wait_until_taken_back(&self, what: &str) {
+        let names = |request: &Recorded| {
+            request.method == "DELETE" && String::from_utf8_lossy(&request.body).contains(what)
+        };
+        self.server
+            .wait_until(|requests| requests.iter().any(names));
+    }
+
     /// How often a ticket was exchanged.
     pub(crate) fn negotiations(&self) -> usize {
-        self.asked(TOKEN)
+        let is_one = |request: &&Recorded| {
+            path_of(request) == TOKEN
+                && String::from_utf8_lossy(&request.body).contains("_kerberos")
+        };
+        self.server.requests().iter().filter(is_one).count()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -295,7 +326,11 @@ fn answer_honestly(
     let account = state.lock().unwrap().accounts.get(&known_by).cloned();
     match account {
         Some(_) if path == DELEGATE_PKI => delegate(&request.body, &mut state.lock().unwrap()),
+        Some(_) if request.method == "DELETE" && [TOKEN, API_KEY].contains(&path) => {
+            take_back(&request.body, &mut state.lock().unwrap())
+        }
         Some(_) if path == TOKEN => exchange(&request.body, &mut state.lock().unwrap()),
+        Some(_) if path == GRANT => grant(&request.body, &mut state.lock().unwrap()),
         None => envelope(401, "unable to authenticate"),
         Some(account) if path == AUTHENTICATE => reply(200, account.identity),
         Some(account) if asks_privileges => reply(200, judge(&account, &request.body)),
@@ -316,6 +351,22 @@ fn delegate(body: &[u8], state: &mut State) -> Answer {
 
 fn exchange(body: &[u8], state: &mut State) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    if body["grant_type"] == "password" {
+        return match state.accounts.get(&shown(&body)).cloned() {
+            Some(account) => {
+                let mut answer = issue(account, state);
+                answer["refresh_token"] = format!("refresh-canary-{}", state.tokens).into();
+                reply(200, answer)
+            }
+            None => envelope(401, "unable to authenticate"),
+        };
+    }
+    if body["grant_type"] == "refresh_token" {
+        return reply(
+            400,
+            json!({"error": "invalid_grant", "error_description": "token is dead"}),
+        );
+    }
     assert_eq!(body["grant_type"], "_kerberos");
     let ticket = body["kerberos_ticket"].as_str().unwrap_or_default();
     match state.tickets.remove(ticket) {
@@ -330,6 +381,67 @@ fn exchange(body: &[u8], state: &mut State) -> Answer {
         ),
         None => envelope(401, "unable to authenticate user for action"),
     }
+}
+
+/// The `Authorization` that the body of a grant comes to.
+fn shown(body: &Value) -> String {
+    match body["grant_type"].as_str() {
+        Some("password") => basic(
+            body["username"].as_str().unwrap_or_default(),
+            body["password"].as_str().unwrap_or_default(),
+        ),
+        _ => format!(
+            "Bearer {}",
+            body["access_token"].as_str().unwrap_or_default()
+        ),
+    }
+}
+
+/// A key of whoever is shown, or of whom they act as. A JWT needs the secret of its realm.
+fn grant(body: &[u8], state: &mut State) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut known_by = shown(&body);
+    let is_jwt = body["access_token"]
+        .as_str()
+        .is_some_and(|token| token.contains('.'));
+    if is_jwt && body["client_authentication"]["value"] != "shared-canary" {
+        return envelope(401, "client authentication is missing");
+    }
+    if let Some(username) = body["run_as"].as_str() {
+        known_by = format!("{known_by} as {username}");
+    }
+    let Some(account) = state.accounts.get(&known_by).cloned() else {
+        return envelope(403, "unable to authenticate who the key is for");
+    };
+    state.keys += 1;
+    let id = format!("key-{}", state.keys);
+    let encoded = STANDARD.encode(format!("{id}:key-canary-{}", state.keys));
+    let key = account
+        .with("authentication_type", json!("api_key"))
+        .with("api_key", json!({"id": id, "name": "granted"}));
+    state.accounts.insert(format!("ApiKey {encoded}"), key);
+    reply(
+        200,
+        json!({"id": id, "name": "granted", "api_key": "x", "encoded": encoded}),
+    )
+}
+
+fn take_back(body: &[u8], state: &mut State) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let ids = body["ids"].as_array().into_iter().flatten();
+    let tokens = [&body["token"], &body["refresh_token"]];
+    let named: Vec<String> = ids
+        .chain(tokens)
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    for name in &named {
+        state.accounts.remove(&format!("Bearer {name}"));
+    }
+    state.taken_back.extend(named.iter().cloned());
+    reply(
+        200,
+        json!({"invalidated_tokens": 1, "invalidated_api_keys": named, "previously_invalidated_tokens": 0, "previously_invalidated_api_keys": [], "error_count": 0}),
+    )
 }
 
 /// A new token that stands for somebody from now on.

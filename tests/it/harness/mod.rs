@@ -9,6 +9,7 @@ pub(crate) mod oidc_provider;
 pub(crate) mod pki;
 pub(crate) mod plan;
 pub(crate) mod process;
+pub(crate) mod saml_idp;
 pub(crate) mod server;
 pub(crate) mod tools;
 

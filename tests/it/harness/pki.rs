@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevocationReason,
@@ -13,7 +15,7 @@ use rcgen::{
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -67,16 +69,42 @@ impl Client {
 
     /// A TLS client that trusts `ca` and presents this.
     pub(crate) fn config(&self, ca: &Path) -> (Arc<ClientConfig>, Arc<Counting>) {
+        self.config_at(ca, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same with these versions of TLS.
+    pub(crate) fn config_at(
+        &self,
+        ca: &Path,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> (Arc<ClientConfig>, Arc<Counting>) {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let key = CertifiedKey::from_der(self.chain.clone(), key, &default_provider()).unwrap();
         let counting = Arc::new(Counting {
             key: Arc::new(key),
             asked: AtomicUsize::new(0),
         });
-        let mut config = ClientConfig::clone(&trust(ca));
+        let mut config = ClientConfig::clone(&trust_at(ca, versions));
         config.client_auth_cert_resolver = Arc::clone(&counting) as Arc<dyn ResolvesClientCert>;
         config.resumption = rustls::client::Resumption::in_memory_sessions(8);
         (Arc::new(config), counting)
+    }
+}
+
+impl Client {
+    /// Writes the chain and the key as PEM; returns both paths.
+    pub(crate) fn write(&self, folder: &Path, stem: &str) -> (PathBuf, PathBuf) {
+        let (chain, key) = (
+            folder.join(format!("{stem}.pem")),
+            folder.join(format!("{stem}.key")),
+        );
+        let pem = |der: &CertificateDer<'_>| {
+            let text = STANDARD.encode(der);
+            format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+        };
+        fs::write(&chain, self.chain.iter().map(pem).collect::<String>()).unwrap();
+        fs::write(&key, self.key.serialize_pem()).unwrap();
+        (chain, key)
     }
 }
 
@@ -94,10 +122,20 @@ impl ResolvesClientCert for Counting {
 impl Authority {
     /// A CA below this one; its certificate comes along with what it signs.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
+        self.intermediate_with(name, |_| {})
+    }
+
+    /// The same, changed before it is signed.
+    pub(crate) fn intermediate_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Self {
             issuer: Issuer::new(params, key),
@@ -108,10 +146,16 @@ impl Authority {
 
     /// This CA's revocation list.
     pub(crate) fn revocation_list(&self, revoked: &[&SerialNumber]) -> String {
+        self.revocation_list_until(2090, revoked)
+    }
+
+    /// The same, good until the beginning of this year.
+    pub(crate) fn revocation_list_until(&self, year: i32, revoked: &[&SerialNumber]) -> String {
+        let end = year;
         let day = |year| rcgen::date_time_ymd(year, 1, 1);
         let params = CertificateRevocationListParams {
-            this_update: day(2024),
-            next_update: day(2090),
+            this_update: day(2020),
+            next_update: day(end),
             crl_number: SerialNumber::from(1u64),
             issuing_distribution_point: None,
             revoked_certs: revoked
@@ -191,12 +235,16 @@ impl Authority {
 
 /// A TLS client that trusts the CA in a PEM file.
 pub(crate) fn trust(ca: &Path) -> Arc<ClientConfig> {
+    trust_at(ca, rustls::DEFAULT_VERSIONS)
+}
+
+fn trust_at(ca: &Path, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).expect("a PEM file") {
         roots.add(certificate.unwrap()).unwrap();
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();

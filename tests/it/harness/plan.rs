@@ -141,6 +141,11 @@ impl Plan {
         path
     }
 
+    /// Writes the file alone again, with the keys as they lie there.
+    pub(crate) fn write_without_keys(&self, folder: &Path) {
+        fs::write(folder.join("sidegate.yaml"), self.yaml(folder)).unwrap();
+    }
+
     /// Runs it and waits until everything is bound.
     pub(crate) fn start(&self) -> Running {
         let folder = tempfile::tempdir().unwrap();

@@ -85,7 +85,8 @@ fn target(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn skip(what: &str, needed_for: &str) -> Option<PathBuf> {
+/// Says that something is missing and a test therefore skipped; panics when `CI` is set. Always `None`.
+pub(crate) fn skip(what: &str, needed_for: &str) -> Option<PathBuf> {
     assert!(
         env::var_os("CI").is_none(),
         "{what}, needed for {needed_for}: run tests/setup"

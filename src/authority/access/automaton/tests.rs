@@ -23,6 +23,12 @@ fn ends(expr: &Expr, text: &[char], from: usize) -> BTreeSet<usize> {
             .map(|_| from + 1)
             .into_iter()
             .collect(),
+        Expr::Text(literal) => {
+            let literal: Vec<char> = literal.chars().collect();
+            let end = from + literal.len();
+            let is_there = text.get(from..end).is_some_and(|found| found == literal);
+            is_there.then_some(end).into_iter().collect()
+        }
         Expr::Sequence(parts) => parts.iter().fold(BTreeSet::from([from]), |at, part| {
             at.into_iter()
                 .flat_map(|from| ends(part, text, from))
@@ -62,7 +68,7 @@ fn ends(expr: &Expr, text: &[char], from: usize) -> BTreeSet<usize> {
 
 fn naive(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
-    ends(&parse(pattern).unwrap(), &text, 0).contains(&text.len())
+    ends(&parse(pattern, &Budget::for_roles()).unwrap(), &text, 0).contains(&text.len())
 }
 
 fn wildcard() -> impl Strategy<Value = String> {
@@ -128,7 +134,7 @@ proptest! {
         prop_assert_eq!(l.union(&r).unwrap().matches(&text), in_left || in_right);
         prop_assert_eq!(l.intersection(&r).unwrap().matches(&text), in_left && in_right);
         prop_assert_eq!(l.minus(&r).unwrap().matches(&text), in_left && !in_right);
-        prop_assert_eq!(l.complement().matches(&text), !in_left);
+        prop_assert_eq!(l.complement().unwrap().matches(&text), !in_left);
         prop_assert_eq!(Automaton::of_patterns([left.as_str(), right.as_str()]).unwrap().matches(&text), in_left || in_right);
     }
 
@@ -137,15 +143,15 @@ proptest! {
         let (l, r) = (Automaton::of_pattern(&left).unwrap(), Automaton::of_pattern(&right).unwrap());
         prop_assert_eq!(l.is_subset_of(&r), l.minus(&r).unwrap().is_empty());
         prop_assert!(l.is_subset_of(&l.union(&r).unwrap()) && l.intersection(&r).unwrap().is_subset_of(&r));
-        prop_assert!(l.union(&l.complement()).unwrap().is_total());
-        prop_assert!(l.intersection(&l.complement()).unwrap().is_empty());
+        prop_assert!(l.union(&l.complement().unwrap()).unwrap().is_total());
+        prop_assert!(l.intersection(&l.complement().unwrap()).unwrap().is_empty());
     }
 
     #[test]
     fn minimising_finds_the_same_automaton_however_it_is_written(left in pattern(), right in pattern()) {
         let (l, r) = (Automaton::of_pattern(&left).unwrap(), Automaton::of_pattern(&right).unwrap());
         let direct = l.union(&r).unwrap();
-        let de_morgan = l.complement().intersection(&r.complement()).unwrap().complement();
+        let de_morgan = l.complement().unwrap().intersection(&r.complement().unwrap()).unwrap().complement().unwrap();
         prop_assert_eq!(direct.states(), de_morgan.states());
         prop_assert_eq!(direct.is_total(), de_morgan.is_total());
     }
@@ -266,4 +272,77 @@ fn total_and_empty_are_recognised_however_they_are_written() {
             "{pattern}"
         );
     }
+}
+
+/// A regular expression with big character classes and counts, as somebody would write who wants to hurt.
+fn heavy() -> impl Strategy<Value = String> {
+    let class = (1_usize..300).prop_map(|ranges| {
+        let characters = (0..ranges).filter_map(|at| char::from_u32(0x4E00 + 2 * at as u32));
+        format!("[{}]", characters.collect::<String>())
+    });
+    let part = (
+        prop_oneof![class, Just("a".to_owned()), Just(".".to_owned())],
+        0_u32..400,
+    );
+    let parts = prop::collection::vec(part, 1..4);
+    (parts, prop::sample::select(vec!["*", "{0,50}", "?", ""])).prop_map(|(parts, operator)| {
+        let inner = parts
+            .iter()
+            .map(|(part, times)| format!("{part}{{{times}}}"));
+        format!("/(.*{}){operator}/", inner.collect::<String>())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_is_built_was_paid_for_and_never_more_than_there_was(patterns in prop::collection::vec(heavy(), 1..4)) {
+        let budget = Budget::for_questions();
+        for pattern in &patterns {
+            let before = budget.spent();
+            if let Ok(automaton) = Automaton::of_patterns_within([pattern.as_str()], &budget) {
+                prop_assert!(budget.spent() - before >= automaton.states());
+            } else {
+                // Nothing that comes after is free, either.
+                prop_assert!(Automaton::of_patterns_within(["*b"], &budget).is_err() || budget.spent() < 1_000_000);
+            }
+        }
+        prop_assert!(budget.spent() <= 1_000_000);
+    }
+}
+
+#[test]
+fn a_long_loop_is_minimised_in_little_more_than_linear_work() {
+    let steps = |length: usize| {
+        let budget = Budget::for_roles();
+        let pattern = format!("/(a{{{length}}})*/");
+        let automaton = Automaton::of_patterns_within([pattern.as_str()], &budget).unwrap();
+        assert_eq!(automaton.states(), length);
+        assert!(automaton.matches(&"a".repeat(2 * length)) && !automaton.matches("a"));
+        budget.spent()
+    };
+    let (short, long) = (steps(1_000), steps(8_000));
+    assert!(long < 12 * short, "{short} and {long} steps");
+}
+
+#[test]
+fn ranges_of_a_class_are_paid_for_each_time_they_are_copied() {
+    let class: String = (0..4_000)
+        .filter_map(|at| char::from_u32(0x4E00 + 2 * at))
+        .collect();
+    let budget = Budget::for_questions();
+    let pattern = format!("/([{class}]{{1000}}){{1000}}/");
+    let built = Automaton::of_patterns_within([pattern.as_str()], &budget);
+    assert!(matches!(built, Err(PatternError::TooComplex(_))));
+}
+
+#[test]
+fn a_state_with_thousands_of_ways_on_is_no_square() {
+    let names: Vec<String> = (0..20_000)
+        .filter_map(|at| char::from_u32(0x4E00 + at).map(|first| format!("{first}-{at}")))
+        .collect();
+    let budget = Budget::for_roles();
+    let automaton = Automaton::of_patterns_within(names.iter().map(String::as_str), &budget);
+    assert!(automaton.is_ok_and(|automaton| automaton.matches(&names[777])));
 }

@@ -256,6 +256,32 @@ proptest! {
 }
 
 #[test]
+fn thousands_of_open_parentheses_are_read_in_one_pass() {
+    let asked = |text: String| {
+        let query = json!({"simple_query_string": {"query": text}});
+        let request = Request {
+            query: Some(query),
+            ..Request::default()
+        };
+        run(&[], &request).is_ok()
+    };
+    assert!(asked("(".repeat(400_000)));
+    assert!(asked("(".repeat(200_000) + &")".repeat(200_000)));
+}
+
+#[test]
+fn patterns_of_one_search_are_bounded_together() {
+    let should: Vec<Value> = (0..40)
+        .map(|number| json!({"wildcard": {"name": format!("{number}{}", "?".repeat(1_000))}}))
+        .collect();
+    let request = Request {
+        query: Some(json!({"bool": {"should": should}})),
+        ..Request::default()
+    };
+    assert!(run(&[], &request).is_err());
+}
+
+#[test]
 fn a_typed_query_means_what_its_signs_say() {
     let document = |name: &str| {
         json!({"_id": name, "name": name, "username": "u", "creation": NOW, "expiration": null, "invalidated": false,

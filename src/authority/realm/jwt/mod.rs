@@ -1,7 +1,8 @@
 //! The JWT realm: JSON Web Tokens of one issuer (RFC 7519), as ID tokens or access tokens.
 //!
 //! Always true: a token counts only with a signature by a key of its algorithm's kind, within its time, and from a client that
-//! proved itself where that is asked; what is remembered is forgotten when the token ends. It looks nobody up. A new claim
+//! proved itself where that is asked; what is remembered is forgotten when the token ends or
+//! the issuer's keys change. It looks nobody up. A new claim
 //! that a user is made of is a line in `claims`.
 
 pub mod claims;
@@ -47,6 +48,8 @@ struct Verified {
     user: Arc<Proven>,
     /// When it no longer counts, skew included, in time since the Unix epoch.
     until: Duration,
+    /// The public keys one of which made the signature; `None`: a secret key did, and these don't change.
+    keys: Option<Arc<KeySet>>,
 }
 
 /// Tokens of one issuer.
@@ -105,7 +108,7 @@ impl JwtRealm {
         }
         let fingerprint = self.key.fingerprint(&[jwt.text().expose()]);
         if let Some(verified) = self.verified.get(&fingerprint) {
-            if now.unix < verified.until {
+            if now.unix < verified.until && self.are_current(&verified.keys) {
                 return Verdict::Proven((*verified.user).clone());
             }
             self.verified.invalidate(&fingerprint);
@@ -120,24 +123,44 @@ impl JwtRealm {
         }
     }
 
+    /// Whether these are the keys of the issuer now: a key that was withdrawn counts for nothing, remembered or not.
+    fn are_current(&self, keys: &Option<Arc<KeySet>>) -> bool {
+        match (keys, &self.public) {
+            (None, _) => true,
+            (Some(keys), Some(source)) => Arc::ptr_eq(keys, &source.keys()),
+            (Some(_), None) => false,
+        }
+    }
+
     async fn verify(&self, jwt: &Jwt, now: Now) -> Result<Verified, String> {
         let algorithm = self.rules.check(jwt, now)?;
         let unsigned = || "no key of the issuer made this signature".to_owned();
+        let mut signers = None;
         if algorithm.secret_bytes().is_some() {
             if !self.secrets.verifies(jwt, algorithm) {
                 return Err(unsigned());
             }
         } else {
             let source = self.public.as_ref().ok_or_else(unsigned)?;
-            if !source.verifies(jwt, algorithm, now).await {
-                return Err(unsigned());
+            let mut keys = source.keys();
+            if !keys.verifies(jwt, algorithm) {
+                let newer = source.newer_than(&keys, now).await;
+                keys = newer.ok_or_else(unsigned)?;
+                if !keys.verifies(jwt, algorithm) {
+                    return Err(unsigned());
+                }
             }
+            signers = Some(keys);
         }
         let user = Arc::new(self.rules.user(jwt)?);
         let expires = jwt.claims.get("exp").and_then(serde_json::Value::as_f64);
         let expires = Duration::try_from_secs_f64(expires.unwrap_or_default());
         let until = expires.unwrap_or(Duration::MAX).saturating_add(self.skew);
-        Ok(Verified { user, until })
+        Ok(Verified {
+            user,
+            until,
+            keys: signers,
+        })
     }
 }
 
@@ -186,4 +209,4 @@ impl Realm for JwtRealm {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::authority::realm) mod tests;

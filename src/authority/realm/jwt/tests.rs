@@ -1,7 +1,7 @@
 //! Tokens made here, against realms with keys made here.
 
 mod https;
-mod keys;
+pub(in crate::authority::realm) mod keys;
 
 use std::time::Duration;
 
@@ -71,7 +71,12 @@ fn with(mut claims: Value, changes: Value) -> Value {
     claims
 }
 
-fn assembled(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Jwt {
+/// A token with this header and these claims, signed somehow.
+pub(in crate::authority::realm) fn assembled(
+    header: &Value,
+    claims: &Value,
+    sign: impl Fn(&[u8]) -> Vec<u8>,
+) -> Jwt {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(header), part(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()));

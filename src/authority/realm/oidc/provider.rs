@@ -220,15 +220,13 @@ impl Provider {
             |text: Option<String>| text.and_then(|text| ProviderUrl::parse(&text).ok());
         let chosen =
             |written: &Option<ProviderUrl>, text| written.clone().or_else(|| discovered(text));
-        let asked = |url: Option<ProviderUrl>| {
-            let endpoint = url.map(|url| {
-                let fetcher = fetcher(&url, &self.http)?;
-                Ok(Endpoint {
-                    url: url.text,
-                    fetcher,
-                })
-            });
-            endpoint.transpose().map_err(|error: FetchError| error)
+        let asked = |url: Option<ProviderUrl>| -> Result<Option<Endpoint>, FetchError> {
+            let Some(url) = url else {
+                return Ok(None);
+            };
+            let fetcher = fetcher(&url, &self.http)?;
+            let url = url.text;
+            Ok(Some(Endpoint { url, fetcher }))
         };
         let authorization = chosen(
             &settings.authorization_endpoint,

@@ -101,10 +101,8 @@ async fn verified(
         .is_none_or(|iss| iss == expected.issuer);
     let right_audience =
         !jwt.claims.contains_key("aud") || jwt.strings("aud").contains(&expected.client_id);
-    let understood = jwt.header.crit.is_none();
-    if !(right_algorithm && right_issuer && right_audience && understood)
-        || !signers.signed(&jwt, expected.algorithm, now).await
-    {
+    let fits = right_algorithm && right_issuer && right_audience && jwt.header.crit.is_none();
+    if !fits || !signers.signed(&jwt, expected.algorithm, now).await {
         return Err(UserInfoError::Signature);
     }
     Ok(jwt.claims)

@@ -2,7 +2,7 @@
 //!
 //! Always true: a chain that is handed in counts only where delegation is on, and only after validation against the realm's own
 //! CAs; the possession of the key is the matter of whoever terminated TLS. What is remembered is forgotten when the trusted
-//! files change or a certificate of the chain ends. It looks nobody up.
+//! files change, or a certificate of the chain or a revocation list ends. It looks nobody up.
 
 pub mod certificate;
 pub mod dn;
@@ -50,7 +50,7 @@ pub struct PkiRealm {
 #[derive(Clone)]
 struct Validated {
     user: Arc<Proven>,
-    /// The leaf's and its issuers' earliest end, in seconds since the Unix epoch.
+    /// The earliest end of the leaf, its issuers and the revocation lists, in seconds since the Unix epoch.
     until: i64,
     generation: u64,
 }
@@ -90,6 +90,7 @@ impl PkiRealm {
             return Verdict::Refused(format!("Realm does not permit delegation for {}", chain.dn));
         }
         let generation = self.trust.as_ref().map_or(0, Trust::generation);
+        let until = self.trust.as_ref().map_or(i64::MAX, Trust::until);
         let fingerprint = self.fingerprint(chain);
         let counts = |known: &Validated| {
             known.generation == generation
@@ -115,7 +116,7 @@ impl PkiRealm {
             fingerprint,
             Validated {
                 user: Arc::new(user.clone()),
-                until: chain.not_after(),
+                until: chain.not_after().min(until),
                 generation,
             },
         );

@@ -14,6 +14,8 @@ use rustls::pki_types::{CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
+
 use super::certificate::Chain;
 use crate::authority::realm::watch::Watch;
 use crate::config::realms::PkiRealm as Settings;
@@ -45,6 +47,8 @@ pub enum TrustError {
 /// A verifier, and the number of times it was replaced.
 struct Current {
     verifier: Arc<dyn ClientCertVerifier>,
+    /// When the first revocation list is out of date, in seconds since the Unix epoch.
+    until: i64,
     generation: u64,
 }
 
@@ -60,8 +64,10 @@ impl Trust {
     /// # Errors
     /// See [`TrustError`].
     pub fn open(realm: &str, settings: &Settings) -> Result<Self, TrustError> {
+        let (first, until) = verifier(settings)?;
         let first = Current {
-            verifier: verifier(settings)?,
+            verifier: first,
+            until,
             generation: 0,
         };
         let current = Arc::new(ArcSwap::from_pointee(first));
@@ -72,10 +78,11 @@ impl Trust {
         .concat();
         let (shared, settings, realm) = (Arc::clone(&current), settings.clone(), realm.to_owned());
         let watch = Watch::start(&files, move || match verifier(&settings) {
-            Ok(verifier) => {
+            Ok((verifier, until)) => {
                 let generation = shared.load().generation.wrapping_add(1);
                 shared.store(Arc::new(Current {
                     verifier,
+                    until,
                     generation,
                 }));
                 tracing::info!(realm, "trusted certificates were read again");
@@ -93,6 +100,11 @@ impl Trust {
     /// Changes whenever the files did.
     pub fn generation(&self) -> u64 {
         self.current.load().generation
+    }
+
+    /// Until when what is validated now holds, in seconds since the Unix epoch: the lists tell nothing about later.
+    pub fn until(&self) -> i64 {
+        self.current.load().until
     }
 
     /// Validates a chain.
@@ -113,7 +125,8 @@ impl Trust {
     }
 }
 
-fn verifier(settings: &Settings) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
+/// A verifier, and when the first of its revocation lists is out of date.
+fn verifier(settings: &Settings) -> Result<(Arc<dyn ClientCertVerifier>, i64), TrustError> {
     let refused = |error: &dyn std::fmt::Display| TrustError::Refused(error.to_string());
     let mut roots = RootCertStore::empty();
     for path in &settings.authorities {
@@ -135,10 +148,18 @@ fn verifier(settings: &Settings) -> Result<Arc<dyn ClientCertVerifier>, TrustErr
             return Err(TrustError::NoList(path.clone()));
         }
     }
+    let until = lists.iter().filter_map(next_update).min();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .with_crls(lists)
         .enforce_revocation_expiration()
         .build()
+        .map(|verifier| (verifier, until.unwrap_or(i64::MAX)))
         .map_err(|error| refused(&error))
+}
+
+/// When the next list is due; rustls refuses lists that don't say.
+fn next_update(list: &CertificateRevocationListDer<'static>) -> Option<i64> {
+    let (_, list) = CertificateRevocationList::from_der(list.as_ref()).ok()?;
+    list.next_update().map(|due| due.timestamp())
 }

@@ -196,7 +196,7 @@ fn realms_that_contradict_each_other_are_told() {
             "pki: { a: { order: 1, certificate_authorities: [/x] } }",
             "realms.pki.a.certificate_authorities[0]",
         ),
-        ("saml: { a: {} }", "realms"),
+        ("ldap: { a: {} }", "realms"),
     ] {
         assert_eq!(
             path_of(&embedded(&format!("realms: {{ {realms} }}"))),

@@ -157,9 +157,17 @@ fn identity_headers_have_defaults_can_be_left_out_and_never_collide() {
 
 /// A route with this `forward`, and a signer of assertions.
 fn forwarding(written: &str) -> String {
-    with_route(&format!(
+    before_a_cluster(&format!(
         "match: {{ path: / }}\nallow: authenticated\nforward: {written}"
     )) + "assertion: { keys: [{ key: /etc/sidegate/tls.key }] }\n"
+}
+
+/// A route like any other, with a cluster as authority and a credential for it.
+fn before_a_cluster(body: &str) -> String {
+    with_route(body).replace(
+        "authority: { embedded: {} }",
+        "authority: { elasticsearch: { nodes: ['https://es-1:9200'], credential: { api_key: '${SIDEGATE_API_KEY}' } } }",
+    )
 }
 
 #[test]
@@ -250,13 +258,42 @@ fn forwardings_that_contradict_themselves_are_faults() {
     let unsigned =
         with_route("match: { path: / }\nallow: authenticated\nforward: { assertion: {} }");
     assert_eq!(fault(&unsigned).1, "nobody signs it");
-    let twice = with_route(
+    let twice = before_a_cluster(
         "match: { path: / }\nallow: authenticated\ncredentials: { secondary_authorization: true }\nforward: { elasticsearch: { secondary_authorization: true }, token: {} }",
     );
     assert_eq!(
         fault(&twice).1,
         "`forward.elasticsearch.secondary_authorization` sets the same header"
     );
+}
+
+#[test]
+fn what_opens_the_embedded_authority_is_shown_to_no_upstream() {
+    for way in ["run_as", "secondary_authorization"] {
+        let body = format!(
+            "match: {{ path: / }}\nallow: authenticated\nforward: {{ elasticsearch: {{ {way}: true }} }}"
+        );
+        let problem = "with the embedded authority Sidegate has no credential that an upstream could be shown";
+        assert_eq!(fault(&with_route(&body)).1, problem, "{way}");
+        taken(&before_a_cluster(&body));
+    }
+}
+
+#[test]
+fn a_call_is_not_left_to_a_cluster_that_would_judge_sidegate_in_place_of_the_client() {
+    let route = |requirement: &str| {
+        before_a_cluster(&format!(
+            "match: {{ path: / }}\nrequire: {requirement}\nforward: {{ elasticsearch: {{ secondary_authorization: true }} }}"
+        ))
+    };
+    for requirement in [
+        "{ elasticsearch_call: true }",
+        "{ any_of: [{ cluster: [monitor] }, { elasticsearch_call: true }] }",
+    ] {
+        let told = fault(&route(requirement)).1;
+        assert!(told.contains("Sidegate's own credential"), "{told}");
+    }
+    taken(&route("{ cluster: [monitor] }"));
 }
 
 #[test]

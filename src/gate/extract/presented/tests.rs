@@ -6,10 +6,7 @@ fn find(lines: &[&[u8]]) -> Result<Option<(Scheme, Fingerprint)>, Refusal> {
     thread_local!(static KEY: FingerprintKey = FingerprintKey::random());
     let mut headers = HeaderMap::new();
     for line in lines {
-        headers.append(
-            "authorization",
-            http::HeaderValue::from_bytes(line).unwrap(),
-        );
+        headers.append("authorization", HeaderValue::from_bytes(line).unwrap());
     }
     let found = Presented::find(&headers, Negotiate::Unknown)?;
     found
@@ -83,10 +80,7 @@ fn control_characters_and_invalid_utf8_are_refused() {
 fn the_first_colon_splits_and_every_byte_is_kept() {
     let line = basic_of("bøb:a:b c€ ".as_bytes());
     let mut headers = HeaderMap::new();
-    headers.insert(
-        "authorization",
-        http::HeaderValue::from_bytes(&line).unwrap(),
-    );
+    headers.insert("authorization", HeaderValue::from_bytes(&line).unwrap());
     let presented = Presented::find(&headers, Negotiate::Unknown);
     let claim = presented.unwrap().unwrap().claim(&FingerprintKey::random());
     match claim.unwrap().proof {

@@ -52,6 +52,7 @@ if (response) {
 
 // The window that session.js opened: the page that waits for it is told, and goes on.
 if (document.querySelector("[data-done]")) {
-  new BroadcastChannel("sidegate-session").postMessage({ kind: "renewed" });
+  const prefix = new URL("..", import.meta.url).pathname;
+  new BroadcastChannel(`sidegate-session ${prefix}`).postMessage({ kind: "renewed" });
   close();
 }

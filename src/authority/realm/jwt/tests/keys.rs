@@ -12,12 +12,13 @@ use crate::config::realms::PublicKeys;
 type Signer = Box<dyn Fn(&[u8], &str) -> Vec<u8>>;
 
 /// A pair of every kind, as a JWK and as what signs.
-pub(super) struct Issuer {
-    pub(super) jwk: Value,
+pub(in crate::authority::realm) struct Issuer {
+    /// The public half.
+    pub(in crate::authority::realm) jwk: Value,
     sign: Signer,
 }
 
-pub(super) fn rsa_issuer(kid: &str) -> Issuer {
+pub(in crate::authority::realm) fn rsa_issuer(kid: &str) -> Issuer {
     let private = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
     let components: signature::RsaPublicKeyComponents<Vec<u8>> = private.public_key().into();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -44,7 +45,7 @@ fn sign_rsa(key: &RsaKeyPair, message: &[u8], algorithm: &str) -> Vec<u8> {
     made
 }
 
-pub(super) fn ec_issuer(
+pub(in crate::authority::realm) fn ec_issuer(
     kid: &str,
     curve: &str,
     algorithm: &'static signature::EcdsaSigningAlgorithm,
@@ -67,14 +68,20 @@ pub(super) fn ec_issuer(
     }
 }
 
+impl Issuer {
+    /// A token that this issuer signs with the algorithm of the header.
+    pub(in crate::authority::realm) fn token(&self, header: &Value, claims: &Value) -> Jwt {
+        let algorithm = header["alg"].as_str().unwrap_or_default();
+        assembled(header, claims, |message| (self.sign)(message, algorithm))
+    }
+}
+
 pub(super) fn signed_by(issuer: &Issuer, algorithm: &str, kid: Option<&str>) -> Jwt {
     let mut header = json!({"alg": algorithm});
     if let Some(kid) = kid {
         header["kid"] = json!(kid);
     }
-    assembled(&header, &claims(), |message| {
-        (issuer.sign)(message, algorithm)
-    })
+    issuer.token(&header, &claims())
 }
 
 /// A realm whose public keys are in this file.
@@ -226,6 +233,27 @@ async fn a_file_of_keys_that_changes_is_read_again_by_itself() {
     let jwt = signed_by(&second, "RS256", None);
     let waiting = async {
         while !source.keys().verifies(&jwt, JwtAlgorithm::RS256) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_was_withdrawn_counts_for_nothing_remembered_or_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwks.json");
+    let (first, second) = (rsa_issuer("1"), rsa_issuer("2"));
+    std::fs::write(&path, json!({"keys": [first.jwk]}).to_string()).unwrap();
+    let realm = JwtRealm::open("jwt1", &with_file(&path)).await.unwrap();
+    let jwt = signed_by(&first, "RS256", Some("1"));
+    let counts = async || matches!(realm.verdict(&jwt, None, at(NOW)).await, Verdict::Proven(_));
+    assert!(counts().await && counts().await);
+    std::fs::write(&path, json!({"keys": [second.jwk]}).to_string()).unwrap();
+    let waiting = async {
+        while counts().await {
             tokio::task::yield_now().await;
         }
     };

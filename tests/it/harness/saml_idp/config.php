@@ -1,0 +1,31 @@
+<?php
+// A SimpleSAMLphp without a database server or a web server of its own: everything comes from the environment.
+$folder = getenv('IDP_FOLDER');
+$config = [
+    'baseurlpath' => getenv('IDP_URL'),
+    'certdir' => "$folder/", 'loggingdir' => "$folder/", 'datadir' => "$folder/", 'tempdir' => "$folder/tmp",
+    'metadatadir' => "$folder/metadata/", 'attributenamemapdir' => '/etc/simplesamlphp/attributemap/',
+    'technicalcontact_name' => 'test', 'technicalcontact_email' => 'na@example.org',
+    'timezone' => 'UTC', 'secretsalt' => 'of-a-test-0123456789abcdef', 'auth.adminpassword' => 'of-a-test',
+    'admin.checkforupdates' => false, 'trusted.url.domains' => null,
+    'debug' => ['saml' => false, 'backtraces' => true, 'validatexml' => false],
+    'showerrors' => true, 'errorreporting' => false,
+    'logging.level' => SimpleSAML\Logger::INFO, 'logging.handler' => 'file', 'logging.logfile' => 'idp.log',
+    'logging.processname' => 'idp', 'logging.facility' => LOG_USER,
+    'enable.saml20-idp' => true,
+    'module.enable' => ['exampleauth' => true, 'core' => true, 'saml' => true],
+    'store.type' => 'sql', 'store.sql.dsn' => "sqlite:$folder/store.sqlite", 'store.sql.prefix' => 'idp',
+    'session.duration' => 28800, 'session.datastore.timeout' => 14400, 'session.state.timeout' => 3600,
+    'session.cookie.name' => 'IdpSession', 'session.cookie.lifetime' => 0, 'session.cookie.path' => '/',
+    'session.cookie.domain' => null, 'session.cookie.secure' => false, 'session.cookie.samesite' => null,
+    'session.authtoken.cookiename' => 'IdpToken',
+    'session.phpsession.cookiename' => 'Idp', 'session.phpsession.savepath' => null, 'session.phpsession.httponly' => true,
+    'session.rememberme.enable' => false,
+    'language.default' => 'en', 'language.available' => ['en'], 'language.rtl' => [],
+    'language.cookie.name' => 'language', 'language.cookie.secure' => false, 'language.cookie.httponly' => false,
+    'language.cookie.path' => '/', 'language.cookie.domain' => null, 'language.cookie.lifetime' => 0,
+    'theme.use' => 'default', 'production' => true, 'template.auto_reload' => false,
+    'authproc.idp' => [99 => 'core:LanguageAdaptor'],
+    'metadata.sources' => [['type' => 'flatfile']],
+    'proxy' => null,
+];
