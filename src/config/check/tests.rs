@@ -6,8 +6,8 @@ use crate::config::settings::{Authority, OwnCredential, UpstreamUrl};
 
 mod damaged;
 mod documented;
-mod pages;
 mod oidc;
+mod pages;
 mod realms;
 mod route;
 mod saml_realm;
