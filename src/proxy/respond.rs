@@ -470,14 +470,6 @@ mod tests {
         assert_eq!(parts.status, 401);
         assert_eq!(parts.headers["x-sidegate-session"], "session_idle");
         assert!(body.contains("\"reason\":\"session_idle\""), "{body}");
-        let store = Denial::Refused(Refusal::SessionStore {
-            cause: "connect",
-            retry_after: Duration::from_secs(5),
-        });
-        let (parts, _) = told(store, Wants::Problem, false).await;
-        assert_eq!(parts.status, 503);
-        assert!(parts.headers.contains_key(RETRY_AFTER));
-        assert!(!parts.headers.contains_key("x-sidegate-session"));
     }
 
     #[tokio::test]

@@ -52,6 +52,8 @@ impl Keeper {
             let most = self.settings.max_sessions;
             let most = most.filter(|_| session.tokens.is_some());
             for over in shared.begin(&session, most).await? {
+                // Out of the other indexes, too.
+                self.tell_end(&over, EndReason::Limit).await;
                 self.gone(over, EndReason::Limit, now);
             }
         }

@@ -14,6 +14,9 @@ use crate::session::ended::{EndReason, TokenFate};
 use crate::session::record::Tokens;
 use crate::session::whose::Whose;
 
+/// What `docs/sessions.md` says that the user needs.
+const PERMITTED: &str = "+hset +hget +hmget +hdel +hexists +zadd +zrem +zrange +zrangebyscore +zcard +pexpire +pttl +eval +evalsha +script|load +select";
+
 /// A server on a socket of its own, killed at the end.
 struct Server {
     process: Child,
@@ -30,8 +33,10 @@ impl Server {
             let spawned = Command::new("redis-server")
                 .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
                 .args(["--save", "", "--appendonly", "no", "--loglevel", "notice"])
-                .args(["--user", "gate on >secret ~sg:* +@all"])
-                .args(["--user", "default off"])
+                .args("--user gate on >secret ~sg:*".split(' '))
+                .args(PERMITTED.split(' '))
+                .args("--user admin on >secret ~* +@all".split(' '))
+                .args("--user default off".split(' '))
                 .arg("--dir")
                 .arg(folder.path())
                 .stdout(Stdio::piped())
@@ -81,7 +86,7 @@ impl Server {
                     "-p",
                     &self.port.to_string(),
                     "--user",
-                    "gate",
+                    "admin",
                     "--pass",
                     "secret",
                     "--no-auth-warning",
