@@ -110,7 +110,7 @@ impl Keeper {
     fn limit_of(&self, session: &Session) -> Option<u32> {
         self.settings
             .max_sessions
-            .filter(|_| session.tokens.is_some() && !self.shared.is_some())
+            .filter(|_| session.tokens.is_some() && self.shared.is_none())
     }
 
     /// Why a session is over, if it is; ends it where that is found here.
