@@ -97,9 +97,11 @@ async fn sessions_are_ended_by_whose_they_are() {
     assert!(answer.body.contains("\"ended\": 2"), "{}", answer.body);
     assert_eq!(ask(&open, "DELETE", "/sessions", "").await.status, 400);
     assert_eq!(ask(&open, "GET", "/sessions", "").await.status, 405);
-    let ended = program.ended.lock().unwrap();
-    assert_eq!(ended.len(), 1, "{ended:?}");
-    assert_eq!(ended[0].user.as_deref(), Some("alice"));
+    {
+        let ended = program.ended.lock().unwrap();
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        assert_eq!(ended[0].user.as_deref(), Some("alice"));
+    }
     let troubled = door(Arc::new(Program {
         trouble: Some("connect".into()),
         ..Program::default()

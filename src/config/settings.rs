@@ -124,6 +124,10 @@ pub struct Admin {
 
 /// Who answers.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per configuration, and it is not moved about"
+)]
 pub enum Authority {
     /// One or more Elasticsearch nodes.
     Elasticsearch(Elasticsearch),

@@ -138,10 +138,7 @@ impl Bench {
         assert!(!answer.text.contains("token\":"), "{}", answer.text);
         assert!(self.node.authority.state.tables().access_tokens.count() == 0);
         let log = self.log();
-        let line = log
-            .lines()
-            .filter(|line| line.contains("realm refused"))
-            .next_back();
+        let line = log.lines().rfind(|line| line.contains("realm refused"));
         let line = line.unwrap_or_else(|| panic!("nothing was logged: {log}"));
         assert!(line.contains(reason), "{reason} is not why: {line}");
     }
