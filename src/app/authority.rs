@@ -137,6 +137,7 @@ pub(super) async fn open(
         realms: settings.realms.clone(),
         anonymous: settings.anonymous.clone(),
         failed_logins: settings.failed_logins,
+        token_timeout: settings.token_timeout,
         audit,
         certificates,
         // The length of what is compressed shows through TLS.

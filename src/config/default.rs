@@ -182,6 +182,8 @@ pub const ANONYMOUS_USERNAME: &str = "_anonymous";
 pub const ANONYMOUS_AUTHZ_EXCEPTION: bool = true;
 /// `authority.embedded.failed_logins.per_username`
 pub const FAILED_LOGINS_PER_USERNAME: u32 = 30;
+/// `authority.embedded.token_timeout`
+pub const TOKEN_TIMEOUT: &str = "20m";
 /// `authority.embedded.failed_logins.window`
 pub const FAILED_LOGINS_WINDOW: &str = "5m";
 /// `sso.prefix`

@@ -233,6 +233,9 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins per user name, beside the gate's own `login_limit`.
     pub failed_logins: Option<FailedLogins>,
+    /// How long an access token lives, one second to one hour: Elasticsearch's `xpack.security.authc.token.timeout`.
+    #[schemars(extend("default" = default::TOKEN_TIMEOUT))]
+    pub token_timeout: Option<Written<Duration>>,
     /// TLS at `address`. Without it, plain HTTP is spoken there, and the address must be loopback.
     pub tls: Option<Tls>,
     /// The audit log: who was let in, who was refused, who changed what. Without it, nothing is audited.

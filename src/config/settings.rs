@@ -190,6 +190,8 @@ pub struct Embedded {
     pub anonymous: Option<Anonymous>,
     /// Limit on failed logins.
     pub failed_logins: FailedLogins,
+    /// How long an access token lives.
+    pub token_timeout: Duration,
     /// TLS at the address; `None`: plain HTTP.
     pub tls: Option<Tls>,
     /// The audit log; `None`: off.
@@ -206,6 +208,7 @@ impl Default for Embedded {
             realms: default_chain(),
             anonymous: None,
             failed_logins: FailedLogins::default(),
+            token_timeout: Duration::from_secs(20 * 60),
             tls: None,
             audit: None,
         }

@@ -133,7 +133,7 @@ impl GateFamilies {
 }
 
 /// Reasons that can refuse a request after a route took it.
-const ROUTE_REASONS: [&str; 23] = [
+const ROUTE_REASONS: [&str; 24] = [
     "ambiguous_credentials",
     "no_credential",
     "malformed_credential",
@@ -146,17 +146,18 @@ const ROUTE_REASONS: [&str; 23] = [
     "session_idle",
     "session_lifespan",
     "session_logged_out",
+    "session_ended_by_provider",
     "session_limit",
-    "session_ended_by_admin",
+    "session_revoked",
     "session_replaced",
-    "session_refused",
-    "session_certificate",
-    "session_provider_gone",
+    "session_token_refused",
+    "session_certificate_changed",
+    "session_provider_removed",
     "session_unknown",
     "session_drained",
     "agreement_pending",
     "cross_site",
-    "session_store_unavailable",
+    "store_unavailable",
 ];
 
 /// One gate's handles.

@@ -138,6 +138,14 @@ impl Gate {
                 told.ended(&authenticator, &ended, &runtime);
             }
         });
+        let authenticator = Arc::downgrade(&self.authenticator);
+        sessions.on_doubt(move |realm| {
+            if let Some(authenticator) = authenticator.upgrade() {
+                authenticator
+                    .cache
+                    .purge(PurgeScope::Realm(realm.to_owned()));
+            }
+        });
         sessions.start_sweeping(self.authenticator.clock.clone());
         self.browser = Some(Arc::new(Browser::new(sessions, sso)));
         self.giving_back = Some(giving_back);

@@ -141,13 +141,13 @@ impl Refusal {
             Self::SessionEnded(reason) => reason.label(),
             Self::AgreementPending => "agreement_pending",
             Self::CrossSite => "cross_site",
-            Self::SessionStore { .. } => "session_store_unavailable",
+            Self::SessionStore { .. } => "store_unavailable",
             Self::Internal(_) => "internal",
         }
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 33] = [
+    pub const REASONS: [&'static str; 34] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -170,17 +170,18 @@ impl Refusal {
         "session_idle",
         "session_lifespan",
         "session_logged_out",
+        "session_ended_by_provider",
         "session_limit",
-        "session_ended_by_admin",
+        "session_revoked",
         "session_replaced",
-        "session_refused",
-        "session_certificate",
-        "session_provider_gone",
+        "session_token_refused",
+        "session_certificate_changed",
+        "session_provider_removed",
         "session_unknown",
         "session_drained",
         "agreement_pending",
         "cross_site",
-        "session_store_unavailable",
+        "store_unavailable",
     ];
 
     /// What the client is told.

@@ -14,8 +14,10 @@ pub enum EndReason {
     Idle,
     /// It was as old as it may become.
     Lifespan,
-    /// Its user logged out, here or at the identity provider.
+    /// Its user logged out here.
     LoggedOut,
+    /// The identity provider ended it.
+    AtProvider,
     /// The user has as many younger ones as allowed.
     Limit,
     /// An administrator ended it.
@@ -56,10 +58,11 @@ pub enum TokenFate {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Idle,
         Self::Lifespan,
         Self::LoggedOut,
+        Self::AtProvider,
         Self::Limit,
         Self::Admin,
         Self::Replaced,
@@ -76,12 +79,13 @@ impl EndReason {
             Self::Idle => "session_idle",
             Self::Lifespan => "session_lifespan",
             Self::LoggedOut => "session_logged_out",
+            Self::AtProvider => "session_ended_by_provider",
             Self::Limit => "session_limit",
-            Self::Admin => "session_ended_by_admin",
+            Self::Admin => "session_revoked",
             Self::Replaced => "session_replaced",
-            Self::Refused => "session_refused",
-            Self::Certificate => "session_certificate",
-            Self::Provider => "session_provider_gone",
+            Self::Refused => "session_token_refused",
+            Self::Certificate => "session_certificate_changed",
+            Self::Provider => "session_provider_removed",
             Self::Unknown => "session_unknown",
             Self::Drained => "session_drained",
         }

@@ -50,7 +50,11 @@ pub struct Sessions {
     keyring: Arc<Keyring>,
     seals: Seals,
     keeper: Arc<Keeper>,
+    on_doubt: OnceLock<OnDoubt>,
 }
+
+/// What is told of a realm whose tokens may have ended.
+type OnDoubt = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A session that a request came with.
 #[derive(Clone, Debug)]
@@ -136,6 +140,7 @@ impl Sessions {
                 metrics,
                 on_end: OnceLock::new(),
             }),
+            on_doubt: OnceLock::new(),
         }))
     }
 
@@ -143,6 +148,19 @@ impl Sessions {
     /// first call counts.
     pub fn on_end(&self, told: impl Fn(Ended) + Send + Sync + 'static) {
         drop(self.keeper.on_end.set(Box::new(told)));
+    }
+
+    /// Has `told` called whenever tokens of a realm of the authority's may have ended without anybody here knowing whose. Only the
+    /// first call counts.
+    pub fn on_doubt(&self, told: impl Fn(&str) + Send + Sync + 'static) {
+        drop(self.on_doubt.set(Box::new(told)));
+    }
+
+    /// Tokens of this realm may have ended: nothing that is remembered of them counts any more, and the authority is asked anew.
+    pub fn doubt(&self, realm: &str) {
+        if let Some(told) = self.on_doubt.get() {
+            told(realm);
+        }
     }
 
     /// The keys, for whatever else is sealed with them.

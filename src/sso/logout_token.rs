@@ -229,7 +229,7 @@ async fn ended(visit: &Visit<'_>, provider: &Provider, body: Body) -> Result<u64
     };
     let sessions = &visit.site.sessions;
     Ok(sessions
-        .end_all(&whose, EndReason::LoggedOut, visit.now)
+        .end_all(&whose, EndReason::AtProvider, visit.now)
         .await?)
 }
 

@@ -98,9 +98,14 @@ async fn tried(
         .limiter
         .check(address, Some(username), visit.now)
         .map_err(|blocked| {
-            Refusal::new(Reason::TooManyFailures)
+            let mut refusal = Refusal::new(Reason::TooManyFailures)
                 .because(format!("too many failures by {}", blocked.by))
-                .retry_after(blocked.retry_after)
+                .retry_after(blocked.retry_after);
+            refusal.user = Some(Box::new((
+                username.chars().take(256).collect(),
+                String::new(),
+            )));
+            refusal
         })?;
     let exchanged = visit
         .site

@@ -182,6 +182,7 @@ pub const fn ended(reason: EndReason) -> Reason {
         EndReason::LoggedOut => Reason::SessionLoggedOut,
         EndReason::Replaced => Reason::SessionReplaced,
         EndReason::Drained => Reason::SessionDrained,
+        EndReason::AtProvider => Reason::SessionEndedByProvider,
         EndReason::Limit => Reason::SessionLimit,
         EndReason::Admin => Reason::SessionRevoked,
         EndReason::Refused => Reason::SessionTokenRefused,

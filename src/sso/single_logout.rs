@@ -106,6 +106,10 @@ async fn requested(
         .await
         .map_err(|error| Refusal::of_sso(&error, Reason::SamlLogoutRefused))?;
     logout::note_provider_logout(visit, &provider.name, Way::Saml, invalidated.invalidated);
+    if invalidated.invalidated > 0 {
+        // Whose they were is not told, and this browser may be without its cookie.
+        visit.site.sessions.doubt(realm);
+    }
     let lines = end_own(visit, provider).await;
     let place = invalidated
         .redirect
@@ -130,7 +134,7 @@ async fn end_own(visit: &Visit<'_>, provider: &Provider) -> Vec<super::cookies::
             let sessions = &visit.site.sessions;
             let ending = sessions.end(
                 &held.session,
-                EndReason::LoggedOut,
+                EndReason::AtProvider,
                 TokenFate::GiveBack,
                 visit.now,
             );

@@ -174,13 +174,13 @@ fn a_negotiation_goes_on_leg_by_leg() {
 }
 
 /// A realm `TEST.LOCAL` with `alice` and `bob`, and a keytab for `HTTP/localhost`.
-struct Kdc {
-    folder: TempDir,
+pub(crate) struct Kdc {
+    pub(crate) folder: TempDir,
     _process: Process,
 }
 
 impl Kdc {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         for program in ["krb5kdc", "kdb5_util", "kadmin.local", "kinit", "curl"] {
             tools::find(program, "a real KDC")?;
         }
@@ -267,12 +267,12 @@ impl Kdc {
         panic!("the KDC does not listen\n{}", process.output());
     }
 
-    fn keytab(&self) -> PathBuf {
+    pub(crate) fn keytab(&self) -> PathBuf {
         self.folder.path().join("http.keytab")
     }
 
     /// Runs a script with a ticket of `alice`.
-    fn as_alice(&self, script: &str) -> String {
+    pub(crate) fn as_alice(&self, script: &str) -> String {
         let script = format!("set -eu\necho alicepass | kinit alice >/dev/null\n{script}");
         let ended = end_of(environment(
             Command::new("sh").arg("-c").arg(script),

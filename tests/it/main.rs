@@ -40,6 +40,7 @@ mod refusals;
 mod routes;
 mod run;
 mod run_as;
+mod sso;
 mod sso_door;
 mod upstreams;
 mod ways_in;

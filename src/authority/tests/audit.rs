@@ -290,12 +290,17 @@ async fn a_change_is_told_though_the_client_hung_up() {
     let mut answer = Box::pin(node.authority.answer(request));
     assert!(futures_util::poll!(&mut answer).is_pending());
     drop(answer);
-    let mut told = Vec::new();
-    while told.is_empty() {
-        tokio::task::yield_now().await;
-        told = audited.actions();
-    }
-    assert_eq!(told, ["put_role"]);
+    let waiting = async {
+        loop {
+            tokio::task::yield_now().await;
+            let told = audited.actions();
+            if !told.is_empty() {
+                return told;
+            }
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), waiting);
+    assert_eq!(told.await.unwrap(), ["put_role"]);
     let roles = node
         .done("GET", "/_security/role/orphan", Value::Null)
         .await;

@@ -1,6 +1,7 @@
 //! Who answers: Elasticsearch with its nodes and Sidegate's own credential, or the embedded authority.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use base64::Engine as _;
 
@@ -263,6 +264,11 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
     };
     let failures_at = at.key("failed_logins");
     let failed_logins = realms::failed_logins(report, file.failed_logins.as_ref(), &failures_at);
+    let token_timeout = token_timeout(
+        report,
+        file.token_timeout.as_ref(),
+        &at.key("token_timeout"),
+    );
     let audit = match &file.audit {
         Some(file) => audit(report, file, &at.key("audit")).map(Some),
         None => Some(None),
@@ -274,9 +280,26 @@ fn embedded(report: &mut Report<'_>, file: &file::Embedded, at: &At<'_>) -> Opti
         realms: chain?,
         anonymous: anonymous?,
         failed_logins: failed_logins?,
+        token_timeout: token_timeout?,
         tls: tls?,
         audit: audit?,
     })
+}
+
+fn token_timeout(
+    report: &mut Report<'_>,
+    written: Option<&Written<Duration>>,
+    at: &At<'_>,
+) -> Option<Duration> {
+    let timeout = report.duration(written, default::TOKEN_TIMEOUT, Zero::Refused, at)?;
+    // Elasticsearch's own bounds.
+    if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&timeout) {
+        report
+            .fault(at, "an access token lives one second to one hour")
+            .allowed("`1s` to `1h`");
+        return None;
+    }
+    Some(timeout)
 }
 
 fn audit(report: &mut Report<'_>, file: &file::Audit, at: &At<'_>) -> Option<Audit> {

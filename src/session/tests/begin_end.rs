@@ -144,8 +144,8 @@ async fn all_sessions_of_a_user_end_at_once_and_later_ones_do_not() {
         .sessions
         .end_all(&whose, EndReason::Admin, bench.clock.now());
     assert_eq!(ending.await, Ok(2));
-    assert_eq!(bench.visit(&one).await, "session_ended_by_admin");
-    assert_eq!(bench.visit(&two).await, "session_ended_by_admin");
+    assert_eq!(bench.visit(&one).await, "session_revoked");
+    assert_eq!(bench.visit(&two).await, "session_revoked");
     assert_eq!(bench.visit(&other).await, "bob");
     let (_, later) = bench.log_in("alice").await;
     assert_eq!(bench.visit(&later).await, "alice");
@@ -190,7 +190,7 @@ async fn sessions_of_a_provider_that_is_gone_end() {
     let mut settings = sso();
     settings.providers.remove(0);
     let reloaded = Bench::joining(&settings, &bench.clock, &bench.memory);
-    assert_eq!(reloaded.visit(&jar).await, "session_provider_gone");
+    assert_eq!(reloaded.visit(&jar).await, "session_provider_removed");
 }
 
 #[tokio::test]

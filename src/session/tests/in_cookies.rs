@@ -178,8 +178,8 @@ async fn sessions_ended_at_once_are_barred_although_this_process_never_saw_them(
     let now = bench.clock.now();
     let ending = restarted.sessions.end_all(&whose, EndReason::Admin, now);
     assert_eq!(ending.await, Ok(0));
-    assert_eq!(restarted.visit(&jar).await, "session_ended_by_admin");
-    assert_eq!(restarted.reasons(), ["session_ended_by_admin"]);
+    assert_eq!(restarted.visit(&jar).await, "session_revoked");
+    assert_eq!(restarted.reasons(), ["session_revoked"]);
 }
 
 #[tokio::test]

@@ -261,8 +261,8 @@ async fn all_sessions_of_a_user_end_wherever_they_began() {
         .end_all(&whose, EndReason::Admin, one.clock.now());
     assert_eq!(ending.await, Ok(2));
     one.clock.advance(Duration::from_secs(6));
-    assert_eq!(one.visit(&first).await, "session_ended_by_admin");
-    assert_eq!(other.visit(&second).await, "session_ended_by_admin");
+    assert_eq!(one.visit(&first).await, "session_revoked");
+    assert_eq!(other.visit(&second).await, "session_revoked");
     assert_eq!(one.visit(&bobs).await, "bob");
     let whose = Whose::default();
     let all = other

@@ -85,6 +85,8 @@ reasons! {
     SessionRevoked = "session_ended_by_admin", Ended, UNAUTHORIZED;
     /// Another login in the same browser took its place.
     SessionReplaced = "session_replaced", Ended, UNAUTHORIZED;
+    /// The identity provider ended it (single logout, or a back-channel logout token).
+    SessionEndedByProvider = "session_ended_by_provider", Ended, UNAUTHORIZED;
     /// The program went down and was told to end what it had.
     SessionDrained = "session_drained", Ended, UNAUTHORIZED;
     /// The authority no longer accepts its tokens, and refreshing them failed.

@@ -50,6 +50,11 @@ impl Target {
         format!("localhost:{}", self.address.port())
     }
 
+    /// What it trusts; `None` without TLS.
+    pub(crate) fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+
     /// The TLS configuration with other protocols offered.
     pub(crate) fn tls_with_alpn(&self, alpn: &[&[u8]]) -> Option<Arc<ClientConfig>> {
         let mut config = ClientConfig::clone(self.tls.as_deref()?);

@@ -2,13 +2,20 @@
 //!
 //! Nothing here sleeps: a test waits for a line, a file, a byte or the end of a process, each with one generous deadline.
 
+pub(crate) mod balancer;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod elasticsearch;
 pub(crate) mod h2;
+pub(crate) mod jar;
 pub(crate) mod oidc_provider;
+pub(crate) mod page;
+pub(crate) mod person;
 pub(crate) mod pki;
 pub(crate) mod plan;
+pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod saml_idp;
 pub(crate) mod server;
 pub(crate) mod tools;

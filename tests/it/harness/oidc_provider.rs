@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -27,14 +27,19 @@ impl OidcProvider {
     /// Starts it on a port (0: a free one) with settings of `provider.mjs`, of which `redirect_uris` is needed; its keys are
     /// new each time. `None` after saying that the test is skipped.
     pub(crate) fn start(port: u16, settings: &Value) -> Option<Self> {
-        let (node, folder) = tools::node_with_oidc_provider()?;
+        let needed_for = "logins at a real OpenID provider";
+        let (node, folder) = tools::node_with("test-oidc", "oidc-provider", needed_for)?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/oidc/provider.mjs");
         let mut command = Command::new(node);
         command
             .arg(script)
             .arg(folder)
             .arg(port.to_string())
-            .arg(settings.to_string());
+            .arg(settings.to_string())
+            // Whom it sends logout tokens to has a throwaway certificate.
+            .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+            // It ends with its input, so that one that is never dropped ends with the tests.
+            .stdin(Stdio::piped());
         let process = Process::spawn(&mut command);
         let line = process.stdout.find(|line| line.starts_with("provider "));
         let line = line.unwrap_or_else(|| panic!("no provider\n{}", process.output()));

@@ -19,6 +19,7 @@ use super::server::Server;
 /// A config file told in pieces: one listener, one admin door, and what the test adds.
 #[derive(Clone)]
 pub(crate) struct Plan {
+    port: u16,
     tls: bool,
     clients: String,
     listener: String,
@@ -41,6 +42,7 @@ impl Plan {
     /// Plain HTTP in, and this under `authority:`.
     pub(crate) fn with_authority(yaml: &str) -> Self {
         Self {
+            port: 0,
             tls: false,
             clients: String::new(),
             listener: String::new(),
@@ -50,6 +52,12 @@ impl Plan {
             rest: Vec::new(),
             environment: Vec::new(),
         }
+    }
+
+    /// A port that others have to know before it starts.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
     }
 
     /// HTTPS in, with a throwaway certificate.
@@ -120,7 +128,8 @@ impl Plan {
             String::new()
         };
         format!(
-            "listeners:\n  - name: main\n    address: 127.0.0.1:0\n{tls}{}admin: {{ address: 127.0.0.1:0 }}\nauthority:\n  {}\nupstreams:\n{}routes:\n{}{}",
+            "listeners:\n  - name: main\n    address: 127.0.0.1:{}\n{tls}{}admin: {{ address: 127.0.0.1:0 }}\nauthority:\n  {}\nupstreams:\n{}routes:\n{}{}",
+            self.port,
             self.listener,
             self.authority,
             self.upstreams.concat(),

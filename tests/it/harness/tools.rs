@@ -58,24 +58,23 @@ pub(crate) fn python_with_client(major: u32) -> Option<PathBuf> {
 /// Node, and a folder that has Elastic's client of this major version, which `tests/setup` made.
 pub(crate) fn node_with_client(major: u32) -> Option<(PathBuf, PathBuf)> {
     let needed_for = "every method of Elastic's JavaScript client";
-    let node = find("node", needed_for)?;
-    let folder = target(&format!("test-node-{major}"));
-    if folder.join("node_modules/@elastic/elasticsearch").is_dir() {
-        return Some((node, folder));
-    }
-    let what = format!("Elastic's JavaScript client {major} is missing");
-    skip(&what, needed_for).map(|node| (node, folder))
+    let folder = format!("test-node-{major}");
+    node_with(&folder, "@elastic/elasticsearch", needed_for)
 }
 
-/// Node, and a folder that has npm's `oidc-provider`, which `tests/setup` made.
-pub(crate) fn node_with_oidc_provider() -> Option<(PathBuf, PathBuf)> {
-    let needed_for = "logins at a real OpenID provider";
+/// Node, and the folder below `target` in which `tests/setup` installed a package.
+pub(crate) fn node_with(
+    folder: &str,
+    package: &str,
+    needed_for: &str,
+) -> Option<(PathBuf, PathBuf)> {
     let node = find("node", needed_for)?;
-    let folder = target("test-oidc");
-    if folder.join("node_modules/oidc-provider").is_dir() {
+    let folder = target(folder);
+    if folder.join("node_modules").join(package).is_dir() {
         return Some((node, folder));
     }
-    skip("npm's oidc-provider is missing", needed_for).map(|node| (node, folder))
+    let what = format!("the Node package {package} is missing");
+    skip(&what, needed_for).map(|node| (node, folder))
 }
 
 /// Where `tests/setup` put something.

@@ -2,7 +2,7 @@
 //   FOLDER    where `node_modules` is
 //   PORT      0 takes a free one
 //   SETTINGS  JSON: { redirect_uris: [..], post_logout_redirect_uris: [..], backchannel_logout_uri: "..", pkce: true }
-// Prints one line, `provider URL`, when it serves. Logging in: POST login=NAME to the page that the browser is sent to.
+// Prints one line, `provider URL`, when it serves. Ends when its input does. Logging in: POST login=NAME to the page that the browser is sent to.
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { generateKeyPairSync } from 'node:crypto'
@@ -76,6 +76,9 @@ const configuration = (issuer) => ({
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   // Nobody is asked for consent.
   loadExistingGrant: async ({ oidc }) => {
+    const known = oidc.session.grantIdFor(oidc.client.clientId)
+    const before = known && (await oidc.provider.Grant.find(known))
+    if (before) return before
     const { accountId } = oidc.session
     const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId })
     grant.addOIDCScope('openid offline_access profile email groups')
@@ -120,3 +123,4 @@ server.listen(Number(port), '127.0.0.1', () => {
   callback = provider.callback()
   console.log(`provider ${issuer}`)
 })
+process.stdin.on('end', () => process.exit(0)).resume()

@@ -1,0 +1,176 @@
+//! Sessions in a real Redis, plain and with TLS and ACL: what is in it, and what happens when it goes away.
+
+use super::house::{House, Sketch, is_here};
+use crate::harness::redis::Redis;
+
+fn sketch(redis: &Redis) -> Sketch {
+    Sketch::new().passwords().sso(&format!(
+        "session: {{ store: {{ redis: {} }} }}",
+        redis.yaml()
+    ))
+}
+
+/// A call of a script, told by status and reason.
+fn told(house: &House, person: &crate::harness::person::Person) -> (u16, Option<String>) {
+    let reply = house.ask(person);
+    (reply.status, reply.refusal().map(str::to_owned))
+}
+
+#[test]
+fn nothing_in_redis_is_of_use_to_who_reads_it() {
+    let Some(redis) = Redis::secured() else {
+        return;
+    };
+    let house = sketch(&redis).build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    let everything = redis.everything();
+    assert!(everything.contains("sidegate:"), "it is in use");
+    for (name, value) in person.cookies("") {
+        for piece in value.split(['.', '~']).filter(|piece| piece.len() > 10) {
+            assert!(!everything.contains(piece), "{name} is in Redis");
+        }
+    }
+    for plain in ["alice", "shopper", "access_token", "native"] {
+        assert!(!everything.contains(plain), "{plain} is in Redis");
+    }
+    let size: usize = person
+        .cookies("session")
+        .iter()
+        .map(|(_, value)| value.len())
+        .sum();
+    assert!(
+        size < 400,
+        "the cookie holds little more than an id: {size}"
+    );
+}
+
+#[test]
+fn a_redis_that_is_gone_is_a_polite_refusal_and_never_a_logout() {
+    let Some(mut redis) = Redis::plain() else {
+        return;
+    };
+    let house = sketch(&redis).build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    let before = person.cookies("session");
+    redis.kill();
+    let (status, reason) = told(&house, &person);
+    assert_eq!(status, 503, "{reason:?}");
+    let mut tab = person.tab();
+    let page = tab.open(&house.at("/orders/1"));
+    assert_eq!(page.status(), 503, "{}", page.story());
+    assert!(
+        page.reply.header("retry-after").is_some(),
+        "{}",
+        page.story()
+    );
+    assert!(
+        page.text().contains("<html"),
+        "a page for people\n{}",
+        page.story()
+    );
+    // Nobody's cookie was taken away, and a header credential needs no store.
+    assert_eq!(person.cookies("session"), before);
+    let call = house.gate.proxy.get("/api").basic("bob", "bob-password");
+    call.send().expect(200);
+    // Logging in now is refused politely, too.
+    let stranger = house.person();
+    let mut other = stranger.tab();
+    other.open(&house.at("/"));
+    let page = other.submit(&[("username", "bob"), ("password", "bob-password")]);
+    assert_eq!(page.status(), 503, "{}", page.story());
+    house.logged(&["store_unavailable"]);
+    redis.restart();
+    let page = tab.open(&house.at("/orders/1"));
+    is_here(&page, "alice");
+    let page = other.open(&house.at("/"));
+    assert_eq!(page.url.path(), "/_sidegate/login");
+    let page = other.submit(&[("username", "bob"), ("password", "bob-password")]);
+    is_here(&page, "bob");
+}
+
+#[test]
+fn a_redis_that_hangs_is_given_up_on_in_time() {
+    let Some(redis) = Redis::plain() else { return };
+    let house = Sketch::new()
+        .passwords()
+        .sso(&format!(
+            "session: {{ store: {{ redis: {{ address: \"{}\", timeout: 300ms }} }} }}",
+            redis.address()
+        ))
+        .build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    redis.freeze();
+    assert_eq!(told(&house, &person).0, 503);
+    redis.thaw();
+    let page = person.tab().open(&house.at("/"));
+    is_here(&page, "alice");
+}
+
+#[test]
+fn a_redis_that_forgot_everything_asks_for_a_login_and_says_why() {
+    let Some(mut redis) = Redis::plain() else {
+        return;
+    };
+    let house = sketch(&redis).build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    redis.forget();
+    let mut tab = person.tab();
+    let mut page = tab.open(&house.at("/orders/1"));
+    // A connection that broke may cost one polite refusal.
+    if page.status() == 503 {
+        page = tab.open(&house.at("/orders/1"));
+    }
+    assert_eq!(page.url.path(), "/_sidegate/login", "{}", page.story());
+    let page = tab.submit(&[("username", "alice"), ("password", "alice-password")]);
+    is_here(&page, "alice");
+    assert_eq!(page.place(), "/orders/1");
+}
+
+#[test]
+fn sessions_outlive_a_restart_of_sidegate() {
+    let Some(redis) = Redis::plain() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let sketch = Sketch::new()
+        .passwords()
+        .sso(&format!(
+            "session: {{ keys: [sso-key-one-sso-key-one-sso-key-1], store: {{ redis: {} }} }}",
+            redis.yaml()
+        ))
+        .authority(&format!(
+            "embedded: {{ address: \"127.0.0.1:0\", superuser_password: elastic-password, data: {} }}",
+            data.path().display()
+        ));
+    let house = sketch.build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    drop(house);
+    let again = sketch.build();
+    // The throwaway certificate is another one now.
+    let person = again.person_with(&person);
+    assert_eq!(again.ask(&person).status, 200);
+}
+
+#[test]
+fn a_password_that_redis_refuses_is_told_at_once() {
+    let Some(redis) = Redis::secured() else {
+        return;
+    };
+    let wrong = redis
+        .yaml()
+        .replace("redis-password-canary", "wrong-password");
+    let house = Sketch::new()
+        .passwords()
+        .sso(&format!("session: {{ store: {{ redis: {wrong} }} }}"))
+        .build();
+    let mut tab = house.person().tab();
+    tab.open(&house.at("/"));
+    let page = tab.submit(&[("username", "alice"), ("password", "alice-password")]);
+    assert_eq!(page.status(), 503, "{}", page.story());
+    house.logged(&["store_unavailable"]);
+    let output = house.gate.process.output();
+    assert!(!output.contains("wrong-password"), "{output}");
+}
