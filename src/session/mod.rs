@@ -38,7 +38,7 @@ use self::metrics::SessionMetrics;
 use self::record::{NewSession, Session, SessionId, Tokens};
 use self::sealed::{Opened, Record, Seals};
 use self::shared::{FRESH, STALE, Shared};
-use self::trouble::{SetUpError, StoreTrouble};
+use self::trouble::{BeginError, SetUpError, StoreTrouble};
 use self::whose::Whose;
 use crate::config::sso::{Provider, PublicUrl, SessionSettings, SessionStore, Sso};
 use crate::model::clock::{Clock, Now};
@@ -99,17 +99,6 @@ pub enum Found {
     Session(Held),
     /// One that is over.
     Ended(EndReason),
-}
-
-/// Why no session could begin.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BeginError {
-    /// The store can't be asked.
-    #[error(transparent)]
-    Store(#[from] StoreTrouble),
-    /// It doesn't fit into cookies: tokens of many kilobytes need Redis.
-    #[error("the session does not fit into cookies")]
-    TooLarge,
 }
 
 impl Sessions {

@@ -349,8 +349,8 @@ struct WireTokens {
 
 /// A wiped string in JSON.
 mod plain {
-    use super::{Deserialize, Zeroizing};
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
 
     pub(super) fn serialize<S: Serializer>(
         text: &Zeroizing<String>,
@@ -368,8 +368,8 @@ mod plain {
 
 /// The same where there may be none.
 mod plain_option {
-    use super::{Deserialize, Zeroizing};
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
 
     pub(super) fn serialize<S: Serializer>(
         text: &Option<Zeroizing<String>>,

@@ -23,3 +23,14 @@ pub enum SetUpError {
     #[error("the session store can't be used: {0}")]
     Client(String),
 }
+
+/// Why no session could begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// The store can't be asked.
+    #[error(transparent)]
+    Store(#[from] StoreTrouble),
+    /// It doesn't fit into cookies: tokens of many kilobytes need Redis.
+    #[error("the session does not fit into cookies")]
+    TooLarge,
+}

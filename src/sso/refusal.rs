@@ -9,9 +9,9 @@ use super::pages::reason::Reason;
 use crate::elastic::error::AskError;
 use crate::elastic::exchanges::ExchangeError;
 use crate::elastic::sso::SsoError;
-use crate::session::BeginError;
 use crate::session::ended::EndReason;
 use crate::session::return_to::ReturnTo;
+use crate::session::trouble::BeginError;
 use crate::session::trouble::StoreTrouble;
 
 /// When to come back to an authority or store that is down.

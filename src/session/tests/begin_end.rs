@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::fixture::{Bench, Jar, login, sso};
-use crate::session::BeginError;
 use crate::session::ended::{EndReason, TokenFate};
 use crate::session::record::{Kind, OidcNames};
+use crate::session::trouble::BeginError;
 use crate::session::whose::Whose;
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use crate::session::ended::Ended;
 use crate::session::memory::Memory;
 use crate::session::metrics::SessionMetrics;
 use crate::session::record::{Kind, NewSession, Tokens};
-use crate::session::{BeginError, Found, Held, Sessions};
+use crate::session::trouble::BeginError;
+use crate::session::{Found, Held, Sessions};
 use crate::telemetry::metrics::Registry;
 
 /// The Unix time at which every test begins.
