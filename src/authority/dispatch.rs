@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::Body as _;
 
+use super::api::api_key_grant::GRANT_REFUSED;
 use super::audit::Trail;
 use super::audit::change::{self, Called};
 use super::audit::event::Event;
@@ -118,7 +119,7 @@ fn is_refused_credential(failure: &Failure) -> bool {
     matches!(
         failure.status,
         StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
-    )
+    ) || failure.cause().1 == GRANT_REFUSED
 }
 
 /// A call that the audit log is told of once it is done: what it changed, or that the credential in its body was bad.

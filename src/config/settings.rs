@@ -124,10 +124,7 @@ pub struct Admin {
 
 /// Who answers.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per configuration, and it is not moved about"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is only one")]
 pub enum Authority {
     /// One or more Elasticsearch nodes.
     Elasticsearch(Elasticsearch),

@@ -98,14 +98,16 @@ async fn authenticate_owner(state: &State, call: &Call, grant: &Grant) -> Result
     Ok(probe.subject)
 }
 
+/// What a grant with a bad credential says.
+pub const GRANT_REFUSED: &str = "Failed to authenticate api key grant";
+
 /// The caller is known; it is their request that failed. So a 401 would send the wrong one to log in again.
 fn forbidden(failure: Failure) -> Failure {
     if failure.status != StatusCode::UNAUTHORIZED {
         return failure;
     }
     let reason = failure.cause().1.to_owned();
-    Failure::forbidden("Failed to authenticate api key grant")
-        .caused_by("security_exception", reason)
+    Failure::forbidden(GRANT_REFUSED).caused_by("security_exception", reason)
 }
 
 impl Grant {

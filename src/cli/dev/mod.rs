@@ -246,7 +246,7 @@ fn announce(
     println!("    {:<8} {superuser:<16} superuser\n", "elastic");
     if sso.is_some() {
         println!("  who can log in with a browser, by a click on their name");
-        for person in &identity_provider::PEOPLE {
+        for person in &identity_provider::people::PEOPLE {
             println!("    {:<8} {}", person.name, person.about);
         }
         println!("\n  open {proxy}/orders in a browser\n");

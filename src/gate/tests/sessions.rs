@@ -344,9 +344,9 @@ async fn tokens_that_died_early_are_renewed_before_anybody_is_logged_out() {
 async fn a_session_ends_when_its_tokens_can_not_be_renewed() {
     let alice = Browsing::alice().await;
     alice.bench.fake.remove("access-1");
-    assert_eq!(alice.get().await, "session_refused");
+    assert_eq!(alice.get().await, "session_token_refused");
     assert_eq!(alice.refreshes(), ["refresh-1"]);
-    assert_eq!(alice.get().await, "session_refused");
+    assert_eq!(alice.get().await, "session_token_refused");
     assert_eq!(alice.refreshes(), ["refresh-1"], "asked once");
 }
 
@@ -408,8 +408,8 @@ async fn nobody_passes_before_there_is_nothing_left_to_agree_to() {
 async fn a_session_made_with_a_certificate_is_no_good_without_it() {
     let mut alice = Browsing::nobody().await;
     alice.log_in(|new| new.certificate = Some([7; 32])).await;
-    assert_eq!(alice.get().await, "session_certificate");
-    assert_eq!(alice.get().await, "session_certificate");
+    assert_eq!(alice.get().await, "session_certificate_changed");
+    assert_eq!(alice.get().await, "session_certificate_changed");
 }
 
 #[tokio::test]

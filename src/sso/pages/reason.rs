@@ -82,7 +82,7 @@ reasons! {
     /// The same user began more sessions than one may have; this was the oldest.
     SessionLimit = "session_limit", Ended, UNAUTHORIZED;
     /// An administrator ended it.
-    SessionRevoked = "session_ended_by_admin", Ended, UNAUTHORIZED;
+    SessionRevoked = "session_revoked", Ended, UNAUTHORIZED;
     /// Another login in the same browser took its place.
     SessionReplaced = "session_replaced", Ended, UNAUTHORIZED;
     /// The identity provider ended it (single logout, or a back-channel logout token).
@@ -90,11 +90,11 @@ reasons! {
     /// The program went down and was told to end what it had.
     SessionDrained = "session_drained", Ended, UNAUTHORIZED;
     /// The authority no longer accepts its tokens, and refreshing them failed.
-    SessionTokenRefused = "session_refused", Ended, UNAUTHORIZED;
+    SessionTokenRefused = "session_token_refused", Ended, UNAUTHORIZED;
     /// Its client certificate is gone or another one.
-    SessionCertificateChanged = "session_certificate", Ended, UNAUTHORIZED;
+    SessionCertificateChanged = "session_certificate_changed", Ended, UNAUTHORIZED;
     /// Its provider is no longer configured.
-    SessionProviderRemoved = "session_provider_gone", Ended, UNAUTHORIZED;
+    SessionProviderRemoved = "session_provider_removed", Ended, UNAUTHORIZED;
     /// It is not in the store (any more).
     SessionUnknown = "session_unknown", Ended, UNAUTHORIZED;
     /// It would not fit into cookies.

