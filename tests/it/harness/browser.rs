@@ -49,6 +49,7 @@ impl Browser {
         assert!(ready.contains("ready"), "Chromium does not start: {ready}");
         let waiting = Waiting::default();
         let told = Arc::clone(&waiting);
+        let input = Mutex::new(child.stdin.take().unwrap());
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let answer: Value = serde_json::from_str(&line).expect("a line of JSON");
@@ -59,9 +60,10 @@ impl Browser {
             }
             // Whoever still waits is told by the end of the channel.
             told.lock().unwrap().clear();
+            let _ = child.wait();
         });
         Some(Self {
-            input: Mutex::new(child.stdin.take().unwrap()),
+            input,
             waiting,
             next: AtomicU64::new(1),
         })

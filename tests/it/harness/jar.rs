@@ -87,11 +87,6 @@ impl Jar {
         &self.kept
     }
 
-    /// Forgets what does not outlive the browser.
-    pub(crate) fn close_browser(&mut self) {
-        self.kept.retain(|cookie| cookie.persistent);
-    }
-
     /// Changes or drops cookies as the person, or who sits at their machine, likes.
     pub(crate) fn tamper(&mut self, change: impl FnMut(&mut Kept) -> bool) {
         self.kept.retain_mut(change);

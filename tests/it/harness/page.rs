@@ -35,22 +35,6 @@ impl Page {
         self.reply.text()
     }
 
-    /// Fails with the whole way unless the status is this one.
-    pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status(), status, "{}", self.story());
-        self
-    }
-
-    /// Fails with the whole way unless this text is on the page.
-    pub(crate) fn shows(self, text: &str) -> Self {
-        assert!(
-            self.text().contains(text),
-            "no {text:?} on\n{}",
-            self.story()
-        );
-        self
-    }
-
     /// The way here and what is here, for the message of a failed test.
     pub(crate) fn story(&self) -> String {
         let mut story = String::new();

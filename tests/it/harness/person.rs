@@ -62,12 +62,6 @@ impl Person {
         }
     }
 
-    /// With this `Accept-Language`.
-    pub(crate) fn speaking(mut self, language: &str) -> Self {
-        language.clone_into(&mut self.language);
-        self
-    }
-
     /// A new tab of the same browser.
     pub(crate) fn tab(&self) -> Tab {
         Tab {
@@ -181,7 +175,7 @@ impl Tab {
 
     /// The navigation that a link on the page in this tab begins.
     pub(crate) fn link(&self, href: &str) -> Pending {
-        self.from_page("GET", href, None)
+        self.asked_by_page("GET", href, None)
     }
 
     /// The navigation that a form of some other site begins: cross-site, whatever is in this tab.
@@ -209,7 +203,7 @@ impl Tab {
         }
     }
 
-    fn from_page(&self, method: &'static str, target: &str, body: Option<String>) -> Pending {
+    fn asked_by_page(&self, method: &'static str, target: &str, body: Option<String>) -> Pending {
         let page = self.page();
         let url = page
             .url
@@ -286,9 +280,9 @@ impl Tab {
         fields.extend(button.filter(|(name, _)| !name.is_empty()));
         let body = encode(fields.into_iter());
         if form.post {
-            return self.from_page("POST", &form.action, Some(body));
+            return self.asked_by_page("POST", &form.action, Some(body));
         }
-        let mut pending = self.from_page("GET", &form.action, None);
+        let mut pending = self.asked_by_page("GET", &form.action, None);
         pending.url.set_query(Some(&body));
         pending
     }
@@ -309,7 +303,7 @@ impl Tab {
     ) -> Pending {
         match self.follow(pending, hold) {
             Ok(page) => panic!("it ended before\n{}", page.story()),
-            Err(held) => held,
+            Err(held) => *held,
         }
     }
 
@@ -317,11 +311,11 @@ impl Tab {
         &mut self,
         mut pending: Pending,
         hold: impl Fn(&Pending) -> bool,
-    ) -> Result<Page, Pending> {
+    ) -> Result<Page, Box<Pending>> {
         let mut trail = Vec::new();
         for _ in 0..=REDIRECTS {
             if hold(&pending) {
-                return Err(pending);
+                return Err(Box::new(pending));
             }
             let reply = self.navigate(&pending);
             trail.push((pending.url.clone(), reply.clone()));
@@ -423,13 +417,6 @@ impl Tab {
             safe: method == "GET",
         };
         self.person.exchange(&pending, &more, sending)
-    }
-
-    /// Goes back to the page before, from memory.
-    pub(crate) fn back(&mut self) -> Page {
-        let page = self.past.pop().expect("a page before this one");
-        self.page = Some(page.clone());
-        page
     }
 
     /// The page in this tab.

@@ -1,7 +1,5 @@
 //! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): what a real provider sends, and what is only made to look like it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
@@ -50,10 +48,7 @@ impl Signer {
 
 /// A token's claims as the provider would write them.
 fn claims(sub: &str, id: &str) -> Value {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = sidegate::model::clock::Clock::system().now().unix.as_secs();
     json!({
         "iss": oidc::issuer(), "aud": "es", "iat": now, "exp": now + 120, "jti": id, "sub": sub,
         "events": {EVENT: {}},

@@ -104,12 +104,6 @@ impl Sketch {
         self
     }
 
-    /// One more key of the listener.
-    pub(super) fn listener(mut self, yaml: &str) -> Self {
-        self.listener.push(yaml.to_owned());
-        self
-    }
-
     /// A variable of the process's environment.
     pub(super) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::house::{House, Sketch, app, is_here};
+use super::house::{Sketch, app, is_here};
 use super::registry::Registry;
 use crate::harness::balancer::Balancer;
 use crate::harness::client::Target;
