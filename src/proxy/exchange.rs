@@ -10,11 +10,13 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
+use super::respond::Person;
 use super::site::Local;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::CacheResult;
 use crate::gate::trace::Steps;
 use crate::model::clock::Now;
+use crate::model::credential::Scheme;
 use crate::net::http::{Body, BodyError, Head, Peer, Response};
 use crate::telemetry::access::Record;
 
@@ -96,6 +98,16 @@ impl Exchange {
                 body,
                 exchange: self,
             })),
+        })
+    }
+
+    /// Who was refused, if they came with a session.
+    pub fn person<'s>(&'s self, logout: &'s str) -> Option<Person<'s>> {
+        let caller = self.steps.caller()?;
+        (caller.scheme == Scheme::Session).then(|| Person {
+            username: &caller.entry.identity.username,
+            realm: &caller.entry.identity.realm.name,
+            logout,
         })
     }
 

@@ -26,6 +26,7 @@ pub struct LoginPage {
     prefix: String,
     /// Its whole URL, for those who are told and not sent.
     url: String,
+    logout: String,
 }
 
 impl LoginPage {
@@ -34,12 +35,18 @@ impl LoginPage {
         Self {
             prefix: sso.prefix.clone(),
             url: format!("{}{}login", sso.public_url.origin(), sso.prefix),
+            logout: format!("{}logout", sso.prefix),
         }
     }
 
     /// Its whole URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Path of the logout.
+    pub fn logout(&self) -> &str {
+        &self.logout
     }
 
     /// The way there, and back to `uri` afterwards; `None` when a login would not help.
@@ -146,6 +153,7 @@ mod tests {
         let page = LoginPage {
             prefix: "/_sidegate/".into(),
             url: String::new(),
+            logout: String::new(),
         };
         let id = HeaderValue::from_static("id");
         let to = |denial: Denial, uri: &str| {

@@ -232,6 +232,7 @@ impl Handler for Proxy {
                         let manner = Manner {
                             login: login.map(LoginPage::url),
                             script: is_script,
+                            person: login.and_then(|login| exchange.person(login.logout())),
                             ..local.site.manner
                         };
                         respond(&denial, wants, id, manner)

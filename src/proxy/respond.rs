@@ -85,6 +85,17 @@ impl Wants {
     }
 }
 
+/// Somebody with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person<'s> {
+    /// User name.
+    pub username: &'s str,
+    /// Realm.
+    pub realm: &'s str,
+    /// Path of the logout.
+    pub logout: &'s str,
+}
+
 /// How much a refusal tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Manner<'s> {
@@ -94,6 +105,8 @@ pub struct Manner<'s> {
     pub negotiate: bool,
     /// A 401 names this login page.
     pub login: Option<&'s str>,
+    /// Whoever is logged in with a session: a 403 tells who they are here, and how to become somebody else.
+    pub person: Option<Person<'s>>,
     /// A script of a browser asked, to which that offers another way in than the browser's own password window.
     pub script: bool,
 }
@@ -111,6 +124,9 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'
         },
         id: id.to_str().unwrap_or_default(),
         login: manner.login.filter(|_| status == StatusCode::UNAUTHORIZED),
+        person: manner
+            .person
+            .filter(|_| matches!(denial, Denial::Refused(Refusal::Forbidden { .. }))),
     };
     let (kind, body) = match wants {
         Wants::Problem => (
@@ -267,6 +283,7 @@ struct Told<'d> {
     missing: &'d [String],
     id: &'d str,
     login: Option<&'d str>,
+    person: Option<Person<'d>>,
 }
 
 impl Told<'_> {
@@ -317,11 +334,20 @@ impl Told<'_> {
             "" => String::new(),
             items => format!("<ul class=\"missing\">{items}</ul>"),
         };
+        let person = self.person.map_or_else(String::new, |person| {
+            format!(
+                "<p>You are logged in as {} (realm {}).</p>\
+                 <p><a href=\"{}\">Log out and use another account</a></p>",
+                escape(person.username),
+                escape(person.realm),
+                escape(person.logout),
+            )
+        });
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{status} {title}</title><style>{STYLE}</style></head>\
-             <body><main><h1>{title}</h1><p>{detail}</p>{missing}\
+             <body><main><h1>{title}</h1><p>{detail}</p>{missing}{person}\
              <p class=\"facts\">Code: <code>{reason}</code> ({status})<br>Request: <code>{id}</code></p></main></body></html>\n",
             status = self.status.as_u16(),
             title = self.title(),

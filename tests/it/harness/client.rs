@@ -208,14 +208,14 @@ impl Call<'_> {
     /// Sends it on a connection that stays open.
     pub(crate) fn send_on(&self, wire: &mut Wire) -> Reply {
         let shown = format!("{} {}", self.method, self.path);
-        wire.send(&self.bytes())
-            .unwrap_or_else(|error| panic!("{shown}: {error}"));
+        // A refused request may be answered and closed before it is written whole.
+        let sent = wire.send(&self.bytes());
         let reply = if self.method == "HEAD" {
             wire.reply_without_body()
         } else {
             wire.reply()
         };
-        reply.unwrap_or_else(|error| panic!("{shown}: {error}"))
+        reply.unwrap_or_else(|error| panic!("{shown}: {error} ({sent:?})"))
     }
 }
 

@@ -121,6 +121,7 @@ server.listen(Number(port), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`
   provider = new Provider(issuer, configuration(issuer))
   callback = provider.callback()
+  provider.on('backchannel.error', (_, error) => console.error('backchannel', error))
   console.log(`provider ${issuer}`)
 })
 process.stdin.on('end', () => process.exit(0)).resume()

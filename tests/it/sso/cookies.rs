@@ -6,6 +6,7 @@ use super::house::{House, Sketch, is_here, superuser};
 use crate::harness::client::basic;
 use crate::harness::jar::{Kept, SameSite};
 use crate::harness::person::Person;
+use crate::harness::ports::free_port;
 
 /// Keys of the session ring, as written in a config.
 const FIRST_KEY: &str = "sso-key-one-sso-key-one-sso-key-1";
@@ -217,8 +218,11 @@ fn tampered_truncated_and_foreign_cookies_are_no_session_and_no_error() {
 
 #[test]
 fn an_old_key_opens_until_it_is_taken_away() {
+    let port = free_port();
     let build = |keys: &str| {
-        Sketch::new()
+        let mut sketch = Sketch::new();
+        sketch.port = port;
+        sketch
             .passwords()
             .sso(&format!("session: {{ keys: [{keys}], cookie_name: app }}"))
     };

@@ -408,7 +408,7 @@ fn the_implicit_flow_brings_its_token_from_the_fragment() {
     let mut other = stranger.tab();
     other.open(&house.own("oidc/oidc1/callback"));
     let page = other.submit(&[("response", &fragment)]);
-    refused(&house, &stranger, &page, "oidc_state_unknown");
+    refused(&house, &stranger, &page, "attempt_used");
     other.open(&house.at("/"));
     let page = other.submit(&[("login", "bob")]);
     let forged = page

@@ -163,7 +163,10 @@ pub fn read(uri: &str, expected: Expected<'_>) -> Result<Response, ResponseError
     }
     match parameters.value("iss") {
         Some(issuer) if issuer != expected.issuer => return Err(ResponseError::Issuer),
-        None if expected.names_itself => return Err(ResponseError::NoIssuer),
+        // An ID token in the response names its issuer itself, and providers leave the parameter out then.
+        None if expected.names_itself && parameters.value("id_token").is_none() => {
+            return Err(ResponseError::NoIssuer);
+        }
         Some(_) | None => {}
     }
     if let Some(code) = parameters.value("error") {

@@ -50,9 +50,10 @@ if (response) {
   response.requestSubmit();
 }
 
-// The window that session.js opened: the page that waits for it is told, and goes on.
-if (document.querySelector("[data-done]")) {
+// Other tabs' session.js looks again: somebody has logged in or out here. The window that it opened for a login closes.
+const changed = document.querySelector("[data-done], [data-out]");
+if (changed) {
   const prefix = new URL("..", import.meta.url).pathname;
   new BroadcastChannel(`sidegate-session ${prefix}`).postMessage({ kind: "renewed" });
-  close();
+  if ("done" in changed.dataset) close();
 }

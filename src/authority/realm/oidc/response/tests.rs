@@ -67,6 +67,16 @@ fn a_response_of_another_provider_is_a_mix_up() {
         Err(ResponseError::NoIssuer)
     );
     assert!(read("/cb?code=x&state=st-1&iss=https://op", promised).is_ok());
+    // An ID token names its issuer itself.
+    let implicit = Expected {
+        names_itself: true,
+        ..expected(OidcResponseType::IdToken)
+    };
+    assert!(read("/cb#id_token=x&state=st-1", implicit).is_ok());
+    assert_eq!(
+        read("/cb#error=access_denied&state=st-1", implicit),
+        Err(ResponseError::NoIssuer)
+    );
 }
 
 #[test]
