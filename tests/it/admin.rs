@@ -131,7 +131,7 @@ fn health_tells_which_part_is_not_ready() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let gate = gate(&fake, &app);
     gate.admin.get("/livez").send().expect(200);
-    gate.admin.get("/readyz").send().expect(200);
+    gate.wait_until_ready();
     gate.admin.get("/elsewhere").send().expect(404);
 }
 
@@ -157,6 +157,7 @@ fn a_gate_whose_authority_is_gone_is_alive_but_not_ready() {
 fn the_health_command_says_it_with_its_exit_code() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let gate = gate(&fake, &app);
+    gate.wait_until_ready();
     let url = format!("{}/readyz", gate.admin.url());
     let healthy = crate::harness::process::run_to_end(&["health", "--url", &url]);
     assert_eq!(healthy.code, 0, "{healthy:?}");

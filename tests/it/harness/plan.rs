@@ -229,6 +229,16 @@ impl Running {
         );
     }
 
+    /// Waits until the authority has answered once: what is bound may not be ready yet.
+    pub(crate) fn wait_until_ready(&self) {
+        let ready = || self.admin.get("/readyz").send().status == 200;
+        assert!(
+            (0..5_000).any(|_| ready()),
+            "it never gets ready\n{}",
+            self.process.output()
+        );
+    }
+
     /// Waits until a reload has ended as `applied` or `refused`.
     pub(crate) fn wait_for_reload(&self, result: &str) {
         let label = format!("result=\"{result}\"");

@@ -134,14 +134,14 @@ fn a_template_that_asks_for_what_there_is_not_is_a_fault() {
     }
 }
 
-/// Writes pages to `target/pages`, to be looked at.
+/// Writes every page to `target/pages` as well, to be looked at.
 #[test]
-#[ignore = "for a person's eyes"]
-fn pages_to_look_at() {
+fn every_page_has_a_heading_and_a_main_part() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pages");
     std::fs::create_dir_all(folder.join("assets")).unwrap();
     let pages = pages_of(&settings());
     for (number, (name, page)) in every_page(&pages).into_iter().enumerate() {
+        assert!(page.contains("<h1") && page.contains("<main>"), "{name}");
         let name = name.replace([' ', '.'], "-");
         let page = page.replace("/_sidegate/", "");
         std::fs::write(folder.join(format!("{number}-{name}.html")), page).unwrap();
