@@ -261,8 +261,10 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         // `Conversation` watches heads itself: hyper's own timer is made and dropped with every request.
         .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
-        // Never `pipeline_flush`: it keeps an answer back as long as unread bytes lie in the buffer, a refused head's among them.
-        .max_buf_size(limits.max_header_bytes.max(BUFFER));
+        .max_buf_size(limits.max_header_bytes.max(BUFFER))
+        // Head and body in one write. Not by `pipeline_flush`, under which hyper takes whatever a body has, however little the
+        // client reads, and keeps an answer back as long as unread bytes lie in its buffer, those of a refused head among them.
+        .writev(false);
     // hyper keeps up to 100 headers on the stack; any other number costs an allocation per request.
     if limits.max_headers != 100 {
         builder.max_headers(limits.max_headers);
