@@ -125,8 +125,12 @@ impl Pool {
             else {
                 break;
             };
-            // Time that is left is shared with the nodes still to be tried; those that rest only get what the others leave.
-            let rivals = if tried < awake { awake } else { order.len() } - tried;
+            // Time that is left is shared with the nodes still to be tried. All that rest count as one while others are awake:
+            // one that is silent must not take the time of one that has long been well again.
+            let rivals = match awake.checked_sub(tried) {
+                Some(0) | None => order.len() - tried,
+                Some(left) => left + usize::from(awake < order.len()),
+            };
             let share = u32::try_from(rivals).unwrap_or(u32::MAX);
             let outcome = self.attempt(node, &head, body.clone(), left / share).await;
             node.learn(&outcome, self.clock.now().mono);

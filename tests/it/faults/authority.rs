@@ -4,8 +4,8 @@
 use super::row::{Row, Sees, rows};
 use super::way::Way;
 use crate::harness::client::{Call, basic};
-use crate::harness::elasticsearch::{FakeElasticsearch, OWN};
-use crate::harness::fault_proxy::FaultProxy;
+use crate::harness::elasticsearch::{Account, FakeElasticsearch, OWN};
+use crate::harness::fault_proxy::{Fault, FaultProxy};
 use crate::harness::plan::{Plan, Running};
 use crate::harness::server::Server;
 
@@ -92,9 +92,10 @@ impl Stage {
         let plan = |url: &str| {
             let second = other.as_ref().map(|other| format!(", \"{}\"", other.url()));
             let ca = way.ca().map(|ca| format!(", ca: {ca}"));
+            let timeout = if second.is_some() { "4s" } else { "2s" };
             let key = OWN.strip_prefix("ApiKey ").unwrap();
             Plan::with_authority(&format!(
-                "elasticsearch: {{ nodes: [\"{url}\"{}], timeout: 2s, connect_timeout: 1s, credential: {{ api_key: \"{key}\" }}{} }}",
+                "elasticsearch: {{ nodes: [\"{url}\"{}], timeout: {timeout}, connect_timeout: 1s, credential: {{ api_key: \"{key}\" }}{} }}",
                 second.unwrap_or_default(),
                 ca.unwrap_or_default(),
             ))
@@ -189,16 +190,16 @@ fn beside_another(row: &Row, stage: &Stage) {
     for number in 0..4 {
         let name = format!("user-{number}");
         let granted = ["cluster:monitor"];
-        let account = crate::harness::elasticsearch::Account::new(&name, &[], &granted);
+        let account = Account::new(&name, &[], &granted);
         stage.fake.know(&basic(&name, "password"), account);
         let reply = stage.gate.proxy.get("/x").basic(&name, "password").send();
         row.is_seen(&stage.gate, &reply);
     }
     row.is_told(&stage.gate, before);
     stage.way.heal(&stage.gate, &stage.mended);
-    // Now the other one breaks, and the first is used although it had been resting.
+    // Now the other one falls silent, and the first is used although it had been resting.
     if let Some(other) = &stage.other {
-        other.suffer(crate::harness::fault_proxy::Fault::Refuse);
+        other.suffer(Fault::BlackHole);
     }
     stage.is_well();
 }

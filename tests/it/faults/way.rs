@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tempfile::TempDir;
 
 use super::row::Trouble;
-use crate::harness::fault_proxy::FaultProxy;
+use crate::harness::fault_proxy::{Fault, FaultProxy};
 use crate::harness::pki::Authority;
 use crate::harness::plan::{Plan, Running};
 
@@ -66,8 +66,7 @@ impl Way {
     /// Breaks it. TLS connections are ended, since the certificate of a new one is what matters.
     pub(super) fn suffer(&self) {
         if self.trouble == Trouble::WrongCertificate {
-            self.proxy
-                .suffer(crate::harness::fault_proxy::Fault::Refuse);
+            self.proxy.suffer(Fault::Refuse);
         }
         self.proxy.suffer(self.trouble.fault());
     }

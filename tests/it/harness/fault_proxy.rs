@@ -28,7 +28,7 @@ pub(crate) enum Fault {
     Refuse,
     /// Connections are accepted and reset, those there were as well.
     Reset,
-    /// Connections are accepted, and closed when the first byte comes.
+    /// Connections are accepted and closed, those there were as well.
     Close,
     /// Connections are accepted, whatever comes is read, and nothing is ever answered.
     BlackHole,
@@ -64,12 +64,36 @@ struct Shared {
     tls: Option<Arc<ServerConfig>>,
     fault: watch::Sender<Fault>,
     connections: AtomicUsize,
+    open: AtomicUsize,
 }
 
 /// Whether a connection goes on.
 enum Next {
     Go,
     End,
+}
+
+/// How it ends.
+enum End {
+    Close,
+    Reset,
+    Impostor(Arc<ServerConfig>),
+}
+
+/// A connection that is open until this is dropped.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn count(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl FaultProxy {
@@ -97,6 +121,7 @@ impl FaultProxy {
                 tls,
                 fault: watch::Sender::new(Fault::None),
                 connections: AtomicUsize::new(0),
+                open: AtomicUsize::new(0),
             }),
             listening: Mutex::new(None),
             runtime: Some(runtime),
@@ -120,14 +145,22 @@ impl FaultProxy {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// From now on this is wrong. When it returns, nobody can connect to a proxy that refuses.
+    /// From now on this is wrong. When it returns, nobody can connect to a proxy that refuses, and connections that are to end
+    /// have ended.
     pub(crate) fn suffer(&self, fault: Fault) {
         let refuses = matches!(fault, Fault::Refuse);
+        let ends = matches!(fault, Fault::Refuse | Fault::Reset | Fault::Close);
         self.shared.fault.send_replace(fault);
         if refuses {
             self.hang_up();
         } else {
             self.listen();
+        }
+        for _ in 0..100_000 {
+            if !ends || self.shared.open.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            std::thread::yield_now();
         }
     }
 
@@ -188,63 +221,68 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut hung_up: oneshot
     }
 }
 
-async fn serve(near: TcpStream, mut fault: watch::Receiver<Fault>, shared: Arc<Shared>) {
+async fn serve(mut near: TcpStream, fault: watch::Receiver<Fault>, shared: Arc<Shared>) {
+    let _open = Open::count(&shared);
     let _ = near.set_nodelay(true);
-    let now = fault.borrow_and_update().clone();
-    if matches!(now, Fault::Reset | Fault::Refuse) {
-        return reset(near);
-    }
-    let Some(tls) = &shared.tls else {
-        return carry(near, fault, shared.target).await;
+    let mut watched = fault.clone();
+    let cut = async {
+        let ends = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Refuse | Fault::Reset | Fault::Close | Fault::Impostor(_)
+            )
+        };
+        match watched.wait_for(ends).await.as_deref() {
+            Ok(Fault::Close) => End::Close,
+            Ok(Fault::Impostor(tls)) => End::Impostor(Arc::clone(tls)),
+            _ => End::Reset,
+        }
     };
-    let tls = match now {
-        Fault::Impostor(other) => other,
-        _ => Arc::clone(tls),
+    let end = tokio::select! {
+        biased;
+        end = cut => end,
+        end = carry(&mut near, fault, &shared) => end,
     };
-    if let Ok(mut near) = TlsAcceptor::from(tls).accept(near).await
-        && let Ok(mut far) = TcpStream::connect(shared.target).await
-    {
-        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+    match end {
+        End::Close => {}
+        End::Reset => drop(near.set_zero_linger()),
+        // Whoever began with the right one is cut off by this as well: half a handshake later.
+        End::Impostor(tls) => drop(TlsAcceptor::from(tls).accept(near).await),
     }
 }
 
 /// Carries bytes both ways until somebody closes or a fault ends it.
-async fn carry(mut near: TcpStream, mut fault: watch::Receiver<Fault>, target: SocketAddr) {
-    let Ok(mut far) = TcpStream::connect(target).await else {
-        return reset(near);
+async fn carry(near: &mut TcpStream, fault: watch::Receiver<Fault>, shared: &Shared) -> End {
+    let Ok(mut far) = TcpStream::connect(shared.target).await else {
+        return End::Reset;
     };
     let _ = far.set_nodelay(true);
+    if let Some(tls) = &shared.tls {
+        if let Ok(mut near) = TlsAcceptor::from(Arc::clone(tls)).accept(near).await {
+            drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+        }
+        return End::Close;
+    }
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut answer = Vec::new();
     loop {
-        tokio::select! {
-            changed = fault.changed() => {
-                let now = fault.borrow().clone();
-                if changed.is_err() || matches!(now, Fault::Reset | Fault::Refuse) {
-                    return reset(near);
-                }
-                if matches!(now, Fault::Close) {
-                    return;
-                }
-            }
+        let next = tokio::select! {
             read = near.read(&mut up) => {
-                let Ok(count @ 1..) = read else { return };
+                let Ok(count @ 1..) = read else { return End::Close };
                 answer.clear();
                 let now = fault.borrow().clone();
-                match asked(now, &up[..count], &mut near, &mut far).await {
-                    Ok(Next::Go) => {}
-                    Ok(Next::End) | Err(_) => return,
-                }
+                asked(now, &up[..count], near, &mut far).await
             }
             read = far.read(&mut down) => {
-                let Ok(count @ 1..) = read else { return };
+                let Ok(count @ 1..) = read else { return End::Close };
                 let now = fault.borrow().clone();
-                match answered(now, &down[..count], &mut near, &mut answer).await {
-                    Ok(Next::Go) => {}
-                    Ok(Next::End) => return swallow(near, fault).await,
-                    Err(_) => return reset(near),
-                }
+                answered(now, &down[..count], near, &mut answer).await
             }
+        };
+        match next {
+            Ok(Next::Go) => {}
+            Ok(Next::End) => return End::Close,
+            Err(_) => return End::Reset,
         }
     }
 }
@@ -258,7 +296,6 @@ async fn asked(
 ) -> std::io::Result<Next> {
     match fault {
         Fault::BlackHole => {}
-        Fault::Close => return Ok(Next::End),
         Fault::HalfClose => near.shutdown().await?,
         Fault::Instead(bytes) => {
             near.write_all(&bytes).await?;
@@ -276,10 +313,7 @@ async fn asked(
             return Ok(Next::Go);
         }
     }
-    // Whatever else is sent is read, so that nothing but this fault is felt.
-    let mut rest = [0; 4096];
-    while near.read(&mut rest).await? > 0 {}
-    Ok(Next::End)
+    swallow(near).await
 }
 
 /// A piece of an answer has come; `answer` is what came of it before. An error resets the connection.
@@ -314,35 +348,14 @@ async fn answered(
     near.write_all(&piece[..passes]).await?;
     match fault {
         Fault::ResetAfter(_) if answer.len() >= until => Err(std::io::ErrorKind::Other.into()),
-        Fault::StallInBody(_) if answer.len() >= until => Ok(Next::End),
+        Fault::StallInBody(_) if answer.len() >= until => swallow(near).await,
         _ => Ok(Next::Go),
     }
 }
 
-/// Says nothing more on a connection until it is closed, or to be reset or closed.
-async fn swallow(mut near: TcpStream, mut fault: watch::Receiver<Fault>) {
+/// Reads what is sent, so that nothing but the fault is felt, and says nothing more.
+async fn swallow(near: &mut TcpStream) -> std::io::Result<Next> {
     let mut rest = [0; 4096];
-    loop {
-        tokio::select! {
-            changed = fault.changed() => {
-                let now = fault.borrow().clone();
-                match now {
-                    Fault::Reset | Fault::Refuse => return reset(near),
-                    Fault::Close => return,
-                    _ if changed.is_err() => return,
-                    _ => {}
-                }
-            }
-            read = near.read(&mut rest) => {
-                if !matches!(read, Ok(1..)) {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Closes with a reset instead of a farewell.
-fn reset(near: TcpStream) {
-    let _ = near.set_zero_linger();
+    while near.read(&mut rest).await? > 0 {}
+    Ok(Next::End)
 }
