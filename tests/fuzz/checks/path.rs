@@ -17,7 +17,8 @@ pub(crate) fn check(data: &[u8]) {
         assert!(!matches!(segment, "." | ".."), "{path:?} -> {canonical}");
         let decoded = percent_decode_str(segment).decode_utf8().expect("UTF-8");
         assert!(
-            !decoded.contains(['/', '\\', ';', '#', '?']) && !decoded.contains(char::is_control),
+            !decoded.contains(['/', '\\', ';', '#', '?'])
+                && !decoded.bytes().any(|byte| byte.is_ascii_control()),
             "{path:?} -> {canonical}"
         );
     }
