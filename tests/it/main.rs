@@ -37,6 +37,7 @@ mod kerberos;
 mod leaks;
 mod limits;
 mod matrix;
+mod messages;
 mod refusals;
 mod routes;
 mod run;
