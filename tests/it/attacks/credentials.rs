@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fixture::{Scene, request};
-use crate::harness::client::{Target, basic};
+use crate::harness::client::basic;
 use crate::harness::elasticsearch::{Account, FakeElasticsearch};
 use crate::harness::h2;
 use crate::harness::plan::{Plan, Running};
@@ -17,10 +17,6 @@ fn for_the_authenticated(fake: &FakeElasticsearch, app: &Server) -> Running {
         .route("all", "/**", "allow: authenticated")
         .and("login_limit: { per_address: 1000, per_username: 1000 }")
         .start()
-}
-
-fn status(proxy: &Target, authorization: &str) -> u16 {
-    proxy.get("/").authorization(authorization).send().status
 }
 
 #[test]
