@@ -33,6 +33,7 @@ mod held;
 mod kerberos;
 mod limits;
 mod matrix;
+mod messages;
 mod refusals;
 mod routes;
 mod run;
