@@ -23,7 +23,7 @@ fn look_alike_credentials_never_share_an_answer() {
     let long_name = "u".repeat(60);
     let mut pairs = vec![
         (basic("ab", "c"), basic("a", "bc")),
-        (basic("a:b", "c"), basic("ab", "c")),
+        (basic("d:e", "f"), basic("de", "f")),
         (basic("alice2", "pw"), basic("ALICE2", "pw")),
         (basic("alice3", "pw"), basic("alice3 ", "pw")),
         // bcrypt reads 72 bytes: with a name this long no letter of the password would count.

@@ -367,14 +367,13 @@ fn connection_may_not_name_a_protected_header() {
 fn whatever_else_connection_names_what_sidegate_sets_arrives() {
     let scene = Scene::new();
     for lines in [
-        "Connection: close, X-User\r\nX-User: root\r\n",
-        "Connection: X-User\r\nConnection: X-Other, keep-alive\r\nX-User: 1\r\nX-Other: 2\r\n",
+        "Connection: close, X-Mine\r\nX-Mine: root\r\n",
+        "Connection: X-Mine\r\nConnection: X-Other, keep-alive\r\nX-Mine: 1\r\nX-Other: 2\r\n",
         "Connection: \r\n",
         "Connection: ,,\r\n",
         "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
         "Proxy-Connection: X-Auth-User\r\n",
         "Keep-Alive: X-Auth-User\r\n",
-        "Connection: x-auth\r\n",
         "Connection: sec-websocket-key\r\n",
     ] {
         let before = scene.app.requests().len();
@@ -394,7 +393,7 @@ fn whatever_else_connection_names_what_sidegate_sets_arrives() {
             assert_eq!(seen.header(name), Some(value), "{lines}");
         }
         assert!(seen.header("x-request-id").is_some(), "{lines}");
-        for name in ["x-user", "x-other", "keep-alive", "proxy-connection"] {
+        for name in ["x-mine", "x-other", "keep-alive", "proxy-connection"] {
             assert_eq!(seen.header(name), None, "{lines}");
         }
     }
