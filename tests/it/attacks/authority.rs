@@ -102,7 +102,7 @@ fn ask(scene: &Scene) -> Reply {
     call.basic("alice", "alice-password").send()
 }
 
-/// A scene with a route whose question is about a privilege, and a limiter that the second failed login would set off.
+/// A scene with a route whose question is about a privilege.
 fn scene() -> Scene {
     Scene::with(|plan| plan.route("monitor", "/monitor", "require: { cluster: [monitor] }"))
 }

@@ -141,7 +141,7 @@ fn a_credential_of_a_megabyte_is_not_even_read() {
     scene.serves_another();
 }
 
-/// libraries in C end a string at NUL: `alice\0x` must never be alice.
+/// Libraries in C end a string at NUL: `alice\0x` must never be alice.
 #[test]
 fn control_characters_and_broken_letters_in_a_password_ask_nobody() {
     let scene = Scene::new();
@@ -222,7 +222,7 @@ fn two_credentials_are_refused_and_neither_is_chosen() {
         format!("{alice},{bob}"),
         format!("{alice},"),
         format!("Bearer abc, {alice}"),
-        format!("Bearer abc,def"),
+        "Bearer abc,def".to_owned(),
     ] {
         let refused = scene.refuses(&line, &[400], &authorization(&line));
         assert_eq!(refused.refusal(), Some("ambiguous_credentials"), "{line}");

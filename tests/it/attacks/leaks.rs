@@ -165,16 +165,17 @@ fn names_of_any_length_and_any_letters_stay_on_one_short_line_of_the_log() {
         .upstream("app", &app)
         .route("monitor", "/monitor", "require: { cluster: [monitor] }")
         .route("any", "/**", "allow: authenticated")
+        .and("login_limit: { per_address: 1000, per_username: 1000 }")
         .start();
     gate.admin.call("PUT", "/log/level").body("debug").send();
-    for at in 0..names.len() {
+    for (at, name) in names.iter().enumerate() {
         for path in ["/x", "/monitor"] {
             let call = gate.proxy.get(path);
             let status = call.authorization(&format!("Bearer odd{at}")).send().status;
             assert!(matches!(status, 200 | 403 | 503), "{at}: {status}");
         }
         // The same as a name that is typed.
-        let typed: String = names[at].chars().take(5_000).collect();
+        let typed: String = name.chars().take(5_000).collect();
         let call = gate.proxy.get("/x");
         call.basic(&typed.replace(char::is_control, "?"), "pw")
             .send()

@@ -6,8 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use crate::harness::client::basic;
 use crate::harness::elasticsearch::{Account, FakeElasticsearch, Script};
 use crate::harness::plan::{Plan, Running};
@@ -145,10 +143,7 @@ fn a_new_password_works_at_once_beside_the_old_entry() {
 #[test]
 fn a_token_is_asked_about_again_when_it_has_expired() {
     let (fake, app) = (FakeElasticsearch::start(), Server::echoing());
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = sidegate::model::clock::Clock::system().now().unix.as_secs();
     let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", now + 2));
     let token = format!("Bearer e30.{claims}.c2ln");
     fake.know(&token, alice());

@@ -6,7 +6,7 @@
 use super::fixture::{IDENTITY, Scene, of_alice, of_root, request};
 use crate::harness::client::basic;
 
-/// Both an open and a guarded spelling of the same letters stand in the route table, as in an application that serves both.
+/// A request of nobody's for a target of any bytes.
 fn raw(target: &[u8]) -> Vec<u8> {
     [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat()
 }
