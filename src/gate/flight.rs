@@ -131,3 +131,33 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_ask_that_panics_tells_everybody_who_waits_and_leaves_nothing_behind() {
+        let flights: Flights<&str, u8> = Flights::new();
+        let first = flights
+            .join(&"key", 0, || async { panic!("of an ask, in a test") })
+            .unwrap();
+        let second = flights.join(&"key", 0, || async { 1 }).unwrap();
+        assert!(!second.started, "it joined the first");
+        assert_eq!((first.wait().await, second.wait().await), (None, None));
+        assert_eq!(flights.len(), 0);
+        let next = flights.join(&"key", 0, || async { 2 }).unwrap();
+        assert_eq!(next.wait().await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn the_one_who_began_an_ask_may_leave() {
+        let flights: Flights<&str, u8> = Flights::new();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let first = flights.join(&"key", 0, || async move { told.await.unwrap_or_default() });
+        let second = flights.join(&"key", 0, || async { 1 }).unwrap();
+        drop(first);
+        tell.send(7).unwrap();
+        assert_eq!(second.wait().await, Some(7));
+    }
+}

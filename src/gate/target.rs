@@ -130,7 +130,18 @@ fn check_singletons(headers: &HeaderMap) -> Result<(), Ambiguity> {
             });
         }
     }
-    Ok(())
+    check_transfer_coding(headers)
+}
+
+/// A body comes in chunks or it doesn't: any other coding, or a list of them, is read differently by different servers
+/// (RFC 9112 §6.1), and the HTTP library only looks at the last word of the last line.
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Ambiguity> {
+    let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Ambiguity::Framing),
+    }
 }
 
 /// A host that is canonical without being copied where the client wrote it canonically.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -151,6 +152,13 @@ impl Connection {
         .await;
         self.reused = true;
         match answered {
+            // Nobody asked for another protocol here; passed on, it would make the client believe in a tunnel.
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Box::new(Unanswered {
+                    failure: Failure::Upgrade,
+                    unsent: None,
+                }))
+            }
             Some(Ok(response)) => Ok(response),
             Some(Err(mut error)) => {
                 let unsent = error.take_message();

@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::failure::Failure;
 use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
-use crate::gate::refusal::Refusal;
+use crate::gate::refusal::{Ambiguity, Refusal};
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
 use crate::net::page::{STYLE, Sources, escape, guard};
@@ -151,6 +153,10 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'
     headers.insert(X_REQUEST_ID, id.clone());
     if status == StatusCode::UNAUTHORIZED {
         challenge(denial, manner, headers);
+    }
+    if let Denial::Refused(Refusal::Ambiguous(Ambiguity::Framing)) = denial {
+        // Nobody can tell where this request ends, so nothing behind it is read as another one.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Denial::Refused(Refusal::SessionEnded(_) | Refusal::AgreementPending) = denial {
         headers.insert(X_SIDEGATE_SESSION, HeaderValue::from_static(told.reason));

@@ -163,6 +163,29 @@ fn singletons_stand_once() {
 }
 
 #[test]
+fn a_body_comes_in_chunks_and_in_nothing_else() {
+    let parse = |lines: &[&'static str]| {
+        let lines = lines.iter().map(|line| ("transfer-encoding", *line));
+        let headers: Vec<_> = [("host", "a")].into_iter().chain(lines).collect();
+        Target::parse(&head("POST", "/", &headers)).map(drop)
+    };
+    for fine in [&[][..], &["chunked"], &["Chunked"]] {
+        assert_eq!(parse(fine), Ok(()), "{fine:?}");
+    }
+    for odd in [
+        &["gzip, chunked"][..],
+        &["chunked, chunked"],
+        &[",chunked"],
+        &["identity"],
+        &[""],
+        &["chunked", "chunked"],
+        &["gzip", "chunked"],
+    ] {
+        assert_eq!(parse(odd), Err(bad(Ambiguity::Framing)), "{odd:?}");
+    }
+}
+
+#[test]
 fn connect_and_trace_are_not_allowed() {
     for method in ["CONNECT", "TRACE"] {
         let refused = Target::parse(&head(method, "/", &[("host", "a")]));

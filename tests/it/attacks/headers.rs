@@ -1,7 +1,8 @@
-//! What the upstream is told about the caller, and what clients can't make it believe (R-11…R-13, R-15).
+//! What the upstream is told about the caller, and what clients can't make it believe (A-12…A-17).
 
 use serde_json::json;
 
+use super::fixture::{Scene, of_alice, request};
 use crate::harness::client::basic;
 use crate::harness::elasticsearch::{Account, FakeElasticsearch};
 use crate::harness::plan::{Plan, Running};
@@ -25,13 +26,16 @@ fn with_headers(fake: &FakeElasticsearch, app: &Server) -> Running {
 }
 
 /// Every spelling a server behind might fold to `x-auth-user`.
-const SPELLINGS: [&str; 6] = [
+const SPELLINGS: [&str; 9] = [
     "X-Auth-User",
     "x_auth_user",
     "X-Auth_User",
     "X-AUTH-USER",
     "x-auth_user",
     "X_AUTH-User",
+    "X.Auth.User",
+    "x.auth-user",
+    "X-Auth.User",
 ];
 
 fn folded(request: &Recorded, name: &str) -> Vec<String> {
@@ -139,22 +143,6 @@ fn method_path_query_and_body_arrive_as_sent() {
 }
 
 #[test]
-fn a_header_name_with_a_dot_never_passes_for_an_identity() {
-    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
-    let gate = with_headers(&fake, &app);
-    let status = gate
-        .proxy
-        .get("/public/x")
-        .header("X.Auth.User", "root")
-        .send()
-        .status;
-    assert!(matches!(status, 200 | 400), "{status}");
-    for request in app.requests() {
-        assert!(folded(&request, "x-auth-user").is_empty());
-    }
-}
-
-#[test]
 fn passthrough_hands_on_the_clients_own_credential() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let gate = with_headers(&fake, &app);
@@ -174,37 +162,6 @@ fn passthrough_hands_on_the_clients_own_credential() {
         Some(basic("alice", "alice-password").as_str())
     );
     assert_eq!(requests[1].header("authorization"), None);
-}
-
-#[test]
-fn connection_may_not_name_a_protected_header() {
-    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
-    let gate = with_headers(&fake, &app);
-    for value in [
-        "Authorization",
-        "close, X-Auth-User",
-        "x_auth_user",
-        "X-Forwarded-For",
-        "Host",
-    ] {
-        let refused = gate
-            .proxy
-            .get("/x")
-            .basic("alice", "alice-password")
-            .header("Connection", value)
-            .send();
-        refused.expect_refusal(400, "ambiguous_connection");
-    }
-    let two_lines = gate
-        .proxy
-        .get("/x")
-        .basic("alice", "alice-password")
-        .header("Connection", "keep-alive");
-    two_lines
-        .header("Connection", "X-Auth-User")
-        .send()
-        .expect_refusal(400, "ambiguous_connection");
-    assert!(app.requests().is_empty());
 }
 
 #[test]
@@ -233,35 +190,6 @@ fn hop_by_hop_headers_end_here_and_ours_still_arrive() {
         assert_eq!(seen.header(gone), None, "{gone}");
     }
     assert_eq!(seen.header("x-auth-user"), Some("alice"));
-}
-
-#[test]
-fn headers_elasticsearch_would_obey_never_arrive() {
-    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
-    let gate = with_headers(&fake, &app);
-    let names = [
-        "es-security-runas-user",
-        "es-secondary-authorization",
-        "es-client-authentication",
-        "_xpack_security_authentication",
-        "X-Elastic-Internal-Origin",
-    ];
-    for path in ["/public/x", "/x"] {
-        let mut call = gate.proxy.get(path).basic("alice", "alice-password");
-        for name in names {
-            call = call.header(name, "root");
-        }
-        call.send().expect(200);
-    }
-    for request in app.requests().iter().chain(&fake.server.requests()) {
-        for name in names {
-            assert!(
-                folded(request, name).is_empty(),
-                "{name} in {}",
-                request.target
-            );
-        }
-    }
 }
 
 #[test]
@@ -340,4 +268,213 @@ fn one_request_id_is_in_the_reply_the_log_and_the_upstream() {
         "{}",
         gate.process.output()
     );
+}
+
+/// CVE-2025-64484, CVE-2026-39858, GHSA-f59h-q822-g45g: `X_Forwarded_User` survived, and the application behind read it.
+/// CVE-2026-30851: the client's copy was kept where the identity had none. CVE-2026-22797: on routes without authentication.
+#[test]
+fn no_spelling_of_an_identity_header_arrives_alone_repeated_or_empty() {
+    let named =
+        "forward: { identity_headers: { username: x-forwarded-user, email: x-forwarded-email } }";
+    for listed in [false, true] {
+        let scene = Scene::with(|plan| {
+            let plan = plan.route(
+                "named",
+                "/named/**",
+                &format!("allow: authenticated, {named}"),
+            );
+            match listed {
+                // Whoever is believed about the client's address is not believed about who it is.
+                true => plan.listener("trusted_proxies: [\"127.0.0.1/32\"]"),
+                false => plan,
+            }
+        });
+        for spelling in [
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "X-Forwarded_User",
+            "X_Forwarded-User",
+            "X-FORWARDED-USER",
+            "X.Forwarded.User",
+            "X-Forwarded-Email",
+            "x_forwarded_email",
+            "X.Forwarded-Email",
+        ] {
+            for lines in [
+                format!("{spelling}: root\r\n"),
+                format!("{spelling}:\r\n"),
+                format!("{spelling}: root\r\n{spelling}: root\r\n"),
+                format!("{spelling}: alice\r\nX-Between: 1\r\nX_FORWARDED_USER: root\r\n"),
+            ] {
+                for (path, user) in [("/named/x", Some("alice")), ("/public/x", None)] {
+                    let before = scene.app.requests().len();
+                    let status = scene.gate.proxy.raw_reply(&of_alice(path, &lines)).status;
+                    assert_eq!(status, 200, "{lines}");
+                    let seen = &scene.app.requests()[before];
+                    let users = folded(seen, "x-forwarded-user");
+                    assert_eq!(users, Vec::from_iter(user), "{path} {lines}");
+                    assert!(
+                        folded(seen, "x-forwarded-email").is_empty(),
+                        "{path} {lines}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// GHSA-w9mr-28mw-j8hg, CVE-2024-45410, CVE-2025-48865: `Connection` named away what the proxy had set.
+#[test]
+fn connection_may_not_name_a_protected_header() {
+    let scene = Scene::new();
+    for value in [
+        "Authorization",
+        "authorization",
+        "close, X-Auth-User",
+        "X-AUTH-ROLES",
+        "x_auth_user",
+        "x.auth.user",
+        "X-Forwarded-For",
+        "X_Forwarded_For",
+        "x-forwarded-user",
+        "keep-alive, X-Forwarded-Host, x-mine",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Request-Id",
+        "Host",
+        "Cookie",
+        "Content-Length",
+        "Transfer-Encoding",
+        " ,,X-Auth-User,,",
+        "\tX-Auth-User\t",
+        "X-Auth-User;q=1, X-Auth-User",
+        "caf\u{e9}",
+    ] {
+        let lines = format!("Connection: {value}\r\n");
+        let refused = scene.refuses(value, &[400], &of_alice("/app/x", &lines));
+        assert_eq!(refused.refusal(), Some("ambiguous_connection"), "{value}");
+        for lines in [
+            format!("Connection: keep-alive\r\nConnection: {value}\r\n"),
+            format!("Connection: {value}\r\nX-Between: 1\r\nconnection: close\r\n"),
+        ] {
+            scene.refuses(&lines, &[400], &of_alice("/app/x", &lines));
+            scene.refuses(&lines, &[400], &request("/public/x", &lines));
+        }
+    }
+}
+
+#[test]
+fn whatever_else_connection_names_what_sidegate_sets_arrives() {
+    let scene = Scene::new();
+    for lines in [
+        "Connection: close, X-Mine\r\nX-Mine: root\r\n",
+        "Connection: X-Mine\r\nConnection: X-Other, keep-alive\r\nX-Mine: 1\r\nX-Other: 2\r\n",
+        "Connection: \r\n",
+        "Connection: ,,\r\n",
+        "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
+        "Proxy-Connection: X-Auth-User\r\n",
+        "Keep-Alive: X-Auth-User\r\n",
+        "Connection: sec-websocket-key\r\n",
+    ] {
+        let before = scene.app.requests().len();
+        let status = scene
+            .gate
+            .proxy
+            .raw_reply(&of_alice("/app/x", lines))
+            .status;
+        assert_eq!(status, 200, "{lines}");
+        let seen = &scene.app.requests()[before];
+        for (name, value) in [
+            ("x-auth-user", "alice"),
+            ("x-auth-roles", "shopper"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("host", "localhost"),
+        ] {
+            assert_eq!(seen.header(name), Some(value), "{lines}");
+        }
+        assert!(seen.header("x-request-id").is_some(), "{lines}");
+        for name in ["x-mine", "x-other", "keep-alive", "proxy-connection"] {
+            assert_eq!(seen.header(name), None, "{lines}");
+        }
+    }
+}
+
+/// CVE-2023-27487, CVE-2024-45806: headers of the inner circle, sent from outside.
+#[test]
+fn headers_elasticsearch_would_obey_never_arrive() {
+    let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
+    let gate = with_headers(&fake, &app);
+    let names = [
+        "es-security-runas-user",
+        "ES-Security-Runas-User",
+        "es_security_runas_user",
+        "es-secondary-authorization",
+        "es_secondary_authorization",
+        "es-client-authentication",
+        "ES_Client_Authentication",
+        "_xpack_security_authentication",
+        "_xpack_security_user",
+        "_xpack_audit_request_id",
+        "X-Elastic-Internal-Origin",
+        "X-Elastic-Product-Origin",
+        "x_elastic_internal_origin",
+    ];
+    for path in ["/public/x", "/bare/x", "/through/x", "/x"] {
+        for name in names {
+            let call = gate.proxy.get(path).basic("alice", "alice-password");
+            call.header(name, "root").send().expect(200);
+        }
+    }
+    assert_eq!(app.requests().len(), 4 * names.len());
+    for request in app.requests().iter().chain(&fake.server.requests()) {
+        for name in names {
+            assert!(
+                folded(request, name).is_empty(),
+                "{name} in {}",
+                request.target
+            );
+        }
+    }
+}
+
+/// CVE-2026-34457, CVE-2026-40575, CVE-2026-33495, CVE-2026-24513: a header that is no credential picked the way in.
+#[test]
+fn no_header_but_the_credential_opens_a_route() {
+    let scene = Scene::new();
+    for header in [
+        "User-Agent: GoogleHC/1.0",
+        "User-Agent: kube-probe/1.30",
+        "User-Agent: ELB-HealthChecker/2.0",
+        "Referer: http://localhost/public/",
+        "Referer: http://localhost/admin/",
+        "X-Requested-With: XMLHttpRequest",
+        "X-Original-URL: /public/x",
+        "X-Rewrite-URL: /public/x",
+        "X-Forwarded-Uri: /public/x",
+        "X-Forwarded-Path: /public/x",
+        "X-Forwarded-Prefix: /public",
+        "X-Forwarded-Method: OPTIONS",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: elsewhere",
+        "X-Forwarded-Port: 443",
+        "X-Forwarded-For: 127.0.0.1",
+        "Forwarded: for=127.0.0.1;host=elsewhere;proto=https",
+        "X-Real-IP: 127.0.0.1",
+        "X-HTTP-Method-Override: OPTIONS",
+        "es-security-runas-user: root",
+        "X-Auth-User: root",
+        "Origin: http://localhost",
+        "Sec-Fetch-Site: same-origin",
+        "Cookie: session=root",
+        "Proxy-Authorization: Basic cm9vdDpyb290LXBhc3N3b3Jk",
+        "X-Api-Key: root",
+    ] {
+        let line = format!("{header}\r\n");
+        let refused = scene.refuses(header, &[401], &request("/admin/x", &line));
+        assert_eq!(refused.refusal(), Some("no_credential"), "{header}");
+        let denied = scene.gate.proxy.raw_reply(&of_alice("/admin/x", &line));
+        assert_eq!(denied.status, 403, "{header}");
+    }
+    let requests = scene.app.requests();
+    assert!(requests.iter().all(|it| it.target == "/app/bystander"));
 }
