@@ -73,6 +73,11 @@ impl Pulse {
         }
     }
 
+    /// Whether a request has come at all.
+    pub fn has_had_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether an incomplete head is waiting for its rest.
     pub fn in_head(&self) -> bool {
         self.head_begun.load(Ordering::Relaxed) && self.in_flight.load(Ordering::Relaxed) == 0
