@@ -35,6 +35,7 @@ mod held;
 mod kerberos;
 mod leaks;
 mod limits;
+mod listeners;
 mod matrix;
 mod refusals;
 mod routes;
