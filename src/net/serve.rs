@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -28,6 +28,7 @@ use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
 use super::proxy_protocol::{self, HeaderError, Told};
 use super::pulse::{Pulse, Watched};
+use super::received::Received;
 use super::socket::{Accepted, Origin, Socket};
 use super::steady::Steady;
 use super::tls::{ALPN_H2, Certified, ServerTls};
@@ -300,7 +301,9 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(BUFFER))
-        .pipeline_flush(true);
+        // Head and body in one write. Not by `pipeline_flush`, under which hyper takes whatever a body has, however little the
+        // client reads, and keeps an answer back as long as unread bytes lie in its buffer, those of a refused head among them.
+        .writev(false);
     // hyper keeps up to 100 headers on the stack; any other number costs an allocation per request.
     if limits.max_headers != 100 {
         builder.max_headers(limits.max_headers);
@@ -331,11 +334,7 @@ impl<H: Handler> Link<H> {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
         let in_flight = self.pulse.begin();
         let http1 = request.version() < Version::HTTP_2;
-        let limit = self.front.limits.body_idle_timeout;
-        let mut request = request.map(|body| match Body::from(body) {
-            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
-            other => other,
-        });
+        let mut request = self.watch_body(request, http1);
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
         }
@@ -362,12 +361,30 @@ impl<H: Handler> Link<H> {
                 error!(listener = %self.front.listener, "a request made the handler panic");
                 handler.panicked()
             });
-        let draining = self.front.drain.phase() != Phase::Serving;
-        if http1 && draining && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            // The client is told, rather than closed on while it sends the next request (RFC 9112 §9.6).
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.pulse.switch();
+        } else if http1 && (self.pulse.is_abandoned() || self.front.drain.phase() != Phase::Serving)
+        {
+            // What comes next on this connection is the rest of a body, or what nobody will answer any more; the client is
+            // told so, rather than closed on while it sends (RFC 9112 §9.6).
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
         response.map(|body| Tracked::new(body, in_flight))
+    }
+
+    /// Puts the listener's patience on a body that streams, and over HTTP/1 a watch on what is left of it.
+    fn watch_body(&self, request: http::Request<Incoming>, http1: bool) -> Request {
+        let limit = self.front.limits.body_idle_timeout;
+        let (head, body) = request.into_parts();
+        let body = match Body::from(body) {
+            Body::Incoming(body) if http1 => {
+                let expects = head.headers.contains_key(EXPECT);
+                Body::stream(Received::new(body, limit, expects, &self.pulse))
+            }
+            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
+            other => other,
+        };
+        Request::from_parts(head, body)
     }
 }

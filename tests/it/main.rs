@@ -37,6 +37,7 @@ mod leaks;
 mod limits;
 mod listeners;
 mod matrix;
+mod messages;
 mod refusals;
 mod routes;
 mod run;
