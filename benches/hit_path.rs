@@ -53,8 +53,9 @@ fn main_settings(routes: usize) -> Settings {
     };
     Settings {
         listeners: Vec::new(),
-        admin: settings::Admin {
+        admin: sidegate::config::listening::Admin {
             address: ([127, 0, 0, 1], 0).into(),
+            reuse_port: false,
         },
         authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), upstream)]),
@@ -80,6 +81,7 @@ fn main_settings(routes: usize) -> Settings {
             format: settings::AccessLogFormat::Off,
             target: settings::AccessLogTarget::Stdout,
         },
+        drain_delay: Duration::ZERO,
         drain_timeout: second,
         workers: None,
         assertion: None,
@@ -104,6 +106,7 @@ fn route(at: usize) -> settings::Route {
         }),
         upstream: "app".into(),
         forward: Forward::None,
+        listeners: Vec::new(),
         websocket: false,
         credentials: RouteCredentials::default(),
     }

@@ -61,8 +61,9 @@ impl Alone {
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
-        let bound = Bound::bind(address).with_context(|| format!("can't listen on {address}"))?;
-        let address = bound.address();
+        let bound =
+            Bound::bind(address, false).with_context(|| format!("can't listen on {address}"))?;
+        let address = bound.address().tcp().unwrap_or(address);
         let tls = match &settings.embedded.tls {
             Some(written) => Some((written.clone(), Arc::new(ServerTls::load(written)?))),
             None => None,
@@ -73,12 +74,8 @@ impl Alone {
         let (drain, watch) = Drain::new();
         let workers = Arc::new(Workers::start(worker_count(settings.workers))?);
         let listener = Listener {
-            name: "authority".to_owned(),
-            address,
             tls: settings.embedded.tls.clone(),
-            trusted_proxies: Vec::new(),
-            forwarded_client_certificates: None,
-            limits: LIMITS,
+            ..Listener::plain("authority", address, LIMITS)
         };
         let metrics = NetMetrics::register(&Registry::new()?)?.listener("authority");
         let serving = tls.as_ref().map(|(_, tls)| Arc::clone(tls));

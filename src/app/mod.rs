@@ -28,6 +28,7 @@ use crate::config::check;
 use crate::config::references::Machine;
 use crate::config::settings::Settings;
 use crate::model::clock::Clock;
+use crate::net::activation::{self, Activation, Standing};
 use crate::net::drain::{Drain, Report};
 use crate::telemetry::log::LogLevel;
 
@@ -53,7 +54,12 @@ impl App {
     /// # Errors
     /// Whatever keeps it from serving as configured: a port that is taken, a file that can't be read, a store that can't be
     /// opened. An authority that doesn't answer is no error: it may come up later, and until then requests get 503.
-    pub async fn start(settings: Settings, clock: Clock, level: LogLevel) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: Settings,
+        activation: Activation,
+        clock: Clock,
+        level: LogLevel,
+    ) -> anyhow::Result<Self> {
         // First of all, so that a signal during start-up is not lost.
         let (terminate, interrupt) = (
             signal(SignalKind::terminate())?,
@@ -62,7 +68,7 @@ impl App {
         let (drain, watch) = Drain::new();
         let (running, embedded) = Running::assemble(settings, clock, level, watch.clone()).await?;
         let running = Arc::new(running);
-        let serving = Serving::start(&running, embedded.clone(), (drain, watch))?;
+        let serving = Serving::start(&running, embedded.clone(), activation, (drain, watch))?;
         tokio::spawn(authority::watch(Arc::clone(&running)));
         Ok(Self {
             running,
@@ -85,6 +91,7 @@ impl App {
 
     /// Serves until SIGTERM or SIGINT, reloading meanwhile, then drains. A second signal cuts the drain short.
     pub async fn run(mut self, mut reloads: Reloads) -> ExitCode {
+        activation::tell(Standing::Ready);
         let files = watched_files(&self.running.settings(), &reloads);
         let mut watch = Watch::start(&files);
         let mut contents = Contents::read(&files);
@@ -125,7 +132,9 @@ impl App {
         {
             tracing::error!(%error, "a log could not be reopened");
         }
+        activation::tell(Standing::Reloading);
         let outcome = self.try_reload(reloads);
+        activation::tell(Standing::Ready);
         self.running.note_reload(&outcome);
         match outcome {
             Ok(()) => tracing::info!(?cause, "configuration and certificates reloaded"),
@@ -152,10 +161,17 @@ impl App {
 
     async fn drain(mut self) {
         self.running.begin_drain();
-        let deadline = self.running.settings().drain_timeout;
-        tracing::info!(?deadline, "draining");
+        activation::tell(Standing::Stopping);
+        let settings = self.running.settings();
+        let (delay, deadline) = (settings.drain_delay, settings.drain_timeout);
+        tracing::info!(?delay, ?deadline, "draining");
+        let draining = async {
+            // Readiness is off; everything is served as ever until whoever watches it has noticed.
+            tokio::time::sleep(delay).await;
+            self.serving.drain(deadline).await
+        };
         let finished = tokio::select! {
-            report = self.serving.drain(deadline) => Some(report),
+            report = draining => Some(report),
             _ = self.terminate.recv() => None,
             _ = self.interrupt.recv() => None,
         };

@@ -439,7 +439,7 @@ fn refuse_what_needs_a_restart(old: &Settings, new: &Settings) -> anyhow::Result
             });
     ensure!(
         same_listeners,
-        "listeners: addresses, limits and trusted proxies can only change by a restart"
+        "listeners: all but their certificates can only change by a restart"
     );
     ensure!(
         old.admin == new.admin,

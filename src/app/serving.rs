@@ -13,7 +13,9 @@ use super::running::Running;
 use crate::admin::Admin;
 use crate::admin::operations::Operations;
 use crate::authority::certificates::InUse;
-use crate::config::settings::{self, Settings};
+use crate::config::listening::ListenAddress;
+use crate::config::settings::{self, Listener, Settings};
+use crate::net::activation::Activation;
 use crate::net::drain::{Drain, Report, Watch};
 use crate::net::http::{Peer, Request, Response};
 use crate::net::listen::Bound;
@@ -25,7 +27,7 @@ use crate::net::workers::{Workers, worker_count};
 #[derive(Debug, Clone)]
 pub struct Addresses {
     /// Listeners of the proxy door, by name, in written order.
-    pub listeners: Vec<(String, SocketAddr)>,
+    pub listeners: Vec<(String, ListenAddress)>,
     /// The admin door.
     pub admin: SocketAddr,
     /// The embedded authority's API, when it is served.
@@ -55,46 +57,43 @@ impl Serving {
     pub(super) fn start(
         running: &Arc<Running>,
         embedded: Option<Embedded>,
+        activation: Activation,
         (drain, watch): (Drain, Watch),
     ) -> anyhow::Result<Self> {
         let settings = running.settings();
         let (side_drain, side_watch) = Drain::new();
-        let mut bound = Vec::new();
-        for listener in &settings.listeners {
-            bound.push(
-                Bound::bind(listener.address)
-                    .with_context(|| format!("can't listen on {}", listener.address))?,
-            );
-        }
+        let bound = bind(&settings.listeners, activation)?;
         let certificates = settings
             .listeners
             .iter()
             .map(|listener| load(listener.tls.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         let side = Arc::new(Workers::start(1)?);
+        // Where another process takes over, it is the one to be asked once a drain begins here.
+        let admin_watch = match settings.admin.reuse_port {
+            true => &watch,
+            false => &side_watch,
+        };
         let admin = listen_beside(
             running,
             &side,
-            &side_watch,
-            ("admin", settings.admin.address, None),
+            admin_watch,
+            ("admin", settings.admin.address, settings.admin.reuse_port),
+            None,
             AdminDoor(admin_of(running)),
         )?;
         let authority_tls = load(settings.authority.tls())?;
-        let authority = match (&embedded, &settings.authority) {
-            (
-                Some(embedded),
-                settings::Authority::Embedded(settings::Embedded {
-                    address: Some(address),
-                    ..
-                }),
-            ) => Some(listen_beside(
+        let own_address = settings.authority.address();
+        let authority = match embedded.as_ref().zip(own_address) {
+            Some((embedded, address)) => Some(listen_beside(
                 running,
                 &side,
                 &side_watch,
-                ("authority", *address, authority_tls.clone()),
+                ("authority", address, false),
+                authority_tls.clone(),
                 AuthorityDoor(embedded.authority.clone()),
             )?),
-            _ => None,
+            None => None,
         };
         let workers = Arc::new(Workers::start(worker_count(settings.workers))?);
         let entrance = Arc::new(Entrance {
@@ -103,7 +102,7 @@ impl Serving {
         });
         let mut listeners = Vec::new();
         for ((listener, bound), tls) in settings.listeners.iter().zip(bound).zip(&certificates) {
-            listeners.push((listener.name.clone(), bound.address()));
+            listeners.push((listener.name.clone(), bound.address().clone()));
             let metrics = running.families.net.listener(&listener.name);
             let front = Front::new(
                 listener,
@@ -112,7 +111,7 @@ impl Serving {
                 metrics,
                 watch.clone(),
             );
-            tracing::info!(listener = %listener.name, address = %bound.address(), tls = tls.is_some(), "listening");
+            tracing::info!(listener = %listener.name, address = %bound.address(), tls = tls.is_some(), reuse_port = listener.reuse_port, "listening");
             accept(bound, front, &workers);
         }
         let serving = Self {
@@ -204,25 +203,40 @@ fn load(tls: Option<&settings::Tls>) -> Result<Option<Arc<ServerTls>>, TlsError>
         .transpose()
 }
 
+/// Binds every listener, or takes what the service manager bound for it.
+fn bind(listeners: &[Listener], mut activation: Activation) -> anyhow::Result<Vec<Bound>> {
+    let mut bound = Vec::with_capacity(listeners.len());
+    let mut taken = Vec::new();
+    for listener in listeners {
+        let found = match &listener.address {
+            ListenAddress::Tcp(address) => Bound::bind(*address, listener.reuse_port),
+            ListenAddress::Unix(path) => {
+                Bound::bind_unix(path, listener.socket_mode, listener.reuse_port)
+            }
+            ListenAddress::Systemd(name) => {
+                taken.push(name.as_str());
+                Bound::passed(name, activation.take(name)?)
+            }
+        };
+        bound.push(found.with_context(|| format!("can't listen on {}", listener.address))?);
+    }
+    activation.warn_of_unused(&taken);
+    Ok(bound)
+}
+
 /// Binds and serves a door that is not the proxy's, on the side worker.
 fn listen_beside<H: Handler>(
     running: &Arc<Running>,
     workers: &Arc<Workers>,
     watch: &Watch,
-    (name, address, tls): (&str, SocketAddr, Option<Arc<ServerTls>>),
+    (name, address, reuse_port): (&str, SocketAddr, bool),
+    tls: Option<Arc<ServerTls>>,
     handler: H,
 ) -> anyhow::Result<SocketAddr> {
-    let bound =
-        Bound::bind(address).with_context(|| format!("can't listen on {address} ({name})"))?;
-    let address = bound.address();
-    let listener = settings::Listener {
-        name: name.to_owned(),
-        address,
-        tls: None,
-        trusted_proxies: Vec::new(),
-        forwarded_client_certificates: None,
-        limits: SIDE_LIMITS,
-    };
+    let bound = Bound::bind(address, reuse_port)
+        .with_context(|| format!("can't listen on {address} ({name})"))?;
+    let address = bound.address().tcp().unwrap_or(address);
+    let listener = Listener::plain(name, address, SIDE_LIMITS);
     let metrics = running.families.net.listener(name);
     tracing::info!(listener = name, %address, "listening");
     accept(

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::app;
 use crate::cli::startup;
+use crate::config::settings::Settings;
 use crate::gate::Verdict;
 use crate::gate::trace::{Step, Steps};
 use crate::model::clock::Clock;
@@ -34,6 +35,9 @@ pub(super) struct Options {
     /// Basic credential as NAME:PASSWORD; without a password it is read from $SIDEGATE_PASSWORD or standard input
     #[arg(long, short, value_name = "NAME[:PASSWORD]")]
     user: Option<String>,
+    /// The listener that the request comes in at, by its name; without it, the first one
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
     /// A client certificate in PEM, leaf first, as if the TLS layer had verified it
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -75,7 +79,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         client_ip: address.ip(),
         trusted: false,
         tls: true,
-        listener: "explain".into(),
+        listener: listener(&options, &settings)?,
         certificate,
     };
     let mut steps = Steps::on();
@@ -88,6 +92,25 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The name of the listener that is asked for, or of the first one.
+fn listener(options: &Options, settings: &Settings) -> anyhow::Result<Arc<str>> {
+    let mut names = settings
+        .listeners
+        .iter()
+        .map(|listener| listener.name.as_str());
+    let Some(wanted) = &options.listener else {
+        return Ok(names.next().unwrap_or_default().into());
+    };
+    if names.clone().any(|name| name == wanted) {
+        return Ok(wanted.as_str().into());
+    }
+    let known: Vec<_> = names.collect();
+    bail!(
+        "no listener is named {wanted}; there are: {}",
+        known.join(", ")
+    );
 }
 
 /// What the TLS layer would have made of this chain. Whether a listener's CA signed it is not looked at here.

@@ -18,6 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
 use crate::config::{reference, schema};
+use crate::net::activation::Activation;
 
 /// A sidecar that lets in only what Elasticsearch security allows.
 #[derive(Parser, Debug)]
@@ -74,7 +75,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match command {
         Command::Dev(options) => block_on(dev::run(options)),
-        Command::Run(options) => block_on(run::run(options)),
+        Command::Run(options) => {
+            // Here, while there is one thread: what was passed is told by the environment.
+            let activation = Activation::from_environment();
+            block_on(run::run(options, activation))
+        }
         Command::Authority(options) => block_on(authority::run(options)),
         Command::Check(options) => block_on(check::run(options)),
         Command::Explain(options) => block_on(explain::run(options)),

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::app;
 use crate::cli::startup;
 use crate::model::clock::Clock;
+use crate::net::activation::Activation;
 use crate::telemetry::log::LogFormat;
 
 /// Options of `sidegate run`.
@@ -47,11 +48,11 @@ impl From<Format> for LogFormat {
 ///
 /// # Errors
 /// A configuration with faults, a port that is taken, an authority's store that can't be opened.
-pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(options: Options, activation: Activation) -> anyhow::Result<ExitCode> {
     let level = startup::start_log(options.log_format.into())?;
     let reloads = app::Reloads::of(options.config.clone())?;
     let settings = startup::settings_from_file(&options.config)?;
-    let app = app::App::start(settings, Clock::system(), level).await?;
+    let app = app::App::start(settings, activation, Clock::system(), level).await?;
     if let Some(path) = &options.ready_file {
         write_ready_file(path, app.addresses())?;
     }
@@ -62,7 +63,7 @@ fn write_ready_file(path: &std::path::Path, addresses: &app::Addresses) -> anyho
     let listeners: Vec<_> = addresses
         .listeners
         .iter()
-        .map(|(name, address)| json!({"name": name, "address": address}))
+        .map(|(name, address)| json!({"name": name, "address": address.to_string()}))
         .collect();
     let line =
         json!({"listeners": listeners, "admin": addresses.admin, "authority": addresses.authority});

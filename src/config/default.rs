@@ -2,10 +2,16 @@
 
 /// `admin.address`
 pub const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
+/// `drain_delay`
+pub const DRAIN_DELAY: &str = "0s";
 /// `drain_timeout`
 pub const DRAIN_TIMEOUT: &str = "30s";
 /// `explain_refusals`
 pub const EXPLAIN_REFUSALS: bool = false;
+/// `listeners[].socket_mode`
+pub const SOCKET_MODE: &str = "0660";
+/// `listeners[].reuse_port`, `admin.reuse_port`
+pub const REUSE_PORT: bool = false;
 /// `listeners[].limits.max_connections`
 pub const MAX_CONNECTIONS: u32 = 10_000;
 /// `listeners[].limits.max_headers`

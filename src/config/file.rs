@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,7 +19,8 @@ use super::addresses::ServerName;
 use super::default;
 use super::file_realms::{Anonymous, FailedLogins, Realms};
 use super::file_routes::Route;
-use super::file_ways::{CertificateHeader, ClientCertificates, Credentials};
+use super::file_ways::{CertificateHeader, ClientCertificates, Credentials, ProxyProtocol};
+use super::listening::{FileMode, ListenAddress, PeerMatch};
 use super::references::SecretRef;
 use super::settings;
 use super::values::{Name, Size, Written};
@@ -55,7 +55,10 @@ pub struct File {
     /// Whether a 403 names the missing privileges to the client. The log always has them.
     #[schemars(extend("default" = default::EXPLAIN_REFUSALS))]
     pub explain_refusals: Option<bool>,
-    /// How long requests under way may take to finish after SIGTERM or SIGINT before they are cut.
+    /// How long everything is still served after SIGTERM or SIGINT, with readiness already off, so that load balancers notice before the listeners close.
+    #[schemars(extend("default" = default::DRAIN_DELAY))]
+    pub drain_delay: Option<Written<Duration>>,
+    /// How long requests under way may take to finish after that before they are cut.
     #[schemars(extend("default" = default::DRAIN_TIMEOUT))]
     pub drain_timeout: Option<Written<Duration>>,
     /// Number of worker threads. Without it, one per core.
@@ -75,13 +78,21 @@ pub struct File {
 pub struct Listener {
     /// Name in logs and metrics. Without it, the address.
     pub name: Option<Written<Name>>,
-    /// Address to bind.
-    #[schemars(with = "Written<SocketAddr>")]
-    pub address: Option<Written<SocketAddr>>,
+    /// Where it listens: an address to bind, `unix:` and the path of a socket to make, or `systemd:` and the name of a socket that the service manager passes (`FileDescriptorName=`).
+    #[schemars(with = "Written<ListenAddress>")]
+    pub address: Option<Written<ListenAddress>>,
+    /// Permissions of a Unix socket's file, in octal.
+    #[schemars(extend("default" = default::SOCKET_MODE))]
+    pub socket_mode: Option<Written<FileMode>>,
+    /// Whether a second process of the same user may listen at the same address, so that a new one takes over before the old one stops (`SO_REUSEPORT`). On a Unix socket: whether the file of a live socket is replaced.
+    #[schemars(extend("default" = default::REUSE_PORT))]
+    pub reuse_port: Option<bool>,
+    /// Load balancers that tell the client's address in a PROXY protocol header. Without it, no such header is believed.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// TLS. Without it, plain HTTP is spoken, which only suits loopback or a network that encrypts by itself.
     pub tls: Option<Tls>,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Without it, nobody's are.
-    pub trusted_proxies: Option<Vec<Written<IpNet>>>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Without it, nobody's are. Where a PROXY protocol header told another address, that one counts.
+    pub trusted_proxies: Option<Vec<Written<PeerMatch>>>,
     /// The header in which `trusted_proxies` tell the certificate of their client. Without it, no such header is believed.
     pub forwarded_client_certificates: Option<CertificateHeader>,
     /// Bounds on what clients may send and hold.
@@ -162,6 +173,9 @@ pub struct Admin {
     /// Address to bind. Nothing on it asks for a credential, so keep it on loopback or behind a network policy.
     #[schemars(extend("default" = default::ADMIN_ADDRESS))]
     pub address: Option<Written<SocketAddr>>,
+    /// Whether a second process of the same user may listen at the same address, as in `listeners`. It then closes when a drain begins, so that the new process answers alone.
+    #[schemars(extend("default" = default::REUSE_PORT))]
+    pub reuse_port: Option<bool>,
 }
 
 /// Who answers `_security` questions.

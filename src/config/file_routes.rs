@@ -35,6 +35,9 @@ pub struct Route {
     /// How the identity travels to the upstream.
     #[schemars(extend("default" = default::FORWARD))]
     pub forward: Option<Forward>,
+    /// Names of the listeners that it counts on; a request that came in at another one goes past it. Without it, all of them.
+    #[schemars(length(min = 1))]
+    pub listeners: Option<Vec<Written<Name>>>,
     /// Whether WebSocket upgrades are tunnelled.
     #[schemars(extend("default" = default::WEBSOCKET))]
     pub websocket: Option<bool>,

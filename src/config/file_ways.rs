@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::default;
 use super::file::BasicCredential;
 use super::headers::IdentityHeader;
+use super::listening::PeerMatch;
 use super::references::SecretRef;
 use super::settings::NodeUrl;
 use super::tokens::{ClaimText, QueryParameter};
@@ -177,4 +178,13 @@ pub enum RouteAnonymous {
     Basic(BasicCredential),
     /// Whoever this bearer token belongs to.
     Bearer(Written<SecretRef>),
+}
+
+/// Load balancers that tell the client's address in a PROXY protocol header, version 1 or 2.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Peers whose every connection begins with a header; one that doesn't is closed. A header from anybody else is not believed.
+    #[schemars(required, length(min = 1))]
+    pub from: Option<Vec<Written<PeerMatch>>>,
 }

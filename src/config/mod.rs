@@ -24,6 +24,7 @@ pub mod file_ways;
 pub mod forwards;
 pub mod grants;
 pub mod headers;
+pub mod listening;
 pub mod nearest;
 mod origins;
 pub mod patterns;

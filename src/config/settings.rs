@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::listening::{Admin, ListenAddress, PeerMatch};
 use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use super::settings_authority;
 use super::ways::{CertificateHeader, ClientCertificates, Credentials, RouteCredentials};
@@ -36,6 +35,8 @@ pub struct Settings {
     pub explain_refusals: bool,
     /// The access log.
     pub access_log: AccessLog,
+    /// How long everything is still served after the order to stop, before the drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take before what is left is cut.
     pub drain_timeout: Duration,
     /// Number of worker threads; `None`: one per core.
@@ -53,12 +54,18 @@ pub struct Settings {
 pub struct Listener {
     /// Name in logs and metrics; the written address unless given.
     pub name: String,
-    /// Address to bind; port 0 is allowed.
-    pub address: SocketAddr,
+    /// Where it listens; port 0 is allowed.
+    pub address: ListenAddress,
+    /// Permissions of a Unix socket's file.
+    pub socket_mode: u32,
+    /// Whether another process of the same user may take the address over while this one still has it.
+    pub reuse_port: bool,
+    /// Peers that begin every connection with a PROXY protocol header. Empty: none does.
+    pub proxy_protocol: Vec<PeerMatch>,
     /// TLS, or `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Peers whose `Forwarded`/`X-Forwarded-*` are believed. Empty: nobody's.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<PeerMatch>,
     /// The header in which those peers tell the client's certificate; `None`: none is believed.
     pub forwarded_client_certificates: Option<CertificateHeader>,
     /// Bounds on what clients may send and hold.
@@ -113,13 +120,6 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// Concurrent HTTP/2 streams per connection.
     pub max_streams: u32,
-}
-
-/// The admin door: metrics, health, cache, routes. Never on a public listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Address to bind; loopback by default.
-    pub address: SocketAddr,
 }
 
 /// Who answers.
@@ -326,6 +326,8 @@ pub struct Route {
     pub upstream: String,
     /// How the identity travels.
     pub forward: Forward,
+    /// Names of the listeners it counts on. Empty: all of them.
+    pub listeners: Vec<String>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
     /// Ways in that this route alone takes.

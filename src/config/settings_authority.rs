@@ -1,5 +1,6 @@
 //! What the operator wants of the embedded authority beside its store: its audit log, and how it runs alone.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::settings::{AccessLogTarget, Authority, Embedded, Tls};
@@ -25,6 +26,14 @@ pub struct AuthorityAlone {
 }
 
 impl Authority {
+    /// The embedded authority's own address, if it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Embedded(embedded) => embedded.address,
+            Self::Elasticsearch(_) => None,
+        }
+    }
+
     /// TLS of the embedded authority's own address.
     pub fn tls(&self) -> Option<&Tls> {
         match self {

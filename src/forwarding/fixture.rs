@@ -32,6 +32,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         access,
         upstream: "app".into(),
         forward,
+        listeners: Vec::new(),
         websocket: false,
         credentials: RouteCredentials::default(),
     }
@@ -62,8 +63,9 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
     let seconds = Duration::from_secs;
     Settings {
         listeners: Vec::new(),
-        admin: settings::Admin {
+        admin: crate::config::listening::Admin {
             address: ([127, 0, 0, 1], 0).into(),
+            reuse_port: false,
         },
         authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), app)]),
@@ -89,6 +91,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
             format: settings::AccessLogFormat::Off,
             target: settings::AccessLogTarget::Stdout,
         },
+        drain_delay: Duration::ZERO,
         drain_timeout: seconds(1),
         workers: None,
         assertion: None,

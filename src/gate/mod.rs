@@ -197,7 +197,7 @@ impl Gate {
         );
         let route = self
             .routes
-            .find(&target, &head.method)
+            .find(&peer.listener, &target, &head.method)
             .ok_or(Refusal::NoRoute)?;
         steps.found(route);
         steps.add(

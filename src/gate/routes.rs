@@ -3,6 +3,7 @@
 //! Always true: the first match in written order wins; no match is a refusal; a method that no route lists only reaches
 //! routes that take any method. Matching sees decoded segments of the canonical path and the canonical host, nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::Method;
@@ -42,6 +43,8 @@ pub struct Route {
     pub ways: Ways,
     /// Which requests it takes, as configured.
     pub matches: settings::Match,
+    /// Names of the listeners it counts on. Empty: all of them.
+    pub listeners: Vec<String>,
     /// What it asks, compiled.
     pub(super) rule: Rule,
     pattern: PathPattern,
@@ -66,7 +69,10 @@ pub struct RouteTable {
     exchanges: Vec<Exchange>,
     atoms: AtomTable,
     methods: MethodBits,
+    /// The routes that count on every listener.
     trie: Trie,
+    /// For each listener that a route names: the routes that count on it, those that count everywhere included.
+    by_listener: Vec<(String, Trie)>,
 }
 
 /// What is made for an upstream, once per identity however many routes want it.
@@ -213,6 +219,7 @@ impl RouteTable {
             atoms: AtomTable::default(),
             methods: MethodBits::default(),
             trie: Trie::default(),
+            by_listener: named_listeners(settings),
         };
         let mut faults = Vec::new();
         for route in &settings.routes {
@@ -245,7 +252,9 @@ impl RouteTable {
             .ok_or(RouteFaultKind::Methods)?;
         let index = self.routes.len();
         for host in host_patterns(&route.matches) {
-            self.trie.insert(host, &pattern, methods, index);
+            for trie in self.tries_of(&route.listeners) {
+                trie.insert(host, &pattern, methods, index);
+            }
         }
         let forward_slot = self.forward_slot(&route.forward);
         let combined = route.forward.combined();
@@ -267,10 +276,30 @@ impl RouteTable {
             websocket: route.websocket,
             ways: Ways::new(&route.credentials),
             matches: route.matches.clone(),
+            listeners: route.listeners.clone(),
             rule,
             pattern,
         }));
         Ok(())
+    }
+
+    /// The tries that hold a route which counts on these listeners.
+    fn tries_of(&mut self, listeners: &[String]) -> impl Iterator<Item = &mut Trie> {
+        let everywhere = listeners.is_empty();
+        let own = self.by_listener.iter_mut();
+        let own = own.filter(move |(name, _)| everywhere || listeners.contains(name));
+        everywhere
+            .then_some(&mut self.trie)
+            .into_iter()
+            .chain(own.map(|(_, trie)| trie))
+    }
+
+    /// The trie of the requests that come in at this listener.
+    fn trie_at(&self, listener: &str) -> &Trie {
+        self.by_listener
+            .iter()
+            .find(|(name, _)| name == listener)
+            .map_or(&self.trie, |(_, trie)| trie)
     }
 
     fn forward_slot(&mut self, forward: &Forward) -> usize {
@@ -293,17 +322,18 @@ impl RouteTable {
         }
     }
 
-    /// The first route that takes this request.
-    pub fn find(&self, target: &Target, method: &Method) -> Option<&Arc<Route>> {
+    /// The first route that takes this request, which came in at this listener.
+    pub fn find(&self, listener: &str, target: &Target, method: &Method) -> Option<&Arc<Route>> {
         /// Segments held without allocating; deeper paths are rare.
         const SHALLOW: usize = 16;
         let mut shallow = [Wanted::Every; SHALLOW];
         let bit = self.methods.bit(method);
+        let trie = self.trie_at(listener);
         let path = target.path();
         if path.contains('%') || path.bytes().filter(|byte| *byte == b'/').count() > SHALLOW {
             let segments: Vec<_> = target.segments().collect();
             let wanted: Vec<_> = segments.iter().map(|text| Wanted::Text(text)).collect();
-            return self.first(target.host(), &wanted, bit);
+            return self.first(trie, target.host(), &wanted, bit);
         }
         let inner = path.trim_matches('/');
         let mut count = 0;
@@ -313,18 +343,22 @@ impl RouteTable {
                 count += 1;
             }
         }
-        self.first(target.host(), shallow.get(..count)?, bit)
+        self.first(trie, target.host(), shallow.get(..count)?, bit)
     }
 
-    fn first(&self, host: &str, segments: &[Wanted<'_>], bit: u64) -> Option<&Arc<Route>> {
+    fn first(
+        &self,
+        trie: &Trie,
+        host: &str,
+        segments: &[Wanted<'_>],
+        bit: u64,
+    ) -> Option<&Arc<Route>> {
         let query = Query {
             segments,
             rest: false,
             method: Some(bit),
         };
-        let at = self
-            .trie
-            .find(HostPattern::Exact(host), query, usize::MAX)?;
+        let at = trie.find(HostPattern::Exact(host), query, usize::MAX)?;
         self.routes.get(at)
     }
 
@@ -343,7 +377,19 @@ impl RouteTable {
             .collect()
     }
 
+    /// The first route before this one that takes a part of its requests, when on every listener all are taken.
     fn cover(&self, route: &Route) -> Option<usize> {
+        if route.listeners.is_empty() {
+            return self.cover_in(&self.trie, route);
+        }
+        let covers = route
+            .listeners
+            .iter()
+            .map(|name| self.cover_in(self.trie_at(name), route));
+        covers.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    fn cover_in(&self, trie: &Trie, route: &Route) -> Option<usize> {
         let segments: Vec<_> = route
             .pattern
             .segments
@@ -370,7 +416,7 @@ impl RouteTable {
                     rest: route.pattern.rest,
                     method: *method,
                 };
-                let by = self.trie.find(host, query, route.index)?;
+                let by = trie.find(host, query, route.index)?;
                 first = Some(first.map_or(by, |first: usize| first.min(by)));
             }
         }
@@ -396,6 +442,16 @@ impl RouteTable {
     pub fn atoms(&self) -> &[Atom] {
         self.atoms.atoms()
     }
+}
+
+/// Every listener that a route names, once.
+fn named_listeners(settings: &Settings) -> Vec<(String, Trie)> {
+    let named = settings.routes.iter().flat_map(|route| &route.listeners);
+    let names: BTreeSet<&String> = named.collect();
+    names
+        .into_iter()
+        .map(|name| (name.clone(), Trie::default()))
+        .collect()
 }
 
 fn host_patterns(matches: &settings::Match) -> Vec<HostPattern<'_>> {

@@ -51,6 +51,10 @@ where
     }
 }
 
+/// How long a drain waits for what an idle client may be sending just now. It gets an answer that says the connection closes;
+/// nothing is ever closed under a client that uses it.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// How long each kind of standing still may last.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -86,6 +90,7 @@ pin_project! {
         changed: OwnedNotified,
         watching: bool,
         armed: bool,
+        draining: bool,
         closing: bool,
         in_head: bool,
         seen: Option<Activity>,
@@ -105,6 +110,7 @@ impl<C: Graceful> Conversation<C> {
             changed: drain.changed(),
             watching: false,
             armed: false,
+            draining: false,
             closing: false,
             in_head: false,
             seen: Some(seen),
@@ -120,12 +126,12 @@ impl<C: Graceful> Conversation<C> {
             let this = self.as_mut().project();
             match this.drain.phase() {
                 Phase::Cut => return Poll::Ready(()),
-                Phase::Draining if !*this.closing => {
-                    *this.closing = true;
+                Phase::Draining if !*this.draining => {
+                    *this.draining = true;
                     *this.watching = false;
                     let mut this = self.as_mut().project();
                     this.changed.set(this.drain.changed());
-                    this.connection.close_soon();
+                    self.as_mut().arm();
                     continue;
                 }
                 Phase::Serving | Phase::Draining => {}
@@ -142,6 +148,19 @@ impl<C: Graceful> Conversation<C> {
             let mut this = self.as_mut().project();
             this.changed.set(this.drain.changed());
         }
+    }
+
+    /// Asks HTTP/2 to close as soon as it may: before the first request it would do so without a word. HTTP/1 closes after
+    /// its next answer, which says so, or when the last call is over. True when it was asked just now.
+    fn ask_to_close(mut self: Pin<&mut Self>) -> bool {
+        let this = self.as_mut().project();
+        let speaks_http2 = !this.patience.heads_are_visible;
+        if !*this.draining || *this.closing || !speaks_http2 || !this.pulse.has_had_requests() {
+            return false;
+        }
+        *this.closing = true;
+        this.connection.close_soon();
+        true
     }
 
     /// Looks at the pulse when the timer fired. Ready when the client stood still for too long.
@@ -164,7 +183,13 @@ impl<C: Graceful> Conversation<C> {
             let this = self.as_mut().project();
             let activity = this.pulse.activity();
             if activity != Activity::Busy && *this.seen == Some(activity) {
-                return Poll::Ready(activity);
+                if !*this.draining || *this.closing || !matches!(activity, Activity::Idle { .. }) {
+                    return Poll::Ready(activity);
+                }
+                *this.closing = true;
+                this.connection.close_soon();
+                // The connection has to look at what it was asked.
+                context.waker().wake_by_ref();
             }
             self.as_mut().arm();
         }
@@ -175,7 +200,9 @@ impl<C: Graceful> Conversation<C> {
         let activity = this.pulse.activity();
         *this.seen = Some(activity);
         *this.armed = false;
+        let last_call = *this.draining && !*this.closing;
         this.timer.set(tokio::time::sleep(match activity {
+            Activity::Idle { .. } | Activity::Busy if last_call => LAST_CALL,
             Activity::Head { .. } if this.patience.heads_are_visible => this.patience.head,
             Activity::Idle { requests: 0 } => this.patience.head,
             Activity::Idle { .. } | Activity::Head { .. } => this.patience.idle,
@@ -192,8 +219,13 @@ impl<C: Graceful> Future for Conversation<C> {
         if self.as_mut().poll_drain(context).is_ready() {
             return Poll::Ready(End::Cut);
         }
-        if let Poll::Ready(result) = self.as_mut().project().connection.poll(context) {
-            return Poll::Ready(End::Closed(result));
+        loop {
+            if let Poll::Ready(result) = self.as_mut().project().connection.poll(context) {
+                return Poll::Ready(End::Closed(result));
+            }
+            if !self.as_mut().ask_to_close() {
+                break;
+            }
         }
         self.poll_patience(context).map(End::TimedOut)
     }

@@ -15,7 +15,8 @@ use tokio::sync::futures::OwnedNotified;
 pub enum Phase {
     /// Everything is served.
     Serving,
-    /// Nothing new is accepted; connections close after the request they are at.
+    /// Listeners take what the kernel has accepted for them, then close; connections close after the request they are at, or
+    /// the next one.
     Draining,
     /// The deadline passed; what is still open is dropped.
     Cut,
@@ -42,9 +43,14 @@ pub struct Watch(Arc<State>);
 #[derive(Debug)]
 pub struct Hold(Arc<State>);
 
+/// Keeps a drain from ending while a listener may still have connections to accept.
+#[derive(Debug)]
+pub struct Listening(Arc<State>);
+
 #[derive(Debug)]
 struct State {
     phase: AtomicU8,
+    listening: AtomicUsize,
     changed: Arc<Notify>,
     open: AtomicUsize,
     closed: Notify,
@@ -58,6 +64,7 @@ impl Drain {
         let state = Arc::new(State {
             phase: AtomicU8::new(Phase::Serving as u8),
             changed: Arc::new(Notify::new()),
+            listening: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             closed: Notify::new(),
         });
@@ -121,6 +128,12 @@ impl Watch {
         Hold(Arc::clone(&self.0))
     }
 
+    /// Counts a listener as accepting.
+    pub fn listening(&self) -> Listening {
+        self.0.listening.fetch_add(1, Ordering::SeqCst);
+        Listening(Arc::clone(&self.0))
+    }
+
     /// How many are open.
     pub fn open(&self) -> usize {
         self.0.open.load(Ordering::SeqCst)
@@ -132,6 +145,16 @@ impl Watch {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.closed.notify_waiters();
+        }
+    }
+}
+
+// === impl Listening ===
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if self.0.listening.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.closed.notify_waiters();
         }
     }
@@ -149,7 +172,8 @@ impl State {
     async fn wait_until_closed(&self) {
         loop {
             let closed = self.closed.notified();
-            if self.open.load(Ordering::SeqCst) == 0 {
+            // Listeners first: what one accepts last is counted as open before it stops.
+            if self.listening.load(Ordering::SeqCst) == 0 && self.open.load(Ordering::SeqCst) == 0 {
                 return;
             }
             closed.await;
@@ -186,6 +210,20 @@ mod tests {
             Report { open: 1, cut: 1 }
         );
         assert_eq!(watch.open(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_for_listeners_that_still_accept() {
+        let (drain, watch) = Drain::new();
+        let listening = watch.listening();
+        let finishing = tokio::spawn(async move { drain.finish(Duration::from_secs(30)).await });
+        watch.reached(Phase::Draining).await;
+        let last = watch.hold();
+        drop(listening);
+        tokio::task::yield_now().await;
+        assert!(!finishing.is_finished());
+        drop(last);
+        assert_eq!(finishing.await.unwrap().cut, 0);
     }
 
     #[tokio::test]

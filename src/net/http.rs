@@ -190,11 +190,11 @@ pub fn never(error: Infallible) -> BodyError {
 /// Who is at the other end of a connection, and how they came in.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The socket's remote address.
+    /// The socket's remote address, or the one that a PROXY protocol header told; the loopback's for a Unix socket.
     pub address: SocketAddr,
     /// The client's address: the socket's, unless a trusted proxy named another.
     pub client_ip: IpAddr,
-    /// Whether the socket's address is on the listener's list of trusted proxies.
+    /// Whether that address is on the listener's list of trusted proxies.
     pub trusted: bool,
     /// Whether the connection came in over TLS.
     pub tls: bool,

@@ -8,6 +8,7 @@ pub struct NetMetrics {
     connections: GaugeVec,
     handshakes: CounterVec,
     timeouts: CounterVec,
+    proxy_headers: CounterVec,
     expiries: GaugeVec,
 }
 
@@ -23,6 +24,8 @@ pub struct ListenerMetrics {
     pub handshake_timed_out: Counter,
     /// Connections closed because the client stood still.
     pub timed_out: Counter,
+    /// Connections closed because no PROXY protocol header came where one was due.
+    pub without_header: Counter,
 }
 
 /// Counts as an open connection while it lives.
@@ -51,6 +54,11 @@ impl NetMetrics {
                 "Connections closed because the client stood still in a head, between requests, or while being answered",
                 &["listener"],
             )?,
+            proxy_headers: registry.counters(
+                "proxy_protocol_refused_total",
+                "Connections closed because no PROXY protocol header came where one was due; worry when a load balancer's settings changed",
+                &["listener"],
+            )?,
             expiries: registry.gauges(
                 "tls_cert_not_after_timestamp_seconds",
                 "End of validity of each certificate; worry weeks before it is now",
@@ -68,6 +76,7 @@ impl NetMetrics {
             handshake_failed: handshakes("failed"),
             handshake_timed_out: handshakes("timeout"),
             timed_out: self.timeouts.with_label_values(&[name]),
+            without_header: self.proxy_headers.with_label_values(&[name]),
         }
     }
 

@@ -13,6 +13,8 @@ use ipnet::IpNet;
 
 use super::certificate_header;
 use super::http::{Peer, PeerCertificate};
+use super::socket::Origin;
+use crate::config::listening::PeerMatch;
 use crate::config::ways::CertificateHeader;
 
 /// `X-Forwarded-For`
@@ -25,16 +27,31 @@ const MAX_HOPS: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Box<[IpNet]>,
+    /// Whether peers of a Unix socket are on the list.
+    unix: bool,
     /// Where they tell their client's certificate; `None`: nowhere.
     certificates: Option<CertificateHeader>,
 }
 
 impl TrustedProxies {
     /// From the listener's settings; empty: nobody is trusted.
-    pub fn new(networks: &[IpNet], certificates: Option<CertificateHeader>) -> Self {
+    pub fn new(peers: &[PeerMatch], certificates: Option<CertificateHeader>) -> Self {
+        let networks = peers.iter().filter_map(|peer| match peer {
+            PeerMatch::Network(network) => Some(*network),
+            PeerMatch::Unix => None,
+        });
         Self {
-            networks: networks.into(),
+            networks: networks.collect(),
+            unix: peers.contains(&PeerMatch::Unix),
             certificates,
+        }
+    }
+
+    /// Whether who connects from there is on the list. A peer of a Unix socket is only if `unix` is, never by its address.
+    pub fn trusts(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Tcp(address) => self.contains(address.ip()),
+            Origin::Unix => self.unix,
         }
     }
 
@@ -47,12 +64,12 @@ impl TrustedProxies {
     }
 
     /// The peer of a fresh connection.
-    pub fn peer(&self, address: SocketAddr, tls: bool, listener: Arc<str>) -> Peer {
-        let client_ip = address.ip().to_canonical();
+    pub fn peer(&self, origin: Origin, tls: bool, listener: Arc<str>) -> Peer {
+        let address = origin.address();
         Peer {
             address,
-            client_ip,
-            trusted: self.contains(client_ip),
+            client_ip: address.ip().to_canonical(),
+            trusted: self.trusts(origin),
             tls,
             listener,
             certificate: PeerCertificate::Absent,
@@ -144,7 +161,10 @@ mod tests {
     use super::*;
 
     fn client(trusted: &[&str], socket: &str, headers: &[(&str, &str)]) -> String {
-        let networks: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let networks: Vec<PeerMatch> = trusted
+            .iter()
+            .map(|text| PeerMatch::Network(text.parse().unwrap()))
+            .collect();
         let proxies = TrustedProxies::new(&networks, None);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -153,7 +173,8 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        let peer = Arc::new(proxies.peer(socket.parse().unwrap(), true, "l".into()));
+        let origin = Origin::Tcp(socket.parse().unwrap());
+        let peer = Arc::new(proxies.peer(origin, true, "l".into()));
         proxies.for_request(&peer, &map).client_ip.to_string()
     }
 
@@ -216,6 +237,20 @@ mod tests {
             ),
             "10.0.0.1"
         );
+    }
+
+    #[test]
+    fn a_unix_peer_is_believed_by_name_alone() {
+        let told = |trusted: &[PeerMatch]| {
+            let proxies = TrustedProxies::new(trusted, None);
+            let peer = Arc::new(proxies.peer(Origin::Unix, false, "l".into()));
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_FOR, "203.0.113.9".parse().unwrap());
+            proxies.for_request(&peer, &headers).client_ip.to_string()
+        };
+        let loopback = PeerMatch::Network("127.0.0.0/8".parse().unwrap());
+        assert_eq!(told(&[loopback]), "127.0.0.1");
+        assert_eq!(told(&[PeerMatch::Unix]), "203.0.113.9");
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl Pulse {
         }
     }
 
+    /// Whether a request has come at all.
+    pub fn has_had_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells what is left of a request's body.
     pub fn tell_rest(&self, rest: Rest) {
         self.rest.store(rest as u8, Ordering::Relaxed);

@@ -1,11 +1,10 @@
-//! From an accepted socket to answered requests: handshake, protocol, limits, one [`Handler`] call per request.
+//! From an accepted socket to answered requests: PROXY protocol header, handshake, protocol, limits, one [`Handler`] call per request.
 //!
 //! Always true: every wait has a deadline, every size a bound, and a panic while answering costs one 500, not the
 //! process. This module knows HTTP and no identities; what a request means is the handler's business.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +17,19 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
 use super::conversation::{Conversation, End, Patience};
-use super::drain::{Hold, Watch};
+use super::drain::{Hold, Phase, Watch};
 use super::http::{Body, Peer, Request, Response, Tracked};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
+use super::proxy_protocol::{self, HeaderError, Told};
 use super::pulse::{Pulse, Watched};
 use super::received::Received;
+use super::socket::{Accepted, Origin, Socket};
 use super::steady::Steady;
 use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
@@ -74,6 +74,8 @@ pub struct Front<H> {
     listener: Arc<str>,
     limits: Limits,
     trusted: TrustedProxies,
+    /// Those whose connections begin with a PROXY protocol header.
+    heralds: TrustedProxies,
     tls: Option<Arc<ServerTls>>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -111,6 +113,7 @@ impl<H: Handler> Front<H> {
                 &settings.trusted_proxies,
                 settings.forwarded_client_certificates,
             ),
+            heralds: TrustedProxies::new(&settings.proxy_protocol, None),
             tls,
             http1: http1_builder(&limits),
             http2: http2_builder(&limits),
@@ -139,32 +142,32 @@ impl<H: Handler> Front<H> {
     /// Serves one accepted socket to its end. Runs on the worker that owns the connection.
     pub async fn serve(
         self: Arc<Self>,
-        socket: std::net::TcpStream,
-        address: SocketAddr,
+        accepted: Accepted,
         permit: OwnedSemaphorePermit,
+        hold: Hold,
         load: Load,
     ) {
         let tenure = Tenure(Arc::new(Place {
             _permit: permit,
             _load: load,
-            _hold: self.drain.hold(),
+            _hold: hold,
             _opened: self.metrics.opened(),
         }));
-        let socket = match TcpStream::from_std(socket) {
+        let origin = accepted.origin();
+        let mut socket = match accepted.register() {
             Ok(socket) => socket,
             Err(error) => {
                 error!(listener = %self.listener, %error, "socket could not be registered");
                 return;
             }
         };
-        let _ = socket.set_nodelay(true);
+        let Some(peer) = self.introduce(&mut socket, origin).await else {
+            return;
+        };
+        let address = peer.address;
         let pulse = Arc::new(Pulse::default());
         let mut link = Link {
-            peer: Arc::new(self.trusted.peer(
-                address,
-                self.tls.is_some(),
-                Arc::clone(&self.listener),
-            )),
+            peer: Arc::new(peer),
             certified: None,
             pulse: Arc::clone(&pulse),
             tenure,
@@ -172,7 +175,7 @@ impl<H: Handler> Front<H> {
         };
         match &self.tls {
             None => {
-                let http2 = self.has_http2_preface(&socket).await;
+                let http2 = self.has_http2_preface(&mut socket).await;
                 self.converse(Watched::new(socket, pulse), http2, Arc::new(link))
                     .await;
             }
@@ -205,12 +208,48 @@ impl<H: Handler> Front<H> {
         }
     }
 
-    /// Whether a plain connection begins with HTTP/2's preface (RFC 9113 §3.4), without taking anything from the socket.
-    async fn has_http2_preface(&self, socket: &TcpStream) -> bool {
-        let mut start = [0; 4];
-        let peek = tokio::time::timeout(self.limits.header_timeout, socket.peek(&mut start));
+    /// Who is at the other end: whom the socket tells, or where a PROXY protocol header is due, whom that tells. `None` when
+    /// there is nobody to talk to.
+    async fn introduce(&self, socket: &mut Socket, origin: Origin) -> Option<Peer> {
+        let peer = |origin| {
+            let listener = Arc::clone(&self.listener);
+            self.trusted.peer(origin, self.tls.is_some(), listener)
+        };
+        if !self.heralds.trusts(origin) {
+            return Some(peer(origin));
+        }
+        // Boxed, so that it isn't carried through the connection's life.
+        match Box::pin(self.read_header(socket)).await {
+            // The load balancer passed on what its client said: what it is trusted with itself is not its client's.
+            Ok(Told::Client(address)) => Some(peer(Origin::Tcp(address))),
+            Ok(Told::Own) => Some(peer(origin)),
+            Ok(Told::Unknown) => Some(Peer {
+                trusted: false,
+                ..peer(origin)
+            }),
+            Err(error) => {
+                self.metrics.without_header.inc();
+                debug!(listener = %self.listener, client.address = %origin.address(), %error, "no PROXY protocol header");
+                None
+            }
+        }
+    }
+
+    async fn read_header(&self, socket: &mut Socket) -> Result<Told, HeaderError> {
+        let deadline = match self.tls {
+            Some(_) => self.limits.handshake_timeout,
+            None => self.limits.header_timeout,
+        };
+        tokio::time::timeout(deadline, proxy_protocol::read(socket))
+            .await
+            .unwrap_or_else(|_elapsed| Err(HeaderError::Late))
+    }
+
+    /// Whether a plain connection begins with HTTP/2's preface. Nothing is lost by looking.
+    async fn has_http2_preface(&self, socket: &mut Socket) -> bool {
+        let looking = tokio::time::timeout(self.limits.header_timeout, socket.begins_with_http2());
         // A time-out or an error shows again, and is dealt with, where the request is read.
-        matches!(peek.await, Ok(Ok(length)) if length == start.len() && &start == b"PRI ")
+        looking.await.unwrap_or(false)
     }
 
     async fn converse<S>(&self, stream: S, http2: bool, link: Arc<Link<H>>)
@@ -324,8 +363,10 @@ impl<H: Handler> Link<H> {
             });
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.pulse.switch();
-        } else if http1 && self.pulse.is_abandoned() {
-            // What comes next on this connection is the rest of a body (RFC 9112 §9.6).
+        } else if http1 && (self.pulse.is_abandoned() || self.front.drain.phase() != Phase::Serving)
+        {
+            // What comes next on this connection is the rest of a body, or what nobody will answer any more; the client is
+            // told so, rather than closed on while it sends (RFC 9112 §9.6).
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

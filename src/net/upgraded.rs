@@ -3,10 +3,10 @@
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::pulse::Watched;
+use super::socket::Socket;
 
 /// A bidirectional stream of bytes.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,12 +23,12 @@ pub struct EarlyBytes;
 /// # Errors
 /// [`EarlyBytes`] when something had been read before the switch; nobody can tell which protocol it belongs to.
 pub fn client_stream(upgraded: Upgraded) -> Result<Box<dyn Duplex>, EarlyBytes> {
-    let upgraded = match upgraded.downcast::<TokioIo<TlsStream<Watched<TcpStream>>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<TlsStream<Watched<Socket>>>>() {
         Ok(parts) if parts.read_buf.is_empty() => return Ok(Box::new(parts.io.into_inner())),
         Ok(_early) => return Err(EarlyBytes),
         Err(upgraded) => upgraded,
     };
-    match upgraded.downcast::<TokioIo<Watched<TcpStream>>>() {
+    match upgraded.downcast::<TokioIo<Watched<Socket>>>() {
         Ok(parts) if parts.read_buf.is_empty() => Ok(Box::new(parts.io.into_inner())),
         Ok(_early) => Err(EarlyBytes),
         Err(upgraded) => Ok(Box::new(TokioIo::new(upgraded))),

@@ -34,6 +34,7 @@ mod fuzz_corpora;
 mod held;
 mod kerberos;
 mod limits;
+mod listeners;
 mod matrix;
 mod messages;
 mod refusals;

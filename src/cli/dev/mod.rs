@@ -21,6 +21,7 @@ use crate::cli::startup;
 use crate::config;
 use crate::model::clock::{self, Clock};
 use crate::model::secret::Secret;
+use crate::net::activation::Activation;
 use crate::telemetry::log::LogFormat;
 
 /// Options of `sidegate dev`.
@@ -104,7 +105,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
 
     let reloads = app::Reloads::none()?;
-    let app = app::App::start(settings, clock, level).await?;
+    let app = app::App::start(settings, Activation::none(), clock, level).await?;
     if let Some(authority) = app.embedded_authority() {
         policy::seed(authority, &password).await?;
         if sso.is_some() {
@@ -190,11 +191,8 @@ fn announce(
     sso: Option<&policy::SingleSignOn>,
 ) -> anyhow::Result<()> {
     let addresses = app.addresses();
-    let proxy = addresses
-        .listeners
-        .first()
-        .context("there is a listener")?
-        .1;
+    let proxy = addresses.listeners.first();
+    let (_, proxy) = proxy.context("there is a listener")?;
     let authority = addresses
         .authority
         .context("the embedded authority is served")?;

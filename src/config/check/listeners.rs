@@ -8,10 +8,9 @@ use crate::config::check::ways;
 use crate::config::default;
 use crate::config::fault::At;
 use crate::config::file::{self, File};
-use crate::config::settings::{
-    Admin, Authority, CertificateFiles, Limits, Listener, Tls, TlsVersion,
-};
-use crate::config::values::Size;
+use crate::config::listening::{Admin, FileMode, ListenAddress, PeerMatch};
+use crate::config::settings::{Authority, CertificateFiles, Limits, Listener, Tls, TlsVersion};
+use crate::config::values::{Size, Written};
 
 /// The listeners, named apart.
 pub(super) fn listeners(report: &mut Report<'_>, file: &File) -> Option<Vec<Listener>> {
@@ -31,14 +30,20 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
     let address = report.value(file.address.as_ref(), &at.key("address"));
     let name = match &file.name {
         Some(name) => report.value(Some(name), &at.key("name")).map(|name| name.0),
-        None => address.map(|address| address.to_string()),
+        None => address.as_ref().map(ListenAddress::to_string),
     };
+    let socket_mode = socket_mode(report, file, address.as_ref(), at);
+    if let (Some(true), Some(ListenAddress::Systemd(_))) = (file.reuse_port, &address) {
+        report
+            .fault(&at.key("reuse_port"), "the socket is the service manager's")
+            .hint("`ReusePort=true` in the socket unit; a restart loses nothing without it, too");
+    }
     let tls_at = at.key("tls");
     let tls = match &file.tls {
         Some(file) => tls(report, file, &tls_at).map(Some),
         None => Some(None),
     };
-    if let Some(address) = address
+    if let Some(ListenAddress::Tcp(address)) = address
         && file.tls.is_none()
         && !report.is_faulty(&tls_at)
         && !address.ip().is_loopback()
@@ -50,19 +55,17 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
             )
             .hint("add `tls`, or bind to loopback");
     }
-    let networks_at = at.key("trusted_proxies");
-    let trusted_proxies = report.list(
-        file.trusted_proxies.as_deref().unwrap_or_default(),
-        &networks_at,
+    let trusted_proxies = peers(
+        report,
+        file.trusted_proxies.as_deref(),
+        &at.key("trusted_proxies"),
     );
-    for (index, network) in trusted_proxies.iter().flatten().enumerate() {
-        if network.prefix_len() == 0 {
-            report.warn(
-                &networks_at.index(index),
-                format!("{network} believes everybody who names a client address"),
-            );
-        }
-    }
+    let senders = file.proxy_protocol.as_ref();
+    let proxy_protocol = peers(
+        report,
+        senders.and_then(|senders| senders.from.as_deref()),
+        &at.key("proxy_protocol").key("from"),
+    );
     let header_at = at.key("forwarded_client_certificates");
     let forwarded_client_certificates = ways::certificate_header(
         report,
@@ -78,11 +81,56 @@ fn listener(report: &mut Report<'_>, file: &file::Listener, at: &At<'_>) -> Opti
     Some(Listener {
         name: name?,
         address: address?,
+        socket_mode: socket_mode?,
+        reuse_port: file.reuse_port.unwrap_or(default::REUSE_PORT),
+        proxy_protocol: proxy_protocol?,
         tls: tls?,
         trusted_proxies: trusted_proxies?,
         forwarded_client_certificates,
         limits: limits?,
     })
+}
+
+/// Peers whose word counts.
+fn peers(
+    report: &mut Report<'_>,
+    written: Option<&[Written<PeerMatch>]>,
+    at: &At<'_>,
+) -> Option<Vec<PeerMatch>> {
+    let peers = report.list(written.unwrap_or_default(), at);
+    for (index, peer) in peers.iter().flatten().enumerate() {
+        if let PeerMatch::Network(network) = peer
+            && network.prefix_len() == 0
+        {
+            report.warn(
+                &at.index(index),
+                format!("{network} believes everybody who names a client address"),
+            );
+        }
+    }
+    peers
+}
+
+fn socket_mode(
+    report: &mut Report<'_>,
+    file: &file::Listener,
+    address: Option<&ListenAddress>,
+    at: &At<'_>,
+) -> Option<u32> {
+    let at = at.key("socket_mode");
+    let mode: FileMode = report.value_or(file.socket_mode.as_ref(), default::SOCKET_MODE, &at)?;
+    match address {
+        Some(ListenAddress::Tcp(_)) if file.socket_mode.is_some() => {
+            report.fault(&at, "only a Unix socket has a file");
+        }
+        Some(ListenAddress::Systemd(_)) if file.socket_mode.is_some() => {
+            report
+                .fault(&at, "the socket is the service manager's")
+                .hint("`SocketMode=` in the socket unit");
+        }
+        Some(_) | None => {}
+    }
+    Some(mode.0)
 }
 
 /// Certificates with their keys, and the lowest version.
@@ -225,7 +273,11 @@ pub(super) fn admin(report: &mut Report<'_>, file: Option<&file::Admin>) -> Opti
             )
             .hint("bind to loopback, or let a network policy keep others out");
     }
-    Some(Admin { address })
+    let reuse_port = file.and_then(|admin| admin.reuse_port);
+    Some(Admin {
+        address,
+        reuse_port: reuse_port.unwrap_or(default::REUSE_PORT),
+    })
 }
 
 /// Refuses one address for two purposes, and warns where a wildcard covers another.
@@ -245,27 +297,21 @@ pub(super) fn refuse_conflicts(
     let entries: Vec<At<'_>> = (0..listeners.map_or(0, <[_]>::len))
         .map(|index| lists.index(index))
         .collect();
-    let mut bound: Vec<(At<'_>, SocketAddr)> = entries
+    let mut bound: Vec<(At<'_>, ListenAddress)> = entries
         .iter()
         .zip(listeners.unwrap_or_default())
-        .map(|(at, listener)| (at.key("address"), listener.address))
+        .map(|(at, listener)| (at.key("address"), listener.address.clone()))
         .collect();
-    bound.extend(admin.map(|admin| (door.key("address"), admin.address)));
+    let beside = admin.map(|admin| (door.key("address"), admin.address));
+    bound.extend(beside.map(|(at, address)| (at, ListenAddress::Tcp(address))));
     if let Some(Authority::Embedded(authority)) = authority {
-        bound.extend(
-            authority
-                .address
-                .map(|address| (embedded.key("address"), address)),
-        );
+        let address = authority.address.map(ListenAddress::Tcp);
+        bound.extend(address.map(|address| (embedded.key("address"), address)));
     }
     for (index, (at, address)) in bound.iter().enumerate() {
-        let clash = bound[..index].iter().find(|(_, other)| {
-            address.port() != 0
-                && other.port() == address.port()
-                && (other.ip() == address.ip()
-                    || other.ip().is_unspecified()
-                    || address.ip().is_unspecified())
-        });
+        let clash = bound[..index]
+            .iter()
+            .find(|(_, other)| address.clashes(other));
         if let Some((first, other)) = clash {
             report.fault(at, format!("{address} is taken: `{first}` binds {other}"));
         }

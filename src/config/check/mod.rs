@@ -225,6 +225,12 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         Zero::Allowed,
         &root.key("drain_timeout"),
     );
+    let drain_delay = report.duration(
+        file.drain_delay.as_ref(),
+        default::DRAIN_DELAY,
+        Zero::Allowed,
+        &root.key("drain_delay"),
+    );
     Some(Settings {
         listeners: listeners?,
         admin: admin?,
@@ -236,6 +242,7 @@ fn settings(report: &mut Report<'_>, file: &File) -> Option<Settings> {
         login_limit: login_limit?,
         explain_refusals: file.explain_refusals.unwrap_or(default::EXPLAIN_REFUSALS),
         access_log: access_log?,
+        drain_delay: drain_delay?,
         drain_timeout: drain_timeout?,
         workers: file.workers.map(|workers| workers as usize),
         assertion: match signing {

@@ -18,7 +18,7 @@ use crate::config::headers::METHODS;
 use crate::config::nearest::did_you_mean;
 use crate::config::patterns::PathPattern;
 use crate::config::settings::{Access, Forward, Match, Requirement, Route, Upstream};
-use crate::config::values::shown;
+use crate::config::values::{Name, Written, shown};
 use crate::config::ways::RouteCredentials;
 
 /// The routes in written order.
@@ -135,8 +135,10 @@ fn route(
             "`elasticsearch_call` leaves some calls to Elasticsearch, and there Sidegate's own credential would be judged in place of the client's",
         );
     }
+    let listeners = listener_names(report, written.listeners.as_deref(), file, at);
     let route = Route {
         credentials: credentials?,
+        listeners: listeners?,
         name: name?.0,
         matches: matches?,
         access: access?,
@@ -242,6 +244,38 @@ fn matches(
         _ => None,
     };
     (complete, path)
+}
+
+/// Names that `listeners` gives.
+fn listener_names(
+    report: &mut Report<'_>,
+    written: Option<&[Written<Name>]>,
+    file: &File,
+    at: &At<'_>,
+) -> Option<Vec<String>> {
+    let at = at.key("listeners");
+    let names = report.list(written.unwrap_or_default(), &at)?;
+    let known: Vec<&str> = file
+        .listeners
+        .iter()
+        .flatten()
+        .filter_map(|listener| listener.name.as_ref()?.text())
+        .collect();
+    for (index, Name(name)) in names.iter().enumerate() {
+        let here = at.index(index);
+        if names.iter().take(index).any(|other| other.0 == *name) {
+            report.fault(&here, format!("{} is listed twice", shown(name)));
+        } else if !known.contains(&name.as_str()) {
+            let hint = did_you_mean(name, known.iter().copied());
+            let fault = report.fault(&here, format!("no listener is named {}", shown(name)));
+            match (known.as_slice(), hint) {
+                ([], _) => fault.hint("give the listener a `name`"),
+                (_, None) => fault.allowed(known.join(", ")),
+                (_, Some(hint)) => fault.allowed(known.join(", ")).hint(hint),
+            };
+        }
+    }
+    Some(names.into_iter().map(|name| name.0).collect())
 }
 
 /// A name that `upstreams` holds.

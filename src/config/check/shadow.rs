@@ -12,6 +12,7 @@ pub(super) struct Taken {
     index: usize,
     name: String,
     matches: Match,
+    listeners: Vec<String>,
     path: PathPattern,
 }
 
@@ -22,12 +23,19 @@ impl Taken {
             index,
             name: route.name.clone(),
             matches: route.matches.clone(),
+            listeners: route.listeners.clone(),
             path: path.clone(),
         }
     }
 
     fn covers(&self, other: &Self) -> bool {
         self.path.covers(&other.path)
+            && (self.listeners.is_empty()
+                || !other.listeners.is_empty()
+                    && other
+                        .listeners
+                        .iter()
+                        .all(|name| self.listeners.contains(name)))
             && (self.matches.methods.is_empty()
                 || !other.matches.methods.is_empty()
                     && other

@@ -6,6 +6,7 @@ use crate::config::settings::{Authority, OwnCredential, UpstreamUrl};
 
 mod damaged;
 mod documented;
+mod listeners;
 mod oidc;
 mod pages;
 mod realms;

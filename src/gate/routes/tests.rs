@@ -33,7 +33,9 @@ fn found(table: &RouteTable, method: &str, host: &str, path: &str) -> Option<usi
         .into_parts()
         .0;
     let target = Target::parse(&head).ok()?;
-    table.find(&target, &head.method).map(|route| route.index)
+    table
+        .find("main", &target, &head.method)
+        .map(|route| route.index)
 }
 
 fn get(table: &RouteTable, path: &str) -> Option<usize> {
@@ -245,4 +247,41 @@ proptest! {
             prop_assert!(table.shadowed().iter().all(|shadowed| shadowed.route != name));
         }
     }
+}
+
+#[test]
+fn a_route_is_only_there_on_the_listeners_it_names() {
+    let on = |at: usize, path: &str, listeners: &[&str]| {
+        let mut route = fixture::route(&format!("r{at}"), path, settings::Access::Everyone);
+        route.listeners = listeners.iter().map(|name| (*name).to_owned()).collect();
+        route
+    };
+    let routes = vec![
+        on(0, "/a", &["inside"]),
+        on(1, "/a", &["outside", "third"]),
+        on(2, "/b", &[]),
+        on(3, "/**", &["inside"]),
+        on(4, "/c", &["inside", "outside"]),
+        on(5, "/a", &["inside", "third"]),
+    ];
+    let table = RouteTable::compile(&fixture::settings(routes)).unwrap();
+    let found = |listener: &str, path: &str| {
+        let head = Request::get(path).header("host", "a").body(()).unwrap();
+        let head = head.into_parts().0;
+        let target = Target::parse(&head).unwrap();
+        let route = table.find(listener, &target, &head.method);
+        route.map(|route| route.index)
+    };
+    assert_eq!(found("inside", "/a"), Some(0));
+    assert_eq!(found("outside", "/a"), Some(1));
+    assert_eq!(found("elsewhere", "/a"), None);
+    for listener in ["inside", "outside", "third", "elsewhere"] {
+        assert_eq!(found(listener, "/b"), Some(2), "{listener}");
+    }
+    assert_eq!(found("inside", "/c"), Some(3));
+    assert_eq!(found("outside", "/c"), Some(4));
+    // The fifth is taken on one of its listeners only; the last on both of its own.
+    let shadowed = table.shadowed();
+    let names: Vec<_> = shadowed.iter().map(|found| found.route.as_str()).collect();
+    assert_eq!(names, ["r5"]);
 }

@@ -38,6 +38,7 @@ pub(in crate::gate) fn route(name: &str, path: &str, access: Access) -> settings
         access,
         upstream: "app".into(),
         forward: Forward::None,
+        listeners: Vec::new(),
         websocket: false,
         credentials: RouteCredentials::default(),
     }
@@ -48,8 +49,9 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
     let seconds = Duration::from_secs;
     Settings {
         listeners: Vec::new(),
-        admin: settings::Admin {
+        admin: crate::config::listening::Admin {
             address: ([127, 0, 0, 1], 0).into(),
+            reuse_port: false,
         },
         authority: settings::Authority::Embedded(settings::Embedded::default()),
         upstreams: BTreeMap::from([("app".to_owned(), upstream())]),
@@ -75,6 +77,7 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
             format: settings::AccessLogFormat::Off,
             target: settings::AccessLogTarget::Stdout,
         },
+        drain_delay: Duration::ZERO,
         drain_timeout: seconds(1),
         workers: None,
         assertion: None,

@@ -84,19 +84,13 @@ impl Door {
             metrics,
             drain: watch.clone(),
         };
-        let listener = settings::Listener {
-            name: "test".into(),
-            address: ([127, 0, 0, 1], 0).into(),
-            tls: None,
-            trusted_proxies: Vec::new(),
-            forwarded_client_certificates: None,
-            limits: limits(),
-        };
+        let address = ([127, 0, 0, 1], 0).into();
+        let listener = settings::Listener::plain("test", address, limits());
         let net = NetMetrics::register(&registry).unwrap().listener("test");
         let proxy = Arc::new(Proxy::new(site, shared));
         let front = Arc::new(Front::new(&listener, proxy, None, net, watch));
-        let bound = Bound::bind(listener.address).unwrap();
-        let address = bound.address();
+        let bound = Bound::bind(address, false).unwrap();
+        let address = bound.address().tcp().unwrap();
         let workers = Arc::new(Workers::start(1).unwrap());
         tokio::spawn(bound.accept(front, Arc::clone(&workers)));
         Self {

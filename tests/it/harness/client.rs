@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -18,24 +20,41 @@ impl<T: Read + Write + Send> Duplex for T {}
 /// Somewhere requests can be sent.
 #[derive(Clone)]
 pub(crate) struct Target {
+    /// Meaningless for a Unix socket.
     pub(crate) address: SocketAddr,
+    socket: Option<PathBuf>,
+    greeting: Vec<u8>,
     tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
-    /// From `http://address:port`, with or without the scheme.
+    /// From `http://address:port`, with or without the scheme, or `unix:/path`.
     pub(crate) fn http(url: &str) -> Self {
+        let socket = url.strip_prefix("unix:").map(PathBuf::from);
         Self {
-            address: parse_address(url),
+            address: match &socket {
+                Some(_) => ([127, 0, 0, 1], 0).into(),
+                None => parse_address(url),
+            },
+            socket,
+            greeting: Vec::new(),
             tls: None,
         }
     }
 
-    /// From `https://address:port`, trusting what the configuration trusts.
+    /// The same place, where every connection begins with these bytes, before TLS.
+    pub(crate) fn greeted_with(&self, bytes: &[u8]) -> Self {
+        Self {
+            greeting: bytes.to_vec(),
+            ..self.clone()
+        }
+    }
+
+    /// From `https://address:port` or `unix:/path`, trusting what the configuration trusts.
     pub(crate) fn https(url: &str, tls: Arc<ClientConfig>) -> Self {
         Self {
-            address: parse_address(url),
             tls: Some(tls),
+            ..Self::http(url)
         }
     }
 
@@ -64,22 +83,40 @@ impl Target {
 
     /// A fresh connection.
     pub(crate) fn connect(&self) -> Wire {
-        let stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        self.try_connect().expect("connects")
+    }
+
+    /// A fresh connection, if there is somebody to connect to.
+    pub(crate) fn try_connect(&self) -> io::Result<Wire> {
+        let mut stream: Box<dyn Duplex> = match &self.socket {
+            Some(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(DEADLINE))?;
+                stream.set_write_timeout(Some(DEADLINE))?;
+                Box::new(stream)
+            }
+            None => {
+                let stream = TcpStream::connect(self.address)?;
+                stream.set_read_timeout(Some(DEADLINE))?;
+                stream.set_write_timeout(Some(DEADLINE))?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        };
+        // Whoever is not wanted may be closed on at once.
+        let _ = stream.write_all(&self.greeting);
         let Some(tls) = &self.tls else {
-            return Wire {
-                stream: Box::new(stream),
+            return Ok(Wire {
+                stream,
                 buffer: Vec::new(),
-            };
+            });
         };
         let name = "localhost".try_into().expect("a server name");
         let session = ClientConnection::new(Arc::clone(tls), name).expect("a TLS client");
-        Wire {
+        Ok(Wire {
             stream: Box::new(StreamOwned::new(session, Talkative::new(stream))),
             buffer: Vec::new(),
-        }
+        })
     }
 
     /// Sends bytes on a fresh connection and reads until the other side closes.
@@ -128,13 +165,13 @@ impl Target {
 /// A socket that can be read after the other side stopped listening, as curl reads it: below TLS a failed write would hide the
 /// answer, because TLS writes what it still has before it reads.
 struct Talkative {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     /// Nobody listens any more; what is written is dropped.
     unheard: bool,
 }
 
 impl Talkative {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: Box<dyn Duplex>) -> Self {
         Self {
             stream,
             unheard: false,

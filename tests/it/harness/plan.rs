@@ -19,7 +19,9 @@ use super::server::Server;
 /// A config file told in pieces: one listener, one admin door, and what the test adds.
 #[derive(Clone)]
 pub(crate) struct Plan {
-    port: u16,
+    address: String,
+    more_listeners: String,
+    admin: String,
     tls: bool,
     clients: String,
     listener: String,
@@ -42,7 +44,9 @@ impl Plan {
     /// Plain HTTP in, and this under `authority:`.
     pub(crate) fn with_authority(yaml: &str) -> Self {
         Self {
-            port: 0,
+            address: "127.0.0.1:0".to_owned(),
+            more_listeners: String::new(),
+            admin: "{ address: 127.0.0.1:0 }".to_owned(),
             tls: false,
             clients: String::new(),
             listener: String::new(),
@@ -55,8 +59,25 @@ impl Plan {
     }
 
     /// A port that others have to know before it starts.
-    pub(crate) fn port(mut self, port: u16) -> Self {
-        self.port = port;
+    pub(crate) fn port(self, port: u16) -> Self {
+        self.address(&format!("127.0.0.1:{port}"))
+    }
+
+    /// Where the listener listens.
+    pub(crate) fn address(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self
+    }
+
+    /// One more listener, in flow form.
+    pub(crate) fn more_listeners(mut self, yaml: &str) -> Self {
+        self.more_listeners.push_str(&format!("  - {yaml}\n"));
+        self
+    }
+
+    /// The admin door, in flow form.
+    pub(crate) fn admin(mut self, yaml: &str) -> Self {
+        yaml.clone_into(&mut self.admin);
         self
     }
 
@@ -128,9 +149,11 @@ impl Plan {
             String::new()
         };
         format!(
-            "listeners:\n  - name: main\n    address: 127.0.0.1:{}\n{tls}{}admin: {{ address: 127.0.0.1:0 }}\nauthority:\n  {}\nupstreams:\n{}routes:\n{}{}",
-            self.port,
+            "listeners:\n  - name: main\n    address: \"{}\"\n{tls}{}{}admin: {}\nauthority:\n  {}\nupstreams:\n{}routes:\n{}{}",
+            self.address,
             self.listener,
+            self.more_listeners,
+            self.admin,
             self.authority,
             self.upstreams.concat(),
             self.routes.concat(),
@@ -173,6 +196,11 @@ impl Plan {
         let address = told["listeners"][0]["address"]
             .as_str()
             .expect("a listener's address");
+        let listeners = told["listeners"].as_array().expect("listeners");
+        let listeners = listeners
+            .iter()
+            .map(|listener| listener["address"].as_str().unwrap_or_default().to_owned())
+            .collect();
         let proxy = if self.tls {
             Target::https(address, trust(&folder.path().join("ca.pem")))
         } else {
@@ -185,6 +213,7 @@ impl Plan {
             proxy,
             admin,
             authority,
+            listeners,
             config,
             folder,
         }
@@ -198,6 +227,8 @@ pub(crate) struct Running {
     pub(crate) admin: Target,
     /// The embedded authority's own listener, if it has one.
     pub(crate) authority: Option<Target>,
+    /// The addresses of all listeners, in written order.
+    pub(crate) listeners: Vec<String>,
     pub(crate) config: PathBuf,
     pub(crate) folder: TempDir,
 }
