@@ -82,7 +82,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch the directories of `files`. A directory that can't be watched is logged and left out: SIGHUP works
+    /// Starts to watch the directories of `files`, and those among them that are directories. A directory that can't be watched is logged and left out: SIGHUP works
     /// all the same.
     pub(super) fn start(files: &BTreeSet<PathBuf>) -> Self {
         let (sender, changes) = mpsc::channel(1);
@@ -126,13 +126,12 @@ impl Watch {
 }
 
 fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    files
-        .iter()
-        .map(|file| match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        })
-        .collect()
+    let of = |file: &PathBuf| match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let folders = files.iter().filter(|file| file.is_dir()).cloned();
+    files.iter().map(of).chain(folders).collect()
 }
 
 /// Remembers what files held, so that a hint without a change costs no reload.
@@ -140,10 +139,13 @@ fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
 pub(super) struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
 
 impl Contents {
-    /// Reads every file (hashed: keys must not linger in memory); a missing one is `None`.
+    /// Reads every file (hashed: keys must not linger in memory), and of every folder the names in it; a missing one is `None`.
     pub(super) fn read(files: &BTreeSet<PathBuf>) -> Self {
         let digest = |file: &PathBuf| {
-            let bytes = zeroize::Zeroizing::new(std::fs::read(file).ok()?);
+            let bytes = zeroize::Zeroizing::new(match names(file) {
+                Some(names) => names,
+                None => std::fs::read(file).ok()?,
+            });
             Some(
                 aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes)
                     .as_ref()
@@ -157,6 +159,17 @@ impl Contents {
                 .collect(),
         )
     }
+}
+
+/// What is in a folder, but for hidden names: editors and Kubernetes keep their own there. `None`: it is no folder.
+fn names(folder: &Path) -> Option<Vec<u8>> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.file_name().into_encoded_bytes())
+        .filter(|name| !name.starts_with(b"."))
+        .collect();
+    names.sort();
+    Some(names.join(&0))
 }
 
 #[cfg(test)]
@@ -186,5 +199,17 @@ mod tests {
         assert_ne!(one, missing);
         std::fs::write(&file, "2").unwrap();
         assert_ne!(one, Contents::read(&files));
+    }
+
+    #[test]
+    fn a_new_file_in_a_folder_is_a_change_and_a_hidden_one_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = BTreeSet::from([directory.path().to_owned()]);
+        assert!(directories(&files).contains(directory.path()));
+        let empty = Contents::read(&files);
+        std::fs::write(directory.path().join(".login.html.swp"), "1").unwrap();
+        assert_eq!(empty, Contents::read(&files));
+        std::fs::write(directory.path().join("login.html"), "1").unwrap();
+        assert_ne!(empty, Contents::read(&files));
     }
 }

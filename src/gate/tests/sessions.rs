@@ -6,14 +6,16 @@ use std::time::Duration;
 use http::header::{ORIGIN, SET_COOKIE, UPGRADE};
 use http::{HeaderName, Method};
 
-use super::fixture::{Bench, Mood, basic, head, route, settings, tell};
+use super::fixture::{Bench, Mood, basic, head, peer, route, settings, tell};
 use crate::config::settings::{Access, Settings};
 use crate::config::sso::{
     Background, Pages, Provider, ProviderKind, PublicUrl, SessionSettings, SessionStore, Sso,
 };
 use crate::gate::Verdict;
+use crate::gate::trace::Steps;
+use crate::model::certificate::CertificateChain;
 use crate::model::secret::Secret;
-use crate::net::http::Head;
+use crate::net::http::{Head, Peer, PeerCertificate};
 use crate::session::Sessions;
 use crate::session::cookie::Lines;
 use crate::session::ended::{EndReason, TokenFate};
@@ -58,6 +60,7 @@ fn sso() -> Sso {
             end_on_drain: false,
         },
         pages: Pages::default(),
+        files: Default::default(),
     }
 }
 
@@ -410,6 +413,55 @@ async fn a_session_made_with_a_certificate_is_no_good_without_it() {
     alice.log_in(|new| new.certificate = Some([7; 32])).await;
     assert_eq!(alice.get().await, "session_certificate_changed");
     assert_eq!(alice.get().await, "session_certificate_changed");
+}
+
+#[tokio::test]
+async fn tokens_of_a_session_made_with_a_certificate_are_renewed_with_it_and_by_nobody_else() {
+    let mut alice = Browsing::nobody().await;
+    let far = Duration::from_secs(4_000_000_000);
+    let chain = |leaf: &[u8]| Arc::new(CertificateChain::new(vec![leaf.into()], far).unwrap());
+    let (card, other) = (chain(b"card"), chain(b"other"));
+    let now = alice.bench.clock.now();
+    alice
+        .log_in(|new| {
+            new.kind = Kind::Pki;
+            new.certificate = Some(*card.sha256());
+            new.tokens = Some(Tokens::new("access-1".into(), None, LIFE, now));
+        })
+        .await;
+    alice.bench.fake.add("card-1", "", &[], &[]);
+    let ask = async |certificate: PeerCertificate| {
+        let peer = Peer {
+            certificate,
+            ..peer("10.0.0.1")
+        };
+        let head = alice.head(Method::GET, "/app/x", &[]);
+        let (now, mut steps) = (alice.bench.clock.now(), Steps::off());
+        let decided = alice
+            .bench
+            .gate
+            .decide(&head, &peer, now, &mut steps);
+        tell(&decided.await)
+    };
+    let present = |chain: &Arc<CertificateChain>| PeerCertificate::Present(Arc::clone(chain));
+    assert_eq!(ask(present(&card)).await, "permitted miss");
+    alice.bench.clock.advance(LIFE + Duration::from_secs(1));
+    for wrong in [present(&other), PeerCertificate::Absent] {
+        assert_eq!(ask(wrong).await, "session_certificate_changed");
+    }
+    let shown = || alice.bench.fake.delegations.lock().unwrap().len();
+    assert_eq!(shown(), 0, "nobody is asked for a stolen cookie");
+    // Twenty tabs, one exchange.
+    let asks = (0..20).map(|_| ask(present(&card)));
+    for told in futures_util::future::join_all(asks).await {
+        assert!(told.starts_with("permitted"), "{told}");
+    }
+    assert_eq!(shown(), 1);
+    assert_eq!(ask(present(&card)).await, "permitted hit");
+    // The authority takes the certificate no more: that is the end.
+    alice.bench.clock.advance(LIFE + Duration::from_secs(1));
+    assert_eq!(ask(present(&card)).await, "session_token_refused");
+    assert_eq!(shown(), 2);
 }
 
 #[tokio::test]
