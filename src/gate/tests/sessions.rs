@@ -437,10 +437,7 @@ async fn tokens_of_a_session_made_with_a_certificate_are_renewed_with_it_and_by_
         };
         let head = alice.head(Method::GET, "/app/x", &[]);
         let (now, mut steps) = (alice.bench.clock.now(), Steps::off());
-        let decided = alice
-            .bench
-            .gate
-            .decide(&head, &peer, now, &mut steps);
+        let decided = alice.bench.gate.decide(&head, &peer, now, &mut steps);
         tell(&decided.await)
     };
     let present = |chain: &Arc<CertificateChain>| PeerCertificate::Present(Arc::clone(chain));
