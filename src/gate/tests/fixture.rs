@@ -227,12 +227,11 @@ impl Fake {
         response(200, pair.to_string(), true)
     }
 
-    /// What a certificate brings: `card-1` the first time, `card-2` the second..., as far as they were added.
+    /// What a certificate brings: `card-1`, then `card-2`..., as far as they were added.
     fn delegate(&self, body: &[u8]) -> Response {
         let body: Value = serde_json::from_slice(body).unwrap();
-        let leaf = body["x509_certificate_chain"][0].as_str().unwrap();
         let mut shown = self.delegations.lock().unwrap();
-        shown.push(leaf.to_owned());
+        shown.push(texts(&body["x509_certificate_chain"]).remove(0));
         let token = format!("card-{}", shown.len());
         if !self.users.lock().unwrap().contains_key(&token) {
             let error = json!({"error": {"root_cause": [], "type": "security_exception", "reason": "no"}, "status": 401});

@@ -455,7 +455,6 @@ async fn tokens_of_a_session_made_with_a_certificate_are_renewed_with_it() {
     assert_eq!(ask_with(&alice, &card).await, "permitted miss");
     assert_eq!(shown(), 0, "the session's own token is good");
     alice.bench.clock.advance(LIFE + Duration::from_secs(1));
-    // Twenty tabs, one exchange.
     let asks = (0..20).map(|_| ask_with(&alice, &card));
     for told in futures_util::future::join_all(asks).await {
         assert!(told.starts_with("permitted"), "{told}");
