@@ -105,6 +105,7 @@ fn route(at: usize) -> settings::Route {
         upstream: "app".into(),
         forward: Forward::None,
         websocket: false,
+        recheck: Some(std::time::Duration::from_secs(30)),
         credentials: RouteCredentials::default(),
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         upstream: "app".into(),
         forward,
         websocket: false,
+        recheck: None,
         credentials: RouteCredentials::default(),
     }
 }

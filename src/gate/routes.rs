@@ -4,6 +4,7 @@
 //! routes that take any method. Matching sees decoded segments of the canonical path and the canonical host, nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
@@ -38,6 +39,8 @@ pub struct Route {
     pub assertion_slot: Option<usize>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// How often what lasts is looked at again; `None`: never.
+    pub recheck: Option<Duration>,
     /// What it takes for a credential beside `Authorization`.
     pub ways: Ways,
     /// Which requests it takes, as configured.
@@ -265,6 +268,7 @@ impl RouteTable {
             credential_slot,
             assertion_slot,
             websocket: route.websocket,
+            recheck: route.recheck,
             ways: Ways::new(&route.credentials),
             matches: route.matches.clone(),
             rule,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::Method;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -27,7 +28,7 @@ use super::drain::{Hold, Watch};
 use super::http::{Body, Peer, Request, Response, Tracked};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
-use super::pulse::{Pulse, Watched};
+use super::pulse::{InFlight, Pulse, Watched};
 use super::steady::Steady;
 use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
@@ -56,7 +57,11 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// A request that may be upgraded carries one in its extensions, so that a tunnel inherits the place.
 #[derive(Clone, Debug)]
-pub struct Tenure(#[expect(dead_code, reason = "held for its drop")] Arc<Place>);
+pub struct Tenure {
+    _place: Arc<Place>,
+    /// With HTTP/2 the tunnel is a stream of a connection that goes on, and would count as idle.
+    _busy: Option<Arc<InFlight>>,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -142,12 +147,16 @@ impl<H: Handler> Front<H> {
         permit: OwnedSemaphorePermit,
         load: Load,
     ) {
-        let tenure = Tenure(Arc::new(Place {
+        let place = Arc::new(Place {
             _permit: permit,
             _load: load,
             _hold: self.drain.hold(),
             _opened: self.metrics.opened(),
-        }));
+        });
+        let tenure = Tenure {
+            _place: place,
+            _busy: None,
+        };
         let socket = match TcpStream::from_std(socket) {
             Ok(socket) => socket,
             Err(error) => {
@@ -281,7 +290,9 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(128)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL);
+        .keep_alive_timeout(PING_INTERVAL)
+        // WebSockets as streams (RFC 8441). Whoever answers decides which requests of the kind are any.
+        .enable_connect_protocol();
     builder
 }
 
@@ -297,6 +308,12 @@ impl<H: Handler> Link<H> {
         });
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
+        }
+        if *request.method() == Method::CONNECT {
+            request.extensions_mut().insert(Tenure {
+                _busy: Some(Arc::new(self.pulse.begin())),
+                ..self.tenure.clone()
+            });
         }
         let peer = match &self.certified {
             None => self

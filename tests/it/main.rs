@@ -42,6 +42,7 @@ mod run;
 mod run_as;
 mod sso;
 mod sso_door;
+mod tunnels;
 mod upstreams;
 mod ways_in;
 mod ways_out;

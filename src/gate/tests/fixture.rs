@@ -39,6 +39,7 @@ pub(in crate::gate) fn route(name: &str, path: &str, access: Access) -> settings
         upstream: "app".into(),
         forward: Forward::None,
         websocket: false,
+        recheck: None,
         credentials: RouteCredentials::default(),
     }
 }
