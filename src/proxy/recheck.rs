@@ -186,33 +186,20 @@ impl Guard {
         let begun = self.now();
         let verdict = gate.recheck(&mut self.standing, begun).await;
         let now = self.now();
-        let is_over = |end: Duration| now.unix >= end;
-        let cause = verdict.as_ref().err().and_then(Cause::of);
-        if self.standing.ends().is_some_and(is_over) {
-            return Err(match cause {
-                Some(Cause::SessionEnded) => Cause::SessionEnded,
-                _ => Cause::Expired,
-            });
-        }
-        match (verdict, cause) {
-            (Ok(()), _) => {
+        let ends = self.standing.ends().is_some_and(|end| now.unix >= end);
+        let since = now.mono.saturating_sub(self.checked.mono);
+        let next = conclude(&verdict, ends, since, self.interval)?;
+        match verdict {
+            Ok(()) => {
                 self.metrics().kept.inc();
                 self.checked = begun;
-                Ok(jittered(self.interval))
             }
-            (Err(refusal), Some(cause)) => {
-                debug!(target: "sidegate::gate", reason = refusal.reason(), detail = %refusal, "refused when looked at again");
-                Err(cause)
-            }
-            (Err(_), None) => {
+            Err(refusal) => {
                 self.metrics().trouble.inc();
-                let most = OUTAGE.max(self.interval.saturating_mul(3));
-                if now.mono.saturating_sub(self.checked.mono) >= most {
-                    return Err(Cause::Unverifiable);
-                }
-                Ok(self.interval.min(TROUBLE_PAUSE))
+                debug!(target: "sidegate::gate", reason = refusal.reason(), detail = %refusal, "could not be looked at again");
             }
         }
+        Ok(jittered(next))
     }
 
     /// Waits until `next` or the known end, whichever comes first; true when the alarm was faster.
@@ -244,8 +231,94 @@ impl Guard {
     }
 }
 
+/// What a look comes to, `since` the last good one: the time until the next, or why it is over. `ends`: the credential or the
+/// session's life has come to its known end.
+fn conclude(
+    verdict: &Result<(), Refusal>,
+    ends: bool,
+    since: Duration,
+    interval: Duration,
+) -> Result<Duration, Cause> {
+    let cause = verdict.as_ref().err().map(Cause::of);
+    match cause {
+        Some(Some(Cause::SessionEnded)) => Err(Cause::SessionEnded),
+        _ if ends => Err(Cause::Expired),
+        Some(Some(cause)) => Err(cause),
+        Some(None) if since >= OUTAGE.max(interval.saturating_mul(3)) => Err(Cause::Unverifiable),
+        Some(None) => Ok(interval.min(TROUBLE_PAUSE)),
+        None => Ok(interval),
+    }
+}
+
 /// Up to a tenth less, so that what was opened together isn't looked at together.
 fn jittered(interval: Duration) -> Duration {
     let [random] = clock::random_bytes::<1>();
     interval.mul_f64(1.0 - 0.1 * f64::from(random) / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::credential::Scheme;
+    use crate::session::ended::EndReason;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn trouble() -> Result<(), Refusal> {
+        Err(Refusal::AuthorityUnavailable {
+            cause: "connect",
+            retry_after: SECOND,
+        })
+    }
+
+    #[test]
+    fn trouble_ends_nothing_before_the_bound_and_is_looked_at_sooner() {
+        let after = |since, interval| conclude(&trouble(), false, since, interval);
+        assert_eq!(after(OUTAGE - SECOND, 30 * SECOND), Ok(TROUBLE_PAUSE));
+        assert_eq!(after(OUTAGE - SECOND, SECOND), Ok(SECOND));
+        assert_eq!(after(OUTAGE, 30 * SECOND), Err(Cause::Unverifiable));
+        // Who is looked at once an hour isn't given up within one.
+        assert_eq!(after(OUTAGE, 3600 * SECOND), Ok(TROUBLE_PAUSE));
+        assert_eq!(
+            after(3 * 3600 * SECOND, 3600 * SECOND),
+            Err(Cause::Unverifiable)
+        );
+    }
+
+    #[test]
+    fn a_known_end_counts_whatever_the_authority_says_or_does_not_say() {
+        let refused = Err(Refusal::Unauthenticated {
+            scheme: Scheme::ApiKey,
+        });
+        for verdict in [Ok(()), trouble(), refused] {
+            assert_eq!(
+                conclude(&verdict, true, SECOND, SECOND),
+                Err(Cause::Expired)
+            );
+        }
+        let ended = Err(Refusal::SessionEnded(EndReason::Lifespan));
+        assert_eq!(
+            conclude(&ended, true, SECOND, SECOND),
+            Err(Cause::SessionEnded)
+        );
+    }
+
+    #[test]
+    fn a_refusal_ends_it_for_its_own_reason() {
+        for (refusal, cause) in [
+            (
+                Refusal::Unauthenticated {
+                    scheme: Scheme::Basic,
+                },
+                Cause::Revoked,
+            ),
+            (Refusal::NoCredential, Cause::Revoked),
+            (Refusal::NoRoute, Cause::RouteGone),
+            (Refusal::UpgradeNotAllowed, Cause::RouteGone),
+            (Refusal::AgreementPending, Cause::SessionEnded),
+            (Refusal::Internal("a test"), Cause::Unverifiable),
+        ] {
+            assert_eq!(conclude(&Err(refusal), false, SECOND, SECOND), Err(cause));
+        }
+    }
 }
