@@ -1,5 +1,8 @@
 //! Streams and WebSockets in HTTP/2 (RFC 8441): judged, carried and ended like those of HTTP/1.1.
 
+use std::path::Path;
+use std::process::Command;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, Request, Response};
@@ -14,11 +17,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::App;
+use crate::harness::DEADLINE;
 use crate::harness::client::basic;
 use crate::harness::elasticsearch::FakeElasticsearch;
 use crate::harness::h2::{block_on, connect, get};
 use crate::harness::plan::{Plan, Running};
+use crate::harness::process::Process;
 use crate::harness::server::{Answer, Server};
+use crate::harness::tools;
 
 fn plan(fake: &FakeElasticsearch, server: &Server) -> Plan {
     Plan::with_elasticsearch(fake)
@@ -85,12 +91,44 @@ fn a_websocket_is_a_stream_of_http2_and_ends_with_its_credential() {
         };
         assert_eq!(u16::from(close.code), 1008);
     });
-    assert_eq!(app.closes.recv_timeout(crate::harness::DEADLINE), Ok(1008));
+    assert_eq!(app.closes.recv_timeout(DEADLINE), Ok(1008));
     let seen = app.server.requests();
     assert_eq!(seen[0].method, "GET");
     assert_eq!(seen[0].target, "/ws/echo?x=1");
     assert_eq!(seen[0].header("x-forwarded-user"), Some("alice"));
     assert_eq!(seen[0].header("authorization"), None);
+}
+
+#[test]
+fn a_websocket_of_nodes_own_http2_client_works_and_ends_in_order() {
+    let Some(node) = tools::find("node", "WebSockets over HTTP/2 by another implementation") else {
+        return;
+    };
+    let (fake, app) = (FakeElasticsearch::with_people(), App::start());
+    let gate = plan(&fake, &app.server).start();
+    let alice = basic("alice", "alice-password");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tunnels/client.mjs");
+    let mut command = Command::new(node);
+    let ca = gate.folder.path().join("ca.pem");
+    command
+        .arg(script)
+        .arg(gate.proxy.url())
+        .arg(ca)
+        .arg(&alice);
+    let client = Process::spawn(&mut command);
+    let says = |line: &'static str| {
+        let found = client.stdout.find(|said| said == line);
+        assert!(found.is_some(), "no {line}\n{}", client.output());
+    };
+    says("status 200");
+    says("text hello");
+    fake.forget(&alice);
+    let purge = gate
+        .admin
+        .post_json("/cache/purge", &json!({"user": "alice"}));
+    purge.send().expect(200);
+    says("close 1008");
+    assert_eq!(app.closes.recv_timeout(DEADLINE), Ok(1008));
 }
 
 #[test]

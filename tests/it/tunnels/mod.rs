@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
+use crate::harness::DEADLINE;
 use crate::harness::client::{Duplex, Target, Wire};
 use crate::harness::server::{Answer, Recorded, Server};
 
@@ -125,7 +126,7 @@ impl Open {
             Self::Socket(mut socket) => {
                 let told = close_of(&mut socket).expect("a Close");
                 assert_eq!(u16::from(told.code), code, "{told:?}");
-                let told = app.closes.recv_timeout(crate::harness::DEADLINE).unwrap();
+                let told = app.closes.recv_timeout(DEADLINE).unwrap();
                 assert_eq!(told, code, "what the application was told");
             }
             Self::Events(mut wire) => {
