@@ -269,7 +269,9 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(BUFFER))
-        .pipeline_flush(true);
+        // Head and body in one write. Not by `pipeline_flush`, under which hyper takes whatever a body has, however little the
+        // client reads.
+        .writev(false);
     // hyper keeps up to 100 headers on the stack; any other number costs an allocation per request.
     if limits.max_headers != 100 {
         builder.max_headers(limits.max_headers);
