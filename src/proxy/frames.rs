@@ -149,7 +149,7 @@ mod tests {
 
     /// A frame as another implementation writes it.
     fn frame(length: usize, masked: bool) -> Vec<u8> {
-        let mut frame = Frame::message(vec![7; length], OpCode::Data(Data::Binary), true);
+        let mut frame = Frame::message(vec![7_u8; length], OpCode::Data(Data::Binary), true);
         frame.header_mut().mask = masked.then_some([1, 2, 3, 4]);
         let mut bytes = Vec::new();
         frame.format(&mut bytes).unwrap();

@@ -14,9 +14,10 @@ fn a_logout_ends_what_the_session_opened_at_once() {
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let (cookie, proxy) = (cookies.join("; "), &house.gate.proxy);
-    let socket = Open::socket(proxy, "/ws", &[("cookie", &cookie), ("origin", &house.url)]);
-    let events = Open::events(proxy, "/events", &[("cookie", &cookie)]);
+    let cookie = cookies.join("; ");
+    let (cookie, origin, proxy) = (cookie.as_str(), house.url.as_str(), &house.gate.proxy);
+    let socket = Open::socket(proxy, "/ws", &[("cookie", cookie), ("origin", origin)]);
+    let events = Open::events(proxy, "/events", &[("cookie", cookie)]);
     tab.open(&house.own("logout"));
     let app = App {
         server: crate::harness::server::Server::echoing(),
@@ -49,8 +50,9 @@ fn what_is_looked_at_again_keeps_no_session_from_idling_away() {
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let (cookie, proxy) = (cookies.join("; "), &house.gate.proxy);
-    let socket = Open::socket(proxy, "/ws", &[("cookie", &cookie), ("origin", &house.url)]);
+    let cookie = cookies.join("; ");
+    let (cookie, origin, proxy) = (cookie.as_str(), house.url.as_str(), &house.gate.proxy);
+    let socket = Open::socket(proxy, "/ws", &[("cookie", cookie), ("origin", origin)]);
     let app = App {
         server: crate::harness::server::Server::echoing(),
         closes,

@@ -168,7 +168,8 @@ fn a_reload_without_the_route_ends_what_it_let_in() {
 fn a_drain_says_goodbye_to_websockets_and_ends() {
     let (fake, app) = (FakeElasticsearch::with_people(), App::start());
     let gate = open(&fake, &app, NEVER_BY_ITSELF);
-    let headers = [("authorization", &*basic("alice", "alice-password"))];
+    let alice = basic("alice", "alice-password");
+    let headers = [("authorization", alice.as_str())];
     let socket = Open::socket(&gate.proxy, "/ws/echo", &headers);
     gate.process.signal("TERM");
     socket.is_ended(1001, &app);

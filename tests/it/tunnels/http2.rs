@@ -141,7 +141,7 @@ fn an_extended_connect_is_refused_like_the_handshake_it_stands_for() {
         for (path, protocol, authorization, status) in [
             ("/ws/echo", "websocket", "", 401),
             ("/elsewhere", "websocket", &*alice, 403),
-            ("/ws/echo", "connect-udp", &alice, 405),
+            ("/ws/echo", "connect-udp", &*alice, 405),
         ] {
             let reply = extended(&mut sender, &gate, path, protocol, authorization).await;
             assert_eq!(reply.status(), status, "{path} {protocol}");

@@ -4,7 +4,6 @@ mod ending;
 mod http2;
 mod streams;
 
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 

@@ -1,6 +1,5 @@
 //! Streams under small limits: what lives outlasts every one of them, what is dead is cut.
 
-use std::io::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
