@@ -108,6 +108,7 @@ fn route(at: usize) -> settings::Route {
         forward: Forward::None,
         listeners: Vec::new(),
         websocket: false,
+        recheck: Some(std::time::Duration::from_secs(30)),
         credentials: RouteCredentials::default(),
     }
 }

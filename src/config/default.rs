@@ -88,6 +88,8 @@ pub const EXPIRY_LEEWAY: &str = "5s";
 pub const FORWARD: &str = "none";
 /// `routes[].websocket`
 pub const WEBSOCKET: bool = false;
+/// `routes[].recheck`
+pub const RECHECK: &str = "30s";
 /// `routes[].require.index[].allow_restricted_indices`
 pub const ALLOW_RESTRICTED_INDICES: bool = false;
 /// `login_limit.per_address`

@@ -1,6 +1,7 @@
 //! The `routes` of the config file as written; the same rules hold as in `file`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +42,9 @@ pub struct Route {
     /// Whether WebSocket upgrades are tunnelled.
     #[schemars(extend("default" = default::WEBSOCKET))]
     pub websocket: Option<bool>,
+    /// How often a WebSocket or a streamed response is looked at again, to be closed when its credential or session is no good any more; `none`: never.
+    #[schemars(extend("default" = default::RECHECK))]
+    pub recheck: Option<Written<Option<Duration>>>,
     /// Ways in that this route takes beside `Authorization`, client certificates and Kerberos.
     pub credentials: Option<RouteCredentials>,
 }

@@ -330,6 +330,8 @@ pub struct Route {
     pub listeners: Vec<String>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// How often what lasts is looked at again; `None`: never.
+    pub recheck: Option<Duration>,
     /// Ways in that this route alone takes.
     pub credentials: RouteCredentials,
 }

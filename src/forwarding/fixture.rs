@@ -34,6 +34,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         forward,
         listeners: Vec::new(),
         websocket: false,
+        recheck: None,
         credentials: RouteCredentials::default(),
     }
 }

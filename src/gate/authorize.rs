@@ -11,9 +11,10 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
 use super::calls;
-use super::claim::Claim;
+use super::claim::{Claim, Proof};
 use super::extract::presented::{self, Presented};
 use super::kerberos::Negotiated;
+use super::recheck::Grounds;
 use super::refusal::Refusal;
 use super::requirement::{Answer, Facts, Need, Rule};
 use super::routes::{Demand, Route};
@@ -23,6 +24,7 @@ use crate::elastic::authorization::authorization;
 use crate::model::clock::Now;
 use crate::model::credential::{Credential, Scheme};
 use crate::model::privilege::Atom;
+use crate::session::Held;
 use crate::session::cookie::Lines;
 
 /// Proof that an identity met a route's requirement for this one request. Consumed by the door that forwards it.
@@ -47,6 +49,8 @@ pub struct Permit {
     negotiated: Option<Box<Negotiated>>,
     /// What it is to tell a browser about its session; nearly always nothing.
     session_lines: Lines,
+    /// What it takes to ask again, on routes that are looked at again.
+    grounds: Grounds,
 }
 
 /// What a permit keeps of a credential.
@@ -151,6 +155,33 @@ impl Permit {
         self.session_lines = lines;
     }
 
+    /// Has it keep what it rests on.
+    pub(super) fn rest_on(&mut self, grounds: Grounds) {
+        self.grounds = grounds;
+    }
+
+    /// The same with a session.
+    pub(super) fn rest_on_session(&mut self, held: Held) {
+        self.grounds = std::mem::take(&mut self.grounds).held(held);
+    }
+
+    pub(super) fn grounds(&self) -> &Grounds {
+        &self.grounds
+    }
+
+    /// Who it was given to, where somebody was asked about.
+    pub(super) fn known(&self) -> Option<(Arc<Entry>, Scheme)> {
+        self.entry.clone().zip(self.scheme)
+    }
+
+    /// What stands for a ticket, as a line of `Authorization`.
+    pub(super) fn stood_for(&self) -> Option<HeaderValue> {
+        match &self.negotiated.as_ref()?.claim.proof {
+            Proof::Direct(credential) => Some(authorization(credential)),
+            _ => None,
+        }
+    }
+
     fn new(
         route: &Arc<Route>,
         target: Target,
@@ -170,6 +201,7 @@ impl Permit {
             run_as: None,
             negotiated: None,
             session_lines: Lines::new(),
+            grounds: Grounds::Bare,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::net::http::{Head, Peer, PeerCertificate};
 use crate::session::cookie::Lines;
 use crate::session::ended::{EndReason, TokenFate};
 use crate::session::record::{Kind, Session, SessionId, Tokens};
+use crate::session::trouble::StoreTrouble;
 use crate::session::{Asking, Found, Held, Look, Sessions};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -113,10 +114,7 @@ impl Browser {
     pub(super) async fn ask(&self, asking: Asking, now: Now) -> Result<Brought, Refusal> {
         match self.sessions.ask(asking, now).await {
             Ok(found) => Ok(Brought::of(found)),
-            Err(trouble) => Err(Refusal::SessionStore {
-                cause: trouble.cause,
-                retry_after: RETRY_AFTER,
-            }),
+            Err(trouble) => Err(store_trouble(&trouble)),
         }
     }
 
@@ -137,6 +135,18 @@ impl Browser {
         if acts && !self.is_ours(head) {
             return Err(Refusal::CrossSite);
         }
+        Self::confirm(held, peer)?;
+        if self.is_activity(head, target) {
+            self.sessions.notice(held, now);
+        }
+        Ok(())
+    }
+
+    /// Judges whether a session may be used by whoever is at the other end.
+    ///
+    /// # Errors
+    /// [`Refusal::AgreementPending`], and [`Refusal::SessionEnded`] for one that belongs to another certificate.
+    pub(super) fn confirm(held: &Held, peer: &Peer) -> Result<(), Refusal> {
         if let Some(hash) = &held.session.certificate
             && !shows(peer, hash)
         {
@@ -145,10 +155,15 @@ impl Browser {
         if !held.session.agreed {
             return Err(Refusal::AgreementPending);
         }
-        if self.is_activity(head, target) {
-            self.sessions.notice(held, now);
-        }
         Ok(())
+    }
+
+    /// Looks again at a session that was admitted before. No activity is noted by it.
+    pub(super) async fn again(&self, held: &Held, now: Now) -> Result<Brought, Refusal> {
+        match self.sessions.again(held, now).await {
+            Ok(found) => Ok(Brought::of(found)),
+            Err(trouble) => Err(store_trouble(&trouble)),
+        }
     }
 
     /// Whether this site's own pages made a request that changes something (OWASP's "fetch metadata" and "origin" checks).
@@ -222,6 +237,13 @@ impl Brought {
             Found::Session(held) => Self::Session(held),
             Found::Ended(reason) => Self::Ended(reason),
         }
+    }
+}
+
+fn store_trouble(trouble: &StoreTrouble) -> Refusal {
+    Refusal::SessionStore {
+        cause: trouble.cause,
+        retry_after: RETRY_AFTER,
     }
 }
 

@@ -29,6 +29,7 @@ pub mod metrics;
 mod pass;
 pub mod pattern;
 pub mod purge;
+pub mod recheck;
 pub mod refusal;
 mod renew;
 mod requirement;
@@ -46,6 +47,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::config::forwards::Conveyed;
 use crate::config::settings::{Forward, Settings};
@@ -70,13 +72,14 @@ use held::Lender;
 use limiter::LoginLimiter;
 use metrics::{GateFamilies, GateMetrics};
 use purge::PurgeScope;
+use recheck::{Alarm, Review, Standing};
 use refusal::Refusal;
 use routes::{Route, RouteFault, RouteTable};
 use target::Target;
 use trace::Steps;
 
 /// What a decision comes to.
-pub type Verdict = Result<Permit, Refusal>;
+pub type Verdict<P = Permit> = Result<P, Refusal>;
 
 /// Routes, cache and authority, joined to one decision.
 pub struct Gate {
@@ -86,6 +89,7 @@ pub struct Gate {
     families: GateFamilies,
     browser: Option<Arc<Browser>>,
     giving_back: Option<Arc<GivingBack>>,
+    alarm: Arc<Alarm>,
 }
 
 impl Gate {
@@ -124,6 +128,7 @@ impl Gate {
             families: families.clone(),
             browser: None,
             giving_back: None,
+            alarm: Arc::default(),
         })
     }
 
@@ -134,18 +139,21 @@ impl Gate {
         let giving_back = GivingBack::new(sessions.metrics().clone());
         let (told, runtime) = (Arc::clone(&giving_back), Handle::current());
         let authenticator = Arc::downgrade(&self.authenticator);
+        let alarm = Arc::clone(&self.alarm);
         sessions.on_end(move |ended| {
             if let Some(authenticator) = authenticator.upgrade() {
                 told.ended(&authenticator, &ended, &runtime);
             }
+            alarm.ring();
         });
         let authenticator = Arc::downgrade(&self.authenticator);
+        let alarm = Arc::clone(&self.alarm);
         sessions.on_doubt(move |realm| {
             if let Some(authenticator) = authenticator.upgrade() {
-                authenticator
-                    .cache
-                    .purge(PurgeScope::Realm(realm.to_owned()));
+                let scope = PurgeScope::Realm(realm.to_owned());
+                authenticator.cache.purge(scope);
             }
+            alarm.ring();
         });
         sessions.start_sweeping(self.authenticator.clock.clone());
         self.browser = Some(Arc::new(Browser::new(sessions, sso)));
@@ -233,11 +241,36 @@ impl Gate {
             .await
     }
 
+    /// Looks again at something that was permitted by this gate, or by one that it took the place of, and is not over yet.
+    ///
+    /// # Errors
+    /// A [`Refusal`] as for a request; then `standing` is as it was.
+    pub async fn recheck(&self, standing: &mut Standing, now: Now) -> Verdict<()> {
+        let review = Review {
+            routes: &self.routes,
+            authenticator: &self.authenticator,
+            browser: self.browser.as_ref(),
+        };
+        review.recheck(standing, now).await
+    }
+
+    /// Whether what this gate permitted or looked at again may have ended since.
+    pub fn doubts(&self, standing: &Standing) -> bool {
+        standing.is_doubtful(&self.authenticator.cache)
+    }
+
+    /// Changes whenever it is time to ask [`Gate::doubts`]: after a purge, the end of a session, or when another gate takes this
+    /// one's place.
+    pub fn alarm(&self) -> watch::Receiver<()> {
+        self.alarm.hear()
+    }
+
     /// Forgets what is known within `scope`. Complete when it returns, against asks in flight too; tells how many
     /// credentials that were.
     pub async fn purge(&self, scope: PurgeScope) -> u64 {
         let authenticator = Arc::clone(&self.authenticator);
         authenticator.cache.purge(scope.clone());
+        self.alarm.ring();
         tracing::info!(target: "sidegate::gate", scope = scope.label(), "purged");
         // Nothing covered is used from here on; what follows frees memory and lets tokens go, on a thread that serves nobody.
         let sweeping = move || {
@@ -274,6 +307,7 @@ impl Gate {
     /// Lets go of everything made for upstreams and of every token held; what is made from now on is kept by nobody. For the end of this gate: the
     /// program drains, or a reload has put another in its place.
     pub async fn retire(&self) {
+        self.alarm.ring();
         let authenticator = Arc::clone(&self.authenticator);
         let retiring = move || {
             authenticator.cache.retire();

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::authenticate::Authenticator;
 use super::authorize::{self, Permit};
 use super::extract::presented::Presented;
+use super::recheck::Grounds;
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::target::Target;
@@ -45,16 +46,13 @@ impl Authenticator {
             log_run_as(route, &presented, username, peer);
         }
         let target = route.ways.clean(target)?;
-        authorize::permit(
-            self,
-            route,
-            (&head.method, target),
-            &presented,
-            known,
-            now,
-            steps,
-        )
-        .await
+        let method = &head.method;
+        let mut permit =
+            authorize::permit(self, route, (method, target), &presented, known, now, steps).await?;
+        if route.recheck.is_some() {
+            permit.rest_on(Grounds::of(&presented, head, &route.ways));
+        }
+        Ok(permit)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
@@ -39,6 +40,8 @@ pub struct Route {
     pub assertion_slot: Option<usize>,
     /// Whether WebSocket upgrades are tunnelled.
     pub websocket: bool,
+    /// How often what lasts is looked at again; `None`: never.
+    pub recheck: Option<Duration>,
     /// What it takes for a credential beside `Authorization`.
     pub ways: Ways,
     /// Which requests it takes, as configured.
@@ -274,6 +277,7 @@ impl RouteTable {
             credential_slot,
             assertion_slot,
             websocket: route.websocket,
+            recheck: route.recheck,
             ways: Ways::new(&route.credentials),
             matches: route.matches.clone(),
             listeners: route.listeners.clone(),

@@ -73,6 +73,62 @@ impl Authenticator {
             }
             Err(refusal) => return Err(refusal),
         };
+        self.pass_held(
+            browser,
+            (held, session),
+            request,
+            (route, target),
+            now,
+            steps,
+        )
+        .await
+    }
+
+    /// Decides again on what goes on since it was permitted with a session. It shows nobody at work, so it keeps no session alive.
+    pub(super) async fn revisit(
+        self: &Arc<Self>,
+        browser: &Arc<Browser>,
+        held: &Held,
+        (head, peer): (&Head, &Peer),
+        place: (&Arc<Route>, &Target),
+        now: Now,
+        steps: &mut Steps,
+    ) -> Result<Permit, Refusal> {
+        let held = match browser.again(held, now).await? {
+            Brought::Session(held) => held,
+            Brought::Ended(reason) => return Err(Refusal::SessionEnded(reason)),
+            Brought::Nothing | Brought::Ask(_) => {
+                return Err(Refusal::SessionEnded(EndReason::Unknown));
+            }
+        };
+        Browser::confirm(&held, peer)?;
+        let sessions = &browser.sessions;
+        if !sessions.is_shared() && !sessions.settings().keys.is_empty() {
+            // The browser's cookie would not hear of new tokens, and another replica would use up the old ones.
+            let unrenewed = self
+                .pass_with(browser, &held.session, (head, peer), place, now, steps)
+                .await;
+            return unrenewed.map(|mut permit| {
+                permit.rest_on_session(held);
+                permit
+            });
+        }
+        let session = self.fresh(browser, &held, peer, now).await?;
+        self.pass_held(browser, (held, session), (head, peer), place, now, steps)
+            .await
+    }
+
+    /// Decides with a session that may be used, and the record of it whose tokens are good.
+    async fn pass_held(
+        self: &Arc<Self>,
+        browser: &Arc<Browser>,
+        (held, session): (Held, Arc<Session>),
+        request: (&Head, &Peer),
+        (route, target): (&Arc<Route>, &Target),
+        now: Now,
+        steps: &mut Steps,
+    ) -> Result<Permit, Refusal> {
+        let peer = request.1;
         let verdict = self
             .pass_with(browser, &session, request, (route, target), now, steps)
             .await;
@@ -92,6 +148,9 @@ impl Authenticator {
         };
         verdict.map(|mut permit: Permit| {
             permit.tell(browser.lines(&held, now));
+            if route.recheck.is_some() {
+                permit.rest_on_session(held);
+            }
             permit
         })
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, EXPECT, UPGRADE};
-use http::{HeaderValue, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -27,7 +27,7 @@ use super::http::{Body, Peer, Request, Response, Tracked};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
 use super::proxy_protocol::{self, HeaderError, Told};
-use super::pulse::{Pulse, Watched};
+use super::pulse::{InFlight, Pulse, Watched};
 use super::received::Received;
 use super::socket::{Accepted, Origin, Socket};
 use super::steady::Steady;
@@ -58,7 +58,11 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// A request that may be upgraded carries one in its extensions, so that a tunnel inherits the place.
 #[derive(Clone, Debug)]
-pub struct Tenure(#[expect(dead_code, reason = "held for its drop")] Arc<Place>);
+pub struct Tenure {
+    _place: Arc<Place>,
+    /// With HTTP/2 the tunnel is a stream of a connection that goes on, and would count as idle.
+    _busy: Option<Arc<InFlight>>,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -147,12 +151,16 @@ impl<H: Handler> Front<H> {
         hold: Hold,
         load: Load,
     ) {
-        let tenure = Tenure(Arc::new(Place {
+        let place = Arc::new(Place {
             _permit: permit,
             _load: load,
             _hold: hold,
             _opened: self.metrics.opened(),
-        }));
+        });
+        let tenure = Tenure {
+            _place: place,
+            _busy: None,
+        };
         let origin = accepted.origin();
         let mut socket = match accepted.register() {
             Ok(socket) => socket,
@@ -324,7 +332,9 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(128)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL);
+        .keep_alive_timeout(PING_INTERVAL)
+        // WebSockets as streams (RFC 8441). Whoever answers decides which requests of the kind are any.
+        .enable_connect_protocol();
     builder
 }
 
@@ -337,6 +347,12 @@ impl<H: Handler> Link<H> {
         let mut request = self.watch_body(request, http1);
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
+        }
+        if *request.method() == Method::CONNECT {
+            request.extensions_mut().insert(Tenure {
+                _busy: Some(Arc::new(self.pulse.begin())),
+                ..self.tenure.clone()
+            });
         }
         let peer = match &self.certified {
             None => self

@@ -1,20 +1,24 @@
 //! One request and its response, counted and logged once, when both are over.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, StatusCode, Uri};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::time::Sleep;
 
 use super::failure::Failure;
+use super::recheck::{Cause, Guard, Kind};
 use super::respond::Person;
 use super::site::Local;
 use crate::gate::authorize::Permit;
 use crate::gate::cache::CacheResult;
+use crate::gate::recheck::Asked;
 use crate::gate::trace::Steps;
 use crate::model::clock::Now;
 use crate::model::credential::Scheme;
@@ -43,6 +47,8 @@ pub struct Exchange {
     uri: Uri,
     host: Option<HeaderValue>,
     status: Option<StatusCode>,
+    /// Whether the answer is a stream of events.
+    is_events: bool,
     bytes: u64,
 }
 
@@ -50,6 +56,28 @@ pub struct Exchange {
 struct Recorded {
     body: Body,
     exchange: Box<Exchange>,
+    watched: Watched,
+}
+
+/// Whether a body is looked at again while it lasts. Nothing is set up before it is waited for.
+enum Watched {
+    /// It isn't.
+    No,
+    /// Not yet.
+    Later,
+    /// It is once this is over, counted from the request's head.
+    At(Pin<Box<Sleep>>),
+    /// It is.
+    By(Pin<Box<dyn Future<Output = Cause> + Send>>),
+}
+
+/// Ends a body that its client may not have any more.
+#[derive(Debug, thiserror::Error)]
+#[error("closed when it was looked at again: {}", .cause.label())]
+struct Closed {
+    cause: Cause,
+    /// For HTTP/2: hyper resets the stream with its code.
+    source: h2::Error,
 }
 
 // === impl Exchange ===
@@ -76,6 +104,7 @@ impl Exchange {
             uri: head.uri.clone(),
             host: head.headers.get(HOST).cloned(),
             status: None,
+            is_events: false,
             bytes: 0,
         })
     }
@@ -88,6 +117,12 @@ impl Exchange {
     /// Ties the response to the exchange: it is over when the body is.
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         self.status = Some(response.status());
+        // What says how long it is, as nearly everything does, is none.
+        if response.body().size_hint().exact().is_none() {
+            let kind = response.headers().get(CONTENT_TYPE);
+            let is_events = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/event-stream");
+            self.is_events = kind.is_some_and(is_events);
+        }
         response.map(|body| match body {
             // Whole already: hyper takes it in one piece, and nothing more can be learned about it.
             Body::Empty => body,
@@ -96,10 +131,45 @@ impl Exchange {
                 body
             }
             Body::Incoming(_) | Body::Boxed(_) => Body::Boxed(UnsyncBoxBody::new(Recorded {
+                watched: self.watched(),
                 body,
                 exchange: self,
             })),
         })
+    }
+
+    fn watched(&self) -> Watched {
+        let lasts = self
+            .permit
+            .as_ref()
+            .filter(|permit| permit.entry().is_some());
+        match lasts.and_then(|permit| permit.route().recheck) {
+            Some(_) => Watched::Later,
+            None => Watched::No,
+        }
+    }
+
+    /// What looks at this again on behalf of a permit; `None` where nothing does.
+    /// Boxed, so that what passes it on stays small.
+    pub fn guard(&self, permit: &Permit, kind: Kind) -> Option<Box<Guard>> {
+        let interval = permit.route().recheck?;
+        let standing = permit.standing(&Asked {
+            method: &self.method,
+            uri: &self.uri,
+            host: self.host.as_ref(),
+            peer: &self.peer,
+            websocket: kind == Kind::WebSocket,
+        })?;
+        Some(Box::new(Guard {
+            standing,
+            kind,
+            route: permit.route().name.clone(),
+            interval,
+            checked: self.started,
+            judge: Arc::downgrade(&self.local.site.gate),
+            sites: Arc::clone(&self.local.sites),
+            shared: Arc::clone(&self.local.shared),
+        }))
     }
 
     /// Who was refused, if they came with a session.
@@ -125,6 +195,36 @@ impl Exchange {
             tracing::warn!(upstream = upstream.name(), cause, %failure, "upstream gave half a response");
         }
         failure
+    }
+
+    /// A stream of events is watched from the start, anything else once it has lasted.
+    fn begin_watching(&self) -> Watched {
+        if self.is_events {
+            return self.watch();
+        }
+        let interval = self
+            .permit
+            .as_ref()
+            .and_then(|permit| permit.route().recheck);
+        let passed = self
+            .local
+            .shared
+            .clock
+            .now()
+            .mono
+            .saturating_sub(self.started.mono);
+        interval.map_or(Watched::No, |interval| {
+            let left = interval.saturating_sub(passed);
+            Watched::At(Box::pin(tokio::time::sleep(left)))
+        })
+    }
+
+    fn watch(&self) -> Watched {
+        let permit = self.permit.as_ref();
+        match permit.and_then(|permit| self.guard(permit, Kind::Response)) {
+            Some(guard) => Watched::By(Box::pin(guard.over())),
+            None => Watched::No,
+        }
     }
 
     fn record(&self, now: Now) {
@@ -198,6 +298,24 @@ impl Drop for Exchange {
 
 // === impl Recorded ===
 
+impl Recorded {
+    /// Ready when a body that is waited for may not go on.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Cause> {
+        loop {
+            let next = match &mut self.watched {
+                Watched::No => return Poll::Pending,
+                Watched::Later => self.exchange.begin_watching(),
+                Watched::At(timer) => {
+                    std::task::ready!(timer.as_mut().poll(context));
+                    self.exchange.watch()
+                }
+                Watched::By(over) => return over.as_mut().poll(context),
+            };
+            self.watched = next;
+        }
+    }
+}
+
 impl http_body::Body for Recorded {
     type Data = Bytes;
     type Error = BodyError;
@@ -207,7 +325,15 @@ impl http_body::Body for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            let cause = std::task::ready!(this.poll_over(context));
+            this.watched = Watched::No;
+            this.exchange.refusal = Some(cause.label());
+            // What is left of it is let go of, and with it the upstream's connection.
+            this.body = Body::Empty;
+            let source = h2::Reason::CANCEL.into();
+            return Poll::Ready(Some(Err(Closed { cause, source }.into())));
+        };
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {

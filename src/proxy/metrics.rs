@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use http::{Method, StatusCode};
 
 use super::failure::Failure;
+use super::recheck::{Cause, Kind};
 use crate::config::settings::Settings;
 use crate::gate::refusal::Refusal;
 use crate::telemetry::metrics::{
@@ -29,6 +30,17 @@ pub struct ProxyMetrics {
     upstream_failures: CounterVec,
     rejected: CounterVec,
     tunnels: Gauge,
+    rechecks: RecheckMetrics,
+}
+
+/// What is counted about what lasts.
+#[derive(Clone, Debug)]
+pub struct RecheckMetrics {
+    /// Looked at again, and left open.
+    pub kept: Counter,
+    /// Could not be looked at.
+    pub trouble: Counter,
+    ended: [[Counter; Cause::ALL.len()]; Kind::ALL.len()],
 }
 
 /// The handles of one configuration, by position in its tables.
@@ -70,7 +82,9 @@ impl ProxyMetrics {
         )?;
         let tunnels = registry.gauges("tunnels_open", "WebSocket tunnels open", &[])?;
         let none: [&str; 0] = [];
+        let rechecks = RecheckMetrics::register(registry)?;
         Ok(Self {
+            rechecks,
             requests: registry.counters(
                 "requests_total",
                 "Requests by route (none: no route took it), method and class of the status",
@@ -133,6 +147,11 @@ impl ProxyMetrics {
         &self.in_flight
     }
 
+    /// What is counted about what lasts.
+    pub fn rechecks(&self) -> &RecheckMetrics {
+        &self.rechecks
+    }
+
     /// Tunnels open.
     pub fn tunnels(&self) -> &Gauge {
         &self.tunnels
@@ -152,6 +171,41 @@ impl ProxyMetrics {
             }
         }
         route
+    }
+}
+
+// === impl RecheckMetrics ===
+
+impl RecheckMetrics {
+    fn register(registry: &Registry) -> Result<Self, RegisterError> {
+        let looked = registry.counters(
+            "rechecks_total",
+            "WebSockets and streamed responses looked at again and left open, by result; trouble means that nobody could tell",
+            &["result"],
+        )?;
+        let ended = registry.counters(
+            "streams_closed_total",
+            "WebSockets and streamed responses closed because whoever opened them may not have them any more, by kind and reason",
+            &["kind", "reason"],
+        )?;
+        Ok(Self {
+            kept: looked.with_label_values(&["kept"]),
+            trouble: looked.with_label_values(&["trouble"]),
+            ended: Kind::ALL.map(|kind| {
+                Cause::ALL.map(|cause| ended.with_label_values(&[kind.label(), cause.label()]))
+            }),
+        })
+    }
+
+    /// Counts something that was ended.
+    pub fn ended(&self, kind: Kind, cause: Cause) {
+        let kinds = Kind::ALL.iter().zip(&self.ended);
+        for (_, causes) in kinds.filter(|(known, _)| **known == kind) {
+            let causes = Cause::ALL.iter().zip(causes);
+            for (_, counter) in causes.filter(|(known, _)| **known == cause) {
+                counter.inc();
+            }
+        }
     }
 }
 

@@ -9,16 +9,19 @@ pub mod again;
 pub mod connection;
 pub mod exchange;
 pub mod failure;
+pub mod frames;
 pub mod hop;
 pub mod login;
 pub mod metrics;
 pub mod outgoing;
 pub mod pool;
+pub mod recheck;
 pub mod reply;
 pub mod respond;
 pub mod revocation;
 pub mod rewrite;
 pub mod site;
+pub mod tunnel;
 pub mod turn;
 pub mod upgrade;
 pub mod upload;
@@ -36,6 +39,7 @@ use self::again::Special;
 use self::exchange::Exchange;
 use self::login::LoginPage;
 use self::outgoing::Incoming;
+use self::recheck::Kind;
 use self::respond::{Denial, Manner, Wants, respond};
 use self::site::{Local, Shared, Site};
 use self::turn::Turn;
@@ -49,7 +53,7 @@ use crate::net::serve::Handler;
 
 /// The door. One per process; its site is exchanged on reload.
 pub struct Proxy {
-    site: ArcSwap<Site>,
+    site: Arc<ArcSwap<Site>>,
     shared: Arc<Shared>,
 }
 
@@ -57,7 +61,7 @@ impl Proxy {
     /// Joins what a configuration came to with what outlives it.
     pub fn new(site: Site, shared: Shared) -> Self {
         Self {
-            site: ArcSwap::from_pointee(site),
+            site: Arc::new(ArcSwap::from_pointee(site)),
             shared: Arc::new(shared),
         }
     }
@@ -129,6 +133,9 @@ async fn forward(
     }
     head.headers.extend(kept);
     head.uri = permit.target().clone();
+    let guard = handshake
+        .as_ref()
+        .and_then(|_| exchange.guard(&permit, Kind::WebSocket));
     let permit = exchange.permit.insert(permit);
     match attached {
         Ok(()) => {}
@@ -147,12 +154,9 @@ async fn forward(
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
         Some(handshake) => {
+            let head = incoming.head;
             Box::pin(upgrade::tunnel(
-                handshake,
-                incoming.head,
-                local,
-                index,
-                started,
+                handshake, head, local, index, guard, started,
             ))
             .await
         }
@@ -209,7 +213,8 @@ impl Handler for Proxy {
     async fn call(&self, request: Request, peer: &Arc<Peer>) -> Response {
         let started = self.shared.clock.now();
         let local = Local::current(&self.site, &self.shared);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        upgrade::read_as_get(&mut head);
         let id = request_id(&head.headers, peer.trusted);
         let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
         let wants = Wants::of(&head.headers);

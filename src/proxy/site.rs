@@ -87,6 +87,8 @@ pub struct Local {
     pub shared: Arc<Shared>,
     /// This worker's connections, by upstream.
     pub pools: Box<[Pools]>,
+    /// Where the site in force is, for what outlives this one.
+    pub sites: Arc<ArcSwap<Site>>,
 }
 
 thread_local! {
@@ -158,7 +160,7 @@ impl Site {
 
 impl Local {
     /// This worker's share of the current site; made on first use, and anew after a reload.
-    pub fn current(current: &ArcSwap<Site>, shared: &Arc<Shared>) -> Arc<Self> {
+    pub fn current(current: &Arc<ArcSwap<Site>>, shared: &Arc<Shared>) -> Arc<Self> {
         let site = current.load();
         LOCALS.with_borrow_mut(|locals| {
             let mine = locals
@@ -172,15 +174,20 @@ impl Local {
                 locals.swap_remove(index);
             }
             locals.retain(|(owner, _)| owner.strong_count() > 0);
-            let local = Arc::new(Self::new(Arc::clone(&site), Arc::clone(shared)));
+            let local = Arc::new(Self::new(
+                Arc::clone(&site),
+                Arc::clone(shared),
+                Arc::clone(current),
+            ));
             tokio::spawn(Self::reap(Arc::downgrade(&local)));
             locals.push((Arc::downgrade(shared), Arc::clone(&local)));
             local
         })
     }
 
-    fn new(site: Arc<Site>, shared: Arc<Shared>) -> Self {
+    fn new(site: Arc<Site>, shared: Arc<Shared>, sites: Arc<ArcSwap<Site>>) -> Self {
         Self {
+            sites,
             pools: site.upstreams.iter().map(Upstream::pools).collect(),
             site,
             shared,

@@ -16,33 +16,70 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use hyper::client::conn::http1;
+use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::debug;
 
 use super::connection::classify;
 use super::failure::Failure;
+use super::recheck::Guard;
 use super::site::{Local, Shared};
+use super::tunnel::{Goodbye, relay};
 use super::upstream::Upstream;
 use crate::gate::refusal::{Ambiguity, Refusal};
-use crate::model::clock::Now;
+use crate::model::clock::{self, Now};
 use crate::net::drain::Phase;
 use crate::net::http::{Body, Head};
 use crate::net::serve::Tenure;
-use crate::net::upgraded::{Duplex, client_stream};
+use crate::net::upgraded::client_stream;
 
 /// RFC 6455 §1.3
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Bytes moved at a time in each direction.
-const BUFFER: usize = 16 * 1024;
+/// RFC 6455 §7.4.1: somebody may not go on, and somebody goes away.
+const POLICY: u16 = 1008;
+const GOING_AWAY: u16 = 1001;
+
+/// For whoever may not go on to take note of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For the two sides of a tunnel to part when the program drains.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A WebSocket asked for as a stream of HTTP/2 (RFC 8441).
+#[derive(Clone, Copy, Debug)]
+struct Extended;
+
+/// Reads an extended `CONNECT` for a WebSocket as the handshake of HTTP/1.1 that it stands for, so that it is judged like one.
+/// Any other `CONNECT` stays what it is, which nothing takes.
+pub fn read_as_get(head: &mut Head) {
+    if head.method != Method::CONNECT {
+        return;
+    }
+    let extends = head.version == Version::HTTP_2
+        && head
+            .extensions
+            .get::<Protocol>()
+            .is_some_and(|protocol| protocol.as_str() == "websocket");
+    // Its key plays no part in HTTP/2; the application gets one of our own.
+    let key = STANDARD.encode(clock::random_bytes::<16>());
+    if extends && let Ok(key) = HeaderValue::try_from(key) {
+        head.method = Method::GET;
+        head.extensions.insert(Extended);
+        let headers = &mut head.headers;
+        headers.insert(SEC_WEBSOCKET_KEY, key);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
 
 /// A client's WebSocket handshake, checked.
 #[derive(Debug)]
 pub struct Handshake {
     /// What the upstream must answer the client's key with.
     accept: String,
+    /// Whether the client asked in HTTP/2, where 200 says what 101 says in HTTP/1.1, and any other success would, too.
+    extended: bool,
 }
 
 impl Handshake {
@@ -52,8 +89,11 @@ impl Handshake {
     /// [`Refusal::Ambiguous`] when it asks for WebSocket but isn't a handshake by RFC 6455 §4.1, or brings a body.
     pub fn find(head: &Head) -> Result<Option<Self>, Refusal> {
         let headers = &head.headers;
-        if !headers.contains_key(UPGRADE)
-            || head.version != Version::HTTP_11
+        if !headers.contains_key(UPGRADE) {
+            return Ok(None);
+        }
+        let extended = head.extensions.get::<Extended>().is_some();
+        if (head.version != Version::HTTP_11 && !extended)
             || !lists(headers, &UPGRADE, "websocket")
             || !lists(headers, &CONNECTION, "upgrade")
         {
@@ -72,6 +112,7 @@ impl Handshake {
         match key {
             Some(key) if version && head.method == Method::GET => Ok(Some(Self {
                 accept: accept_value(key.as_bytes()),
+                extended,
             })),
             _ => Err(Refusal::Ambiguous(Ambiguity::Header)),
         }
@@ -121,9 +162,14 @@ pub async fn tunnel(
     mut head: Head,
     local: &Arc<Local>,
     index: usize,
+    guard: Option<Box<Guard>>,
     now: Now,
 ) -> Result<http::Response<Body>, Failure> {
     let upstream = &local.site.upstreams[index];
+    if upstream.speaks_http2() {
+        // The check of the configuration says so, too.
+        return Err(Failure::Upgrade);
+    }
     let client = head.extensions.remove::<OnUpgrade>();
     let tenure = head.extensions.remove::<Tenure>();
     head.headers
@@ -137,7 +183,11 @@ pub async fn tunnel(
     let stream = upstream.dial(&local.pools[index], now).await?;
     let mut response = exchange(stream, head, upstream).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(response);
+        return if handshake.extended && response.status().is_success() {
+            Err(Failure::Upgrade)
+        } else {
+            Ok(response)
+        };
     }
     if !handshake.is_answered_by(&response) {
         return Err(Failure::Upgrade);
@@ -150,9 +200,13 @@ pub async fn tunnel(
     let idle = upstream.idle_timeout();
     let hold = shared.drain.hold();
     tokio::spawn(async move {
-        run(client, server, &shared, idle).await;
+        run((client, server), shared, idle, guard).await;
         drop((hold, tenure));
     });
+    if handshake.extended {
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+    }
     Ok(response)
 }
 
@@ -183,13 +237,19 @@ async fn exchange(
     Ok(http::Response::from_parts(parts, body))
 }
 
-async fn run(client: OnUpgrade, server: OnUpgrade, shared: &Shared, idle: Option<Duration>) {
+async fn run(
+    (client, server): (OnUpgrade, OnUpgrade),
+    shared: Arc<Shared>,
+    idle: Option<Duration>,
+    guard: Option<Box<Guard>>,
+) {
     let open = shared.metrics.tunnels();
     open.inc();
     let ended = async {
         let (client, server): (Upgraded, Upgraded) = tokio::try_join!(client, server)?;
         let client = client_stream(client)?;
-        relay(client, Box::new(TokioIo::new(server)), idle).await?;
+        let server = Box::new(TokioIo::new(server));
+        relay(client, server, goodbye(&shared, guard), idle).await?;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     };
     tokio::select! {
@@ -203,52 +263,21 @@ async fn run(client: OnUpgrade, server: OnUpgrade, shared: &Shared, idle: Option
     open.dec();
 }
 
-/// Moves bytes both ways until both directions ended, or nothing moved in either for `idle`.
-async fn relay(
-    client: Box<dyn Duplex>,
-    server: Box<dyn Duplex>,
-    idle: Option<Duration>,
-) -> std::io::Result<()> {
-    let moved = std::sync::atomic::AtomicBool::new(false);
-    let (mut client_reads, mut client_writes) = tokio::io::split(client);
-    let (mut server_reads, mut server_writes) = tokio::io::split(server);
-    let both = async {
-        tokio::try_join!(
-            copy(&mut client_reads, &mut server_writes, &moved),
-            copy(&mut server_reads, &mut client_writes, &moved),
-        )
-    };
-    let watch = async {
-        match idle {
+/// Over when the tunnel has to end: its client may not have it any more, or the program drains.
+async fn goodbye(shared: &Shared, guard: Option<Box<Guard>>) -> Goodbye {
+    let over = async {
+        match guard {
+            Some(guard) => guard.over().await,
             None => std::future::pending().await,
-            Some(idle) => loop {
-                tokio::time::sleep(idle).await;
-                if !moved.swap(false, std::sync::atomic::Ordering::Relaxed) {
-                    return;
-                }
-            },
         }
     };
     tokio::select! {
-        result = both => result.map(drop),
-        () = watch => Err(std::io::ErrorKind::TimedOut.into()),
-    }
-}
-
-async fn copy(
-    from: &mut (impl tokio::io::AsyncRead + Unpin),
-    to: &mut (impl tokio::io::AsyncWrite + Unpin),
-    moved: &std::sync::atomic::AtomicBool,
-) -> std::io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        moved.store(true, std::sync::atomic::Ordering::Relaxed);
-        if length == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..length]).await?;
-        to.flush().await?;
+        cause = over => Goodbye { code: POLICY, reason: cause.public(), patience: PATIENCE },
+        () = shared.drain.reached(Phase::Draining) => Goodbye {
+            code: GOING_AWAY,
+            reason: "going away",
+            patience: DRAIN_PATIENCE,
+        },
     }
 }
 
@@ -301,6 +330,7 @@ mod tests {
         }
         let unnamed = without("connection", ("connection", "keep-alive"));
         assert!(Handshake::find(&unnamed).unwrap().is_none());
+        // What HTTP/2 calls a WebSocket never has such lines, unless they were put there for an extended `CONNECT`.
         let mut http2 = head(&good());
         http2.version = Version::HTTP_2;
         assert!(Handshake::find(&http2).unwrap().is_none());
@@ -341,19 +371,5 @@ mod tests {
         ] {
             assert!(!handshake.is_answered_by(&wrong));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_tunnel_relays_until_both_sides_are_done_or_nothing_moves() {
-        let (mut a, client) = tokio::io::duplex(64);
-        let (mut b, server) = tokio::io::duplex(64);
-        let idle = Some(Duration::from_secs(10));
-        let tunnel = tokio::spawn(relay(Box::new(client), Box::new(server), idle));
-        a.write_all(b"ping").await.unwrap();
-        let mut buffer = [0; 4];
-        b.read_exact(&mut buffer).await.unwrap();
-        assert_eq!(&buffer, b"ping");
-        let error = tunnel.await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     }
 }

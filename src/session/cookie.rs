@@ -345,5 +345,24 @@ fn sensitive(line: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((SET_COOKIE, value))
 }
 
+/// What a request's cookie says of its session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InCookie {
+    pub(super) generation: u64,
+    pub(super) active: u64,
+    pub(super) aged: bool,
+}
+
+impl InCookie {
+    /// A cookie with an id says nothing that could be out of date but its key.
+    pub(super) fn id(aged: bool) -> Option<Self> {
+        Some(Self {
+            generation: u64::MAX,
+            active: u64::MAX,
+            aged,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests;

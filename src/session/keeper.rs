@@ -11,7 +11,7 @@ use super::live::Live;
 use super::memory::Memory;
 use super::metrics::SessionMetrics;
 use super::record::{Session, SessionId};
-use super::shared::{Shared, Stored};
+use super::shared::{FRESH, Shared, Stored};
 use super::trouble::StoreTrouble;
 use super::whose::Whose;
 use crate::config::sso::{Provider, SessionSettings};
@@ -222,6 +222,41 @@ impl Keeper {
             self.learn(live, stored, now);
         }
         Ok(())
+    }
+
+    /// What is known of a session that somebody holds on to, wherever it has been since.
+    ///
+    /// # Errors
+    /// [`StoreTrouble`].
+    pub(super) async fn again(
+        self: &Arc<Self>,
+        held: &Arc<Live>,
+        now: Now,
+    ) -> Result<Result<Arc<Live>, EndReason>, StoreTrouble> {
+        let session = held.session();
+        if let Some(reason) = held.ended().or_else(|| self.memory.ended(&session.id)) {
+            return Ok(Err(reason));
+        }
+        let live = match self.memory.find(&session.id) {
+            Some(live) => live,
+            None => match self.enter(&session, held.active_millis(), now) {
+                Ok(live) => live,
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
+        if live.age(now) > FRESH {
+            self.read_again(&live, now).await?;
+        }
+        Ok(match self.verdict(&live, &live.session(), now) {
+            // It may be in use on another replica: nothing can be told of it from here, and nothing goes on with it either.
+            Some(EndReason::Idle) if !self.knows_all() => Err(EndReason::Idle),
+            _ => Ok(live),
+        })
+    }
+
+    /// Whether nothing can happen to a session that this process would not learn.
+    pub(super) fn knows_all(&self) -> bool {
+        self.shared.is_some() || self.settings.keys.is_empty()
     }
 
     /// Takes in what the store said.

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use self::cookie::{CookieJar, Found as FoundCookie, Lines, Unusable};
+use self::cookie::{CookieJar, Found as FoundCookie, InCookie, Lines, Unusable};
 use self::ended::{EndReason, Ended, TokenFate};
 use self::keeper::{Keeper, write_pause};
 use self::keyring::Keyring;
@@ -66,13 +66,6 @@ pub struct Held {
     pub session: Arc<Session>,
     /// What the browser's cookie says; `None` where the cookie says nothing but its id.
     cookie: Option<InCookie>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct InCookie {
-    generation: u64,
-    active: u64,
-    aged: bool,
 }
 
 /// What is seen without waiting.
@@ -265,7 +258,7 @@ impl Sessions {
                 live.end_check();
             });
         }
-        Look::Known(self.held(live, in_cookie(opened.aged), now))
+        Look::Known(self.held(live, InCookie::id(opened.aged), now))
     }
 
     fn held(&self, live: Arc<Live>, cookie: Option<InCookie>, now: Now) -> Found {
@@ -278,6 +271,15 @@ impl Sessions {
                 cookie,
             }),
         }
+    }
+
+    /// Looks again at a session that something lasting was begun with. No activity is noted by it.
+    ///
+    /// # Errors
+    /// [`StoreTrouble`] when the store has to be asked and can't.
+    pub async fn again(&self, held: &Held, now: Now) -> Result<Found, StoreTrouble> {
+        let again = self.keeper.again(&held.live, now).await?;
+        Ok(again.map_or_else(Found::Ended, |live| self.held(live, held.cookie, now)))
     }
 
     /// Begins a session, with a new id, and ends the one that the request (`headers`) came with, if any. The lines give it to
@@ -319,7 +321,7 @@ impl Sessions {
         let held = Held {
             session: live.session(),
             live,
-            cookie: in_cookie(false),
+            cookie: InCookie::id(false),
         };
         Ok((held, lines))
     }
@@ -330,7 +332,7 @@ impl Sessions {
     /// [`StoreTrouble`].
     pub async fn ask(&self, asking: Asking, now: Now) -> Result<Found, StoreTrouble> {
         Ok(match self.keeper.ask(&asking.id, now).await? {
-            Ok(live) => self.held(live, in_cookie(asking.aged), now),
+            Ok(live) => self.held(live, InCookie::id(asking.aged), now),
             Err(reason) => Found::Ended(reason),
         })
     }
@@ -485,15 +487,6 @@ impl std::fmt::Debug for Sessions {
             .field("memory", &self.keeper.memory)
             .finish_non_exhaustive()
     }
-}
-
-/// What a cookie with an id says: nothing that could be out of date but its key.
-fn in_cookie(aged: bool) -> Option<InCookie> {
-    Some(InCookie {
-        generation: u64::MAX,
-        active: u64::MAX,
-        aged,
-    })
 }
 
 #[cfg(test)]

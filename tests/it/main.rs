@@ -45,6 +45,7 @@ mod soak;
 mod sso;
 mod sso_door;
 mod tls;
+mod tunnels;
 mod upstreams;
 mod ways_in;
 mod ways_out;

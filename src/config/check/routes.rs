@@ -1,6 +1,7 @@
 //! Routes: what they take, what they ask, where they send it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::config::check::access::access;
 use crate::config::check::conveyed::Around;
@@ -17,7 +18,9 @@ use crate::config::forwards::Conveyed;
 use crate::config::headers::METHODS;
 use crate::config::nearest::did_you_mean;
 use crate::config::patterns::PathPattern;
-use crate::config::settings::{Access, Forward, Match, Requirement, Route, Upstream};
+use crate::config::settings::{
+    Access, Forward, Match, Requirement, Route, Upstream, UpstreamProtocol,
+};
 use crate::config::values::{Name, Written, shown};
 use crate::config::ways::RouteCredentials;
 
@@ -47,6 +50,7 @@ pub(super) fn routes(
         if let Some((route, path)) = &route {
             if let Some(upstream) = upstreams.and_then(|upstreams| upstreams.get(&route.upstream)) {
                 warn_of_exposure(report, route, upstream, &here.key("forward"));
+                refuse_http2_sockets(report, route, upstream, &here.key("websocket"));
             }
             taken.push(Taken::new(index, route, path));
         }
@@ -136,6 +140,7 @@ fn route(
         );
     }
     let listeners = listener_names(report, written.listeners.as_deref(), file, at);
+    let recheck = recheck(report, written, &at.key("recheck"));
     let route = Route {
         credentials: credentials?,
         listeners: listeners?,
@@ -145,8 +150,25 @@ fn route(
         upstream: upstream?,
         forward: forward?,
         websocket: written.websocket.unwrap_or(default::WEBSOCKET),
+        recheck: recheck?,
     };
     Some((route, path?))
+}
+
+/// How often what lasts is looked at again.
+fn recheck(
+    report: &mut Report<'_>,
+    written: &file_routes::Route,
+    at: &At<'_>,
+) -> Option<Option<Duration>> {
+    let interval: Option<Option<Duration>> =
+        report.value_or(written.recheck.as_ref(), default::RECHECK, at);
+    if interval.flatten().is_some_and(|pause| pause.is_zero()) {
+        report
+            .fault(at, "a time of zero leaves no time at all")
+            .allowed("a duration longer than zero, or `none`");
+    }
+    interval
 }
 
 /// Whether what the request is as a call of Elasticsearch's API takes part.
@@ -157,6 +179,21 @@ fn asks_for_the_call(requirement: &Requirement) -> bool {
             parts.iter().any(asks_for_the_call)
         }
         _ => false,
+    }
+}
+
+/// A WebSocket travels on in HTTP/1.1.
+fn refuse_http2_sockets(report: &mut Report<'_>, route: &Route, upstream: &Upstream, at: &At<'_>) {
+    if route.websocket && upstream.protocol == UpstreamProtocol::Http2 {
+        report
+            .fault(
+                at,
+                format!(
+                    "upstream `{}` is spoken to in HTTP/2, and a WebSocket travels on in HTTP/1.1",
+                    upstream.name
+                ),
+            )
+            .hint("another upstream with the same address, without `protocol: http2`");
     }
 }
 

@@ -40,6 +40,7 @@ pub(in crate::gate) fn route(name: &str, path: &str, access: Access) -> settings
         forward: Forward::None,
         listeners: Vec::new(),
         websocket: false,
+        recheck: None,
         credentials: RouteCredentials::default(),
     }
 }

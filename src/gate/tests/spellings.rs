@@ -40,7 +40,7 @@ fn judged(table: &RouteTable, target: &str) -> Option<(String, String)> {
     let request = Request::builder().uri(target).header("host", "a");
     let head = request.body(()).ok()?.into_parts().0;
     let target = Target::parse(&head).ok()?;
-    let route = table.find(&target, &head.method)?;
+    let route = table.find("main", &target, &head.method)?;
     Some((target.uri().to_string(), route.name.clone()))
 }
 

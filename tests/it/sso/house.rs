@@ -40,6 +40,7 @@ pub(super) struct Sketch {
     clients: Option<String>,
     listener: Vec<String>,
     environment: Vec<(String, String)>,
+    recheck: &'static str,
 }
 
 impl Sketch {
@@ -57,7 +58,14 @@ impl Sketch {
             clients: None,
             listener: Vec::new(),
             environment: Vec::new(),
+            recheck: "30s",
         }
+    }
+
+    /// How often what lasts is looked at again.
+    pub(super) fn recheck(mut self, interval: &'static str) -> Self {
+        self.recheck = interval;
+        self
     }
 
     /// A form for user name and password, named `basic`.
@@ -161,7 +169,10 @@ impl Sketch {
             .route(
                 "all",
                 "/**",
-                "allow: authenticated, websocket: true, forward: { identity_headers: {} }",
+                &format!(
+                    "allow: authenticated, websocket: true, recheck: {}, forward: {{ identity_headers: {{}} }}",
+                    self.recheck
+                ),
             )
             .and(&format!(
                 "sso:\n  public_url: {}\n  providers:\n{}{}",
@@ -186,7 +197,11 @@ impl Sketch {
 
     /// Builds it, with people in it.
     pub(super) fn build(&self) -> House {
-        let app = app();
+        self.build_before(app())
+    }
+
+    /// The same in front of another application.
+    pub(super) fn build_before(&self, app: Server) -> House {
         let gate = self.plan(&app).start();
         if let Some(authority) = &gate.authority {
             populate(&|path, body| {
@@ -228,31 +243,34 @@ pub(super) fn populate(put: &dyn Fn(&str, &Value) -> Value) {
 
 /// Shows who is there, and what was asked for; `/refuses` is refused by the application itself.
 pub(super) fn app() -> Server {
-    Server::start(|request: &Recorded| {
-        let who = request.header("x-forwarded-user").unwrap_or("nobody known");
-        let status = if request.target.starts_with("/refuses") {
-            401
-        } else {
-            200
-        };
-        let script = if request.target.starts_with("/scripted") {
-            "<script type=module src=/_sidegate/assets/session.js></script>"
-        } else {
-            ""
-        };
-        let page = format!(
-            "<!doctype html><html lang=en><title>app</title>{script}<body data-user=\"{who}\"><h1>app</h1>\
+    Server::start(page)
+}
+
+/// A page of the application.
+pub(super) fn page(request: &Recorded) -> Answer {
+    let who = request.header("x-forwarded-user").unwrap_or("nobody known");
+    let status = if request.target.starts_with("/refuses") {
+        401
+    } else {
+        200
+    };
+    let script = if request.target.starts_with("/scripted") {
+        "<script type=module src=/_sidegate/assets/session.js></script>"
+    } else {
+        ""
+    };
+    let page = format!(
+        "<!doctype html><html lang=en><title>app</title>{script}<body data-user=\"{who}\"><h1>app</h1>\
              <p>Hello {who}</p><p id=asked>{} {}</p><p id=body>{}</p></body></html>",
-            request.method,
-            request.target.replace('&', "&amp;").replace('<', "&lt;"),
-            String::from_utf8_lossy(&request.body).replace('<', "&lt;")
-        );
-        Answer::Reply(
-            status,
-            vec![("content-type", "text/html".to_owned())],
-            page.into_bytes(),
-        )
-    })
+        request.method,
+        request.target.replace('&', "&amp;").replace('<', "&lt;"),
+        String::from_utf8_lossy(&request.body).replace('<', "&lt;")
+    );
+    Answer::Reply(
+        status,
+        vec![("content-type", "text/html".to_owned())],
+        page.into_bytes(),
+    )
 }
 
 /// A house that stands.

@@ -5,6 +5,7 @@ mod chromium;
 mod cookies;
 mod doors;
 mod house;
+mod lasting;
 mod oidc;
 mod other_ways;
 mod pains;
