@@ -35,6 +35,8 @@ pub struct Exchange {
     pub steps: Steps,
     /// The label of its refusal or failure.
     pub refusal: Option<&'static str>,
+    /// The status it is logged and counted with, where the one on the wire says less.
+    pub stands_for: Option<StatusCode>,
     /// Where it goes in logs.
     local: Arc<Local>,
     peer: Arc<Peer>,
@@ -69,6 +71,7 @@ impl Exchange {
             permit: None,
             steps: Steps::off(),
             refusal: None,
+            stands_for: None,
             local,
             peer: Arc::clone(peer),
             method: head.method.clone(),
@@ -86,7 +89,7 @@ impl Exchange {
 
     /// Ties the response to the exchange: it is over when the body is.
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
-        self.status = Some(response.status());
+        self.status = self.stands_for.or(Some(response.status()));
         response.map(|body| match body {
             // Whole already: hyper takes it in one piece, and nothing more can be learned about it.
             Body::Empty => body,
@@ -191,11 +194,13 @@ impl http_body::Body for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            this.exchange.bytes += data.len() as u64;
+        let mut frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame {
+            if let Some(data) = frame.data_ref() {
+                this.exchange.bytes += data.len() as u64;
+            } else if let Some(trailers) = frame.trailers_mut() {
+                this.exchange.local.site.trailers.clean_response(trailers);
+            }
         }
         Poll::Ready(frame)
     }

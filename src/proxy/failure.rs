@@ -13,6 +13,9 @@ pub enum Failure {
     /// No response head in time. 504
     #[error("upstream did not answer within {}s", .0.as_secs_f32())]
     ResponseTimeout(Duration),
+    /// No response head within the time the client itself gave. 504
+    #[error("upstream did not answer within the client's own deadline")]
+    Deadline,
     /// The connection ended before a response head. 502
     #[error("upstream closed the connection: {0}")]
     Closed(#[source] hyper::Error),
@@ -32,11 +35,12 @@ pub enum Failure {
 
 impl Failure {
     /// Every label [`Failure::cause`] can return, to pre-create metric series.
-    pub const CAUSES: [&'static str; 9] = [
+    pub const CAUSES: [&'static str; 10] = [
         "connect",
         "connect_timeout",
         "tls",
         "response_timeout",
+        "deadline",
         "closed",
         "protocol",
         "upgrade",
@@ -47,7 +51,11 @@ impl Failure {
     /// Whether the upstream may have done what it was asked, although nobody heard of it.
     pub const fn may_follow_an_effect(&self) -> bool {
         match self {
-            Self::ResponseTimeout(_) | Self::Closed(_) | Self::Protocol(_) | Self::Upgrade => true,
+            Self::ResponseTimeout(_)
+            | Self::Deadline
+            | Self::Closed(_)
+            | Self::Protocol(_)
+            | Self::Upgrade => true,
             Self::Connect(_) | Self::RequestBody | Self::RequestBodyStalled => false,
         }
     }
@@ -59,6 +67,7 @@ impl Failure {
             Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
             Self::Connect(ConnectError::Tls(_) | ConnectError::NoHttp2) => "tls",
             Self::ResponseTimeout(_) => "response_timeout",
+            Self::Deadline => "deadline",
             Self::Closed(_) => "closed",
             Self::Protocol(_) => "protocol",
             Self::Upgrade => "upgrade",
