@@ -376,6 +376,13 @@ impl Gate {
         route.ways.take(&mut head.headers, acts_on)
     }
 
+    /// Whether a cookie of this name is Sidegate's own, which an upstream may neither read nor set.
+    pub fn owns_cookie(&self, name: &[u8]) -> bool {
+        let browser = self.browser.as_ref();
+        self.authenticator.intake.owns_cookie(name)
+            || browser.is_some_and(|browser| browser.sessions.owns_cookie(name))
+    }
+
     /// Whether `Negotiate` is offered to those who bring nothing.
     pub fn offers_negotiate(&self) -> bool {
         self.authenticator.intake.offers_negotiate()

@@ -14,6 +14,9 @@ pub enum Refusal {
     /// The request can be read in more than one way, or in none (R-16…R-20). 400
     #[error("ambiguous request: {0}")]
     Ambiguous(Ambiguity),
+    /// The client expects something other than `100-continue` (RFC 9110 §10.1.1). 417
+    #[error("unknown expectation")]
+    ExpectationUnknown,
     /// `CONNECT` and `TRACE` are never forwarded. 405
     #[error("method is not allowed")]
     MethodNotAllowed,
@@ -127,6 +130,7 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Ambiguous(ambiguity) => ambiguity.label(),
+            Self::ExpectationUnknown => "expectation_unknown",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoRoute => "no_route",
             Self::NoCredential => "no_credential",
@@ -147,7 +151,7 @@ impl Refusal {
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 34] = [
+    pub const REASONS: [&'static str; 35] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -155,6 +159,7 @@ impl Refusal {
         "ambiguous_credentials",
         "ambiguous_connection",
         "ambiguous_framing",
+        "expectation_unknown",
         "method_not_allowed",
         "no_route",
         "no_credential",
@@ -188,6 +193,7 @@ impl Refusal {
     pub const fn public(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "The request is ambiguous or malformed.",
+            Self::ExpectationUnknown => "This expectation can't be met.",
             Self::MethodNotAllowed => "This method is not allowed.",
             Self::NoRoute => "There is nothing here.",
             Self::NoCredential => "A credential is required.",

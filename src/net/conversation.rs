@@ -206,7 +206,7 @@ impl<C: Graceful> Conversation<C> {
             Activity::Head { .. } if this.patience.heads_are_visible => this.patience.head,
             Activity::Idle { requests: 0 } => this.patience.head,
             Activity::Idle { .. } | Activity::Head { .. } => this.patience.idle,
-            Activity::Blocked { .. } => this.patience.write,
+            Activity::Blocked { .. } | Activity::Stuck { .. } => this.patience.write,
             Activity::Busy => this.patience.head.min(this.patience.write),
         }));
     }

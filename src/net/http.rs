@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -149,16 +151,13 @@ impl http_body::Body for Body {
 #[derive(Debug)]
 pub struct Tracked {
     body: Body,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Tracked {
     /// Ties a body to its request.
     pub fn new(body: Body, in_flight: InFlight) -> Self {
-        Self {
-            body,
-            _in_flight: in_flight,
-        }
+        Self { body, in_flight }
     }
 }
 
@@ -170,7 +169,13 @@ impl http_body::Body for Tracked {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
+        let this = self.get_mut();
+        this.in_flight.ask();
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        if frame.is_some() {
+            this.in_flight.hand_out();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -180,6 +185,17 @@ impl http_body::Body for Tracked {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Whether a message is gRPC by its `Content-Type`: that type alone, or with a format or parameters behind it.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.len() >= TYPE.len()
+            && kind[..TYPE.len()].eq_ignore_ascii_case(TYPE)
+            && matches!(kind.get(TYPE.len()), None | Some(b'+' | b';' | b' '))
+    })
 }
 
 /// A body that can't fail becomes one that never does.

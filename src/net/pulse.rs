@@ -21,6 +21,9 @@ pub struct Pulse {
     head_begun: AtomicBool,
     write_blocked: AtomicBool,
     writes: AtomicU32,
+    /// Frames of answers handed out so far, and those of them whose answer was not asked for more since.
+    frames: AtomicU32,
+    handed: AtomicU32,
     /// A [`Rest`].
     rest: AtomicU8,
     switched: AtomicBool,
@@ -60,11 +63,19 @@ pub enum Activity {
         /// How many writes succeeded so far.
         writes: u32,
     },
+    /// Part of an answer waits for an HTTP/2 window that the client keeps shut.
+    Stuck {
+        /// How many parts of answers were handed out so far.
+        frames: u32,
+    },
 }
 
 /// Counts as a request in flight while it lives.
 #[derive(Debug)]
-pub struct InFlight(Arc<Pulse>);
+pub struct InFlight {
+    pulse: Arc<Pulse>,
+    handed: bool,
+}
 
 // === impl Pulse ===
 
@@ -74,7 +85,10 @@ impl Pulse {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_begun.store(false, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            pulse: Arc::clone(self),
+            handed: false,
+        }
     }
 
     /// What is going on.
@@ -83,6 +97,9 @@ impl Pulse {
         if self.write_blocked.load(Ordering::Relaxed) {
             let writes = self.writes.load(Ordering::Relaxed);
             Activity::Blocked { writes }
+        } else if self.handed.load(Ordering::Relaxed) > 0 {
+            let frames = self.frames.load(Ordering::Relaxed);
+            Activity::Stuck { frames }
         } else if self.in_flight.load(Ordering::Relaxed) > 0 {
             Activity::Busy
         } else if self.head_begun.load(Ordering::Relaxed) {
@@ -140,9 +157,32 @@ impl Pulse {
     }
 }
 
+impl InFlight {
+    /// A part of the answer was handed out. Whoever writes it asks for the next one when it is on its way.
+    pub fn hand_out(&mut self) {
+        add(&self.pulse.frames, 1);
+        add(&self.pulse.handed, 1);
+        self.handed = true;
+    }
+
+    /// The next part is asked for.
+    pub fn ask(&mut self) {
+        if std::mem::take(&mut self.handed) {
+            add(&self.pulse.handed, u32::MAX);
+        }
+    }
+}
+
+/// All of a connection lives on one worker, so no update can get lost between the two; a bus lock per frame would be wasted.
+fn add(count: &AtomicU32, number: u32) {
+    let now = count.load(Ordering::Relaxed);
+    count.store(now.wrapping_add(number), Ordering::Relaxed);
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.ask();
+        self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -258,6 +298,19 @@ mod tests {
         assert!(pulse.in_head());
         let request = pulse.begin();
         assert_eq!(pulse.activity(), Activity::Busy);
+        drop(request);
+        assert_eq!(pulse.activity(), Activity::Idle { requests: 1 });
+    }
+
+    #[test]
+    fn an_answer_that_is_not_asked_for_more_is_stuck_until_it_is() {
+        let pulse = Arc::new(Pulse::default());
+        let mut request = pulse.begin();
+        request.hand_out();
+        assert_eq!(pulse.activity(), Activity::Stuck { frames: 1 });
+        request.ask();
+        assert_eq!(pulse.activity(), Activity::Busy);
+        request.hand_out();
         drop(request);
         assert_eq!(pulse.activity(), Activity::Idle { requests: 1 });
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, EXPECT, UPGRADE};
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::header::{CONNECTION, COOKIE, EXPECT, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -23,14 +23,14 @@ use tracing::{debug, error};
 
 use super::conversation::{Conversation, End, Patience};
 use super::drain::{Hold, Phase, Watch};
-use super::http::{Body, Peer, Request, Response, Tracked};
+use super::http::{Body, Peer, Request, Response, Tracked, is_grpc};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
 use super::proxy_protocol::{self, HeaderError, Told};
 use super::pulse::{InFlight, Pulse, Watched};
 use super::received::Received;
 use super::socket::{Accepted, Origin, Socket};
-use super::steady::Steady;
+use super::steady::{Half, Steady};
 use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
 use crate::config::settings::{Limits, Listener};
@@ -344,7 +344,12 @@ impl<H: Handler> Link<H> {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
         let in_flight = self.pulse.begin();
         let http1 = request.version() < Version::HTTP_2;
-        let mut request = self.watch_body(request, http1);
+        if !http1 && self.has_too_many_headers(request.headers()) {
+            let mut response = http::Response::new(Tracked::new(Body::Empty, in_flight));
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return response;
+        }
+        let (mut request, answered) = self.watch_body(request, http1);
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
         }
@@ -377,6 +382,9 @@ impl<H: Handler> Link<H> {
                 error!(listener = %self.front.listener, "a request made the handler panic");
                 handler.panicked()
             });
+        if let Some(answered) = answered {
+            answered.tell_done();
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.pulse.switch();
         } else if http1 && (self.pulse.is_abandoned() || self.front.drain.phase() != Phase::Serving)
@@ -389,18 +397,41 @@ impl<H: Handler> Link<H> {
         response.map(|body| Tracked::new(body, in_flight))
     }
 
-    /// Puts the listener's patience on a body that streams, and over HTTP/1 a watch on what is left of it.
-    fn watch_body(&self, request: http::Request<Incoming>, http1: bool) -> Request {
+    /// HTTP/1's parser counts by itself. HTTP/2 may split cookies, one line each (RFC 9113 §8.2.3), so of these there may be more.
+    fn has_too_many_headers(&self, headers: &HeaderMap) -> bool {
+        let most = self.front.limits.max_headers;
+        headers.len() > most && {
+            let cookies = headers.get_all(COOKIE).iter().count();
+            headers.len() - cookies > most || cookies > most.saturating_mul(2)
+        }
+    }
+
+    /// Puts the listener's patience on a body that streams, and over HTTP/1 a watch on what is left of it. Gives what is to be
+    /// told of the answer's beginning, which ends that patience for calls that go both ways (gRPC).
+    fn watch_body(
+        &self,
+        request: http::Request<Incoming>,
+        http1: bool,
+    ) -> (Request, Option<Arc<Half>>) {
         let limit = self.front.limits.body_idle_timeout;
         let (head, body) = request.into_parts();
+        let mut answered = None;
         let body = match Body::from(body) {
             Body::Incoming(body) if http1 => {
                 let expects = head.headers.contains_key(EXPECT);
                 Body::stream(Received::new(body, limit, expects, &self.pulse))
             }
-            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
+            Body::Incoming(body) => {
+                let steady = Steady::new(body, limit);
+                Body::stream(if is_grpc(&head.headers) {
+                    let half = answered.insert(Arc::default());
+                    steady.until_answered(Arc::clone(half))
+                } else {
+                    steady
+                })
+            }
             other => other,
         };
-        Request::from_parts(head, body)
+        (Request::from_parts(head, body), answered)
     }
 }

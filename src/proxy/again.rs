@@ -93,6 +93,8 @@ fn spare(incoming: &Incoming) -> Option<Box<Incoming>> {
         Box::new(Incoming {
             head: incoming.head.clone(),
             body: Body::Empty,
+            trailers: None,
+            deadline: incoming.deadline,
         })
     })
 }

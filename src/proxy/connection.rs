@@ -7,7 +7,6 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ impl Connection {
     ) -> Result<http::Response<Incoming>, Box<Unanswered>> {
         self.used = started.mono;
         let mut answer = pin!(self.sender.try_send_request(outgoing.take()));
-        let upload = outgoing.uploaded();
+        let upload = outgoing.upload();
         self.uploading = upload.is_some();
         let mut uploading = upload;
         let driver = &mut self.driver;
@@ -134,7 +133,7 @@ impl Connection {
             while timer.as_mut().poll(context).is_ready() {
                 let left = match uploading {
                     Some(done) => {
-                        if done.load(Ordering::Relaxed) {
+                        if done.is_done() {
                             uploading = None;
                         }
                         limit

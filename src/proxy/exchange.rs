@@ -40,6 +40,8 @@ pub struct Exchange {
     pub steps: Steps,
     /// The label of its refusal or failure.
     pub refusal: Option<&'static str>,
+    /// The status it is logged and counted with, where the one on the wire says less.
+    pub stands_for: Option<StatusCode>,
     /// Where it goes in logs.
     local: Arc<Local>,
     peer: Arc<Peer>,
@@ -98,6 +100,7 @@ impl Exchange {
             permit: None,
             steps: Steps::off(),
             refusal: None,
+            stands_for: None,
             local,
             peer: Arc::clone(peer),
             method: head.method.clone(),
@@ -116,7 +119,7 @@ impl Exchange {
 
     /// Ties the response to the exchange: it is over when the body is.
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
-        self.status = Some(response.status());
+        self.status = self.stands_for.or(Some(response.status()));
         // What says how long it is, as nearly everything does, is none.
         if response.body().size_hint().exact().is_none() {
             let kind = response.headers().get(CONTENT_TYPE);
@@ -335,9 +338,11 @@ impl http_body::Body for Recorded {
             return Poll::Ready(Some(Err(Closed { cause, source }.into())));
         };
         match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
                 if let Some(data) = frame.data_ref() {
                     this.exchange.bytes += data.len() as u64;
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    this.exchange.local.site.trailers.clean_response(trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

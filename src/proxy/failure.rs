@@ -15,6 +15,9 @@ pub enum Failure {
     /// No response head in time. 504
     #[error("upstream did not answer within {}s", .0.as_secs_f32())]
     ResponseTimeout(Duration),
+    /// No response head within the time the client itself gave. 504
+    #[error("upstream did not answer within the client's own deadline")]
+    Deadline,
     /// The connection ended before a response head. 502
     #[error("upstream closed the connection: {0}")]
     Closed(#[source] hyper::Error),
@@ -40,11 +43,12 @@ pub enum Failure {
 
 impl Failure {
     /// Every label [`Failure::cause`] can return, to pre-create metric series.
-    pub const CAUSES: [&'static str; 11] = [
+    pub const CAUSES: [&'static str; 12] = [
         "connect",
         "connect_timeout",
         "tls",
         "response_timeout",
+        "deadline",
         "closed",
         "protocol",
         "upgrade",
@@ -66,6 +70,7 @@ impl Failure {
     pub const fn may_follow_an_effect(&self) -> bool {
         match self {
             Self::ResponseTimeout(_)
+            | Self::Deadline
             | Self::Closed(_)
             | Self::Protocol(_)
             | Self::Upgrade
@@ -82,6 +87,7 @@ impl Failure {
             Self::Connect(ConnectError::Timeout(_)) => "upstream_connect_timeout",
             Self::Connect(ConnectError::Tls(_) | ConnectError::NoHttp2) => "upstream_tls",
             Self::ResponseTimeout(_) => "upstream_response_timeout",
+            Self::Deadline => "upstream_deadline",
             Self::Closed(_) => "upstream_closed",
             Self::Protocol(_) => "upstream_protocol",
             Self::Upgrade => "upstream_upgrade",
@@ -99,6 +105,7 @@ impl Failure {
             Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
             Self::Connect(ConnectError::Tls(_) | ConnectError::NoHttp2) => "tls",
             Self::ResponseTimeout(_) => "response_timeout",
+            Self::Deadline => "deadline",
             Self::Closed(_) => "closed",
             Self::Protocol(_) => "protocol",
             Self::Upgrade => "upgrade",

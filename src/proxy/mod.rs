@@ -10,10 +10,12 @@ pub mod connection;
 pub mod exchange;
 pub mod failure;
 pub mod frames;
+pub mod grpc;
 pub mod hop;
 pub mod login;
 pub mod metrics;
 pub mod outgoing;
+pub mod planted;
 pub mod pool;
 pub mod recheck;
 pub mod reply;
@@ -21,6 +23,7 @@ pub mod respond;
 pub mod revocation;
 pub mod rewrite;
 pub mod site;
+pub mod trailers;
 pub mod tunnel;
 pub mod turn;
 pub mod upgrade;
@@ -28,25 +31,31 @@ pub mod upload;
 pub mod upstream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderValue, StatusCode, Version};
 use tracing::warn;
 
 use self::again::Special;
 use self::exchange::Exchange;
+use self::grpc::Call;
 use self::login::LoginPage;
 use self::outgoing::Incoming;
+use self::planted::strip_own_cookies;
 use self::recheck::Kind;
 use self::respond::{Denial, Manner, Wants, respond};
+use self::rewrite::Rewrite;
 use self::site::{Local, Shared, Site};
+use self::trailers::Passing;
 use self::turn::Turn;
 use self::upgrade::Handshake;
 use crate::forwarding::failure::AttachError;
 use crate::gate::authorize::Permit;
 use crate::gate::refusal::Refusal;
+use crate::model::clock::{Clock, Now};
 use crate::net::http::{Body, Peer, Request, Response};
 use crate::net::request_id::{X_REQUEST_ID, request_id};
 use crate::net::serve::Handler;
@@ -92,6 +101,7 @@ impl Proxy {
         }
         site.rewrite
             .check_connection(&incoming.head.headers, &site.forwarding)?;
+        Rewrite::check_expectation(&incoming.head.headers)?;
         let verdict = site
             .gate
             .decide(&incoming.head, peer, exchange.started, &mut exchange.steps)
@@ -151,6 +161,9 @@ async fn forward(
         None => None,
     };
     let clock = &local.shared.clock;
+    if upstream.speaks_http2() {
+        incoming.trailers = Some(Passing::by(local));
+    }
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
         Some(handshake) => {
@@ -182,6 +195,9 @@ async fn forward(
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 site.rewrite.clean_response(response.headers_mut());
             }
+            if response.headers().contains_key(SET_COOKIE) {
+                strip_own_cookies(response.headers_mut(), |name| site.gate.owns_cookie(name));
+            }
             *response.version_mut() = Version::HTTP_11;
             let id = exchange.request_id.clone();
             response.headers_mut().insert(X_REQUEST_ID, id);
@@ -196,6 +212,11 @@ async fn forward(
             Err(failure.into())
         }
     }
+}
+
+/// What is left of a deadline.
+fn left_of(deadline: Duration, started: Now, clock: &Clock) -> Duration {
+    deadline.saturating_sub(clock.now().mono.saturating_sub(started.mono))
 }
 
 /// The keys that verify assertions (RFC 7517), for whoever asks.
@@ -217,12 +238,26 @@ impl Handler for Proxy {
         upgrade::read_as_get(&mut head);
         let id = request_id(&head.headers, peer.trusted);
         let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
-        let wants = Wants::of(&head.headers);
+        let call = Call::find(&head);
+        let wants = match call {
+            Some(_) => Wants::Grpc,
+            None => Wants::of(&head.headers),
+        };
         let login = local.site.login.as_ref();
         let navigates = login.is_some() && login::navigates(&head.method, &head.headers);
         let is_script = login.is_some() && login::is_script(&head.headers);
-        let incoming = Box::new(Incoming { head, body });
+        let deadline = call.and_then(|call| call.deadline);
+        let incoming = Box::new(Incoming {
+            head,
+            body,
+            trailers: None,
+            deadline,
+        });
         let response = match self.pass(incoming, peer, &local, &mut exchange).await {
+            Ok(response) if call.is_some() => {
+                let left = deadline.map(|deadline| left_of(deadline, started, &self.shared.clock));
+                Call::bound(response, left)
+            }
             Ok(response) => response,
             Err(denial) => {
                 exchange.refusal = Some(denial.reason());
@@ -234,6 +269,7 @@ impl Handler for Proxy {
                 match there.and_then(|login| login.redirect(&denial, exchange.uri(), id)) {
                     Some(response) => response,
                     None => {
+                        exchange.stands_for = Some(denial.status());
                         let manner = Manner {
                             login: login.map(LoginPage::url),
                             script: is_script,

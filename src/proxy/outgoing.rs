@@ -1,15 +1,17 @@
 //! A request on its way to an upstream, and what is left of it when it got no response.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 
 use super::failure::Failure;
+use super::trailers::Passing;
 use super::upload::Upload;
 use crate::net::http::{Body, Head};
+use crate::net::steady::Half;
 
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 
@@ -21,14 +23,20 @@ pub struct Incoming {
     pub head: Head,
     /// Body.
     pub body: Body,
+    /// Its trailers, if any are to pass.
+    pub trailers: Option<Passing>,
+    /// How long after its head arrived the client gives up, if it said so; takes the place of the upstream's own limit.
+    pub deadline: Option<Duration>,
 }
 
 /// What is sent, and what is needed to send it again.
 pub struct Outgoing {
     /// The request, in the form of the protocol it is sent in.
     pub request: http::Request<Body>,
-    /// Turns true at the end of a streaming body.
-    uploaded: Option<Arc<AtomicBool>>,
+    /// What a streaming body tells.
+    upload: Option<Arc<Half>>,
+    /// The client's own deadline.
+    pub deadline: Option<Duration>,
     /// The target in origin form.
     target: Uri,
     /// The `Host` it came with.
@@ -52,18 +60,23 @@ pub struct Lost {
 impl Outgoing {
     /// From a judged head whose target is in origin form.
     pub fn new(incoming: Incoming) -> Box<Self> {
-        let Incoming { mut head, body } = incoming;
+        let Incoming {
+            mut head,
+            body,
+            trailers,
+            deadline,
+        } = incoming;
         head.version = Version::HTTP_11;
         let target = head.uri.clone();
         let host = head.headers.get(HOST).cloned();
-        let (body, uploaded) = match body {
+        let (body, upload) = match body {
             Body::Empty | Body::Full(_) => (body, None),
             Body::Incoming(_) | Body::Boxed(_) => {
-                let (upload, done) = Upload::new(body);
-                (Body::stream(upload), Some(done))
+                let (upload, half) = Upload::new(body, trailers);
+                (Body::stream(upload), Some(half))
             }
         };
-        let says_chunked = uploaded.is_some()
+        let says_chunked = upload.is_some()
             && matches!(head.method, Method::GET | Method::HEAD)
             && !head.headers.contains_key(CONTENT_LENGTH);
         if says_chunked {
@@ -71,7 +84,8 @@ impl Outgoing {
         }
         Box::new(Self {
             request: http::Request::from_parts(head, body),
-            uploaded,
+            upload,
+            deadline,
             target,
             host,
             says_chunked,
@@ -91,7 +105,8 @@ impl Outgoing {
             request.headers_mut().clone_from(self.request.headers());
             Box::new(Self {
                 request,
-                uploaded: None,
+                upload: None,
+                deadline: self.deadline,
                 target: self.target.clone(),
                 host: self.host.clone(),
                 says_chunked: false,
@@ -99,9 +114,9 @@ impl Outgoing {
         })
     }
 
-    /// The flag that turns true at the end of a streaming body.
-    pub fn uploaded(&self) -> Option<&AtomicBool> {
-        self.uploaded.as_deref()
+    /// What a streaming body tells.
+    pub fn upload(&self) -> Option<&Arc<Half>> {
+        self.upload.as_ref()
     }
 
     /// Takes the request out, to be sent.

@@ -89,6 +89,7 @@ impl Cause {
             Refusal::NoRoute
             | Refusal::UpgradeNotAllowed
             | Refusal::MethodNotAllowed
+            | Refusal::ExpectationUnknown
             | Refusal::Ambiguous(_) => Some(Self::RouteGone),
             Refusal::Internal(_) => Some(Self::Unverifiable),
             Refusal::AuthorityUnavailable { .. }

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::failure::Failure;
+use super::grpc::{self, Code};
 use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::{Ambiguity, Refusal};
 use crate::net::connect::ConnectError;
@@ -60,6 +61,8 @@ pub enum Wants {
     Elasticsearch(Option<u8>),
     /// A page for people.
     Page,
+    /// A gRPC status.
+    Grpc,
 }
 
 impl Wants {
@@ -115,7 +118,7 @@ pub struct Manner<'s> {
 
 /// Makes the response.
 pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'_>) -> Response {
-    let status = status(denial);
+    let status = denial.status();
     let told = Told {
         status,
         reason: denial.reason(),
@@ -124,13 +127,14 @@ pub fn respond(denial: &Denial, wants: Wants, id: &HeaderValue, manner: Manner<'
             Denial::Refused(Refusal::Forbidden { missing, .. }) if manner.explain => missing,
             _ => &[],
         },
-        id: id.to_str().unwrap_or_default(),
+        id,
         login: manner.login.filter(|_| status == StatusCode::UNAUTHORIZED),
         person: manner
             .person
             .filter(|_| matches!(denial, Denial::Refused(Refusal::Forbidden { .. }))),
     };
     let (kind, body) = match wants {
+        Wants::Grpc => return told.status_of_call(denial),
         Wants::Problem => (
             HeaderValue::from_static("application/problem+json"),
             told.problem(),
@@ -194,10 +198,11 @@ fn challenge(denial: &Denial, manner: Manner<'_>, headers: &mut HeaderMap) {
 }
 
 /// The status of each denial.
-const fn status(denial: &Denial) -> StatusCode {
+const fn status_of(denial: &Denial) -> StatusCode {
     match denial {
         Denial::Refused(refusal) => match refusal {
             Refusal::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Refusal::ExpectationUnknown => StatusCode::EXPECTATION_FAILED,
             Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::NoCredential
@@ -217,9 +222,9 @@ const fn status(denial: &Denial) -> StatusCode {
             Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Denial::Failed(failure) => match failure {
-            Failure::Connect(ConnectError::Timeout(_)) | Failure::ResponseTimeout(_) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Failure::Connect(ConnectError::Timeout(_))
+            | Failure::ResponseTimeout(_)
+            | Failure::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Failure::Connect(_)
             | Failure::Closed(_)
             | Failure::Protocol(_)
@@ -252,6 +257,11 @@ fn elasticsearch_type(version: Option<u8>) -> HeaderValue {
 }
 
 impl Denial {
+    /// The HTTP status it is, or stands for.
+    pub const fn status(&self) -> StatusCode {
+        status_of(self)
+    }
+
     /// The label in header, logs and metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -267,7 +277,9 @@ impl Denial {
                 "The request body did not arrive."
             }
             Self::Failed(
-                Failure::ResponseTimeout(_) | Failure::Connect(ConnectError::Timeout(_)),
+                Failure::ResponseTimeout(_)
+                | Failure::Deadline
+                | Failure::Connect(ConnectError::Timeout(_)),
             ) => "The application did not answer in time.",
             Self::Failed(_) => "The application can't be reached.",
         }
@@ -280,7 +292,7 @@ struct Told<'d> {
     reason: &'static str,
     detail: &'static str,
     missing: &'d [String],
-    id: &'d str,
+    id: &'d HeaderValue,
     login: Option<&'d str>,
     person: Option<Person<'d>>,
 }
@@ -297,7 +309,7 @@ impl Told<'_> {
             "status": self.status.as_u16(),
             "detail": self.detail,
             "reason": self.reason,
-            "request_id": self.id,
+            "request_id": self.id.to_str().unwrap_or_default(),
         });
         if !self.missing.is_empty() {
             problem["missing"] = json!(self.missing);
@@ -308,16 +320,34 @@ impl Told<'_> {
         problem.to_string()
     }
 
+    /// What a gRPC client reads (HTTP 200, whatever it stands for).
+    fn status_of_call(&self, denial: &Denial) -> Response {
+        let code = match denial {
+            // It is not known to be too slow, and nothing was done: worth another try.
+            Denial::Failed(Failure::Connect(_)) => Code::Unavailable,
+            Denial::Refused(_) | Denial::Failed(_) => Code::of(self.status),
+        };
+        let mut response = grpc::refusal(code, &self.sentence(), retry_after(denial));
+        let headers = response.headers_mut();
+        headers.insert(X_SIDEGATE_REFUSAL, HeaderValue::from_static(self.reason));
+        headers.insert(X_REQUEST_ID, self.id.clone());
+        response
+    }
+
+    fn sentence(&self) -> String {
+        match self.missing {
+            [] => self.detail.to_owned(),
+            missing => format!("{} Missing: {}", self.detail, missing.join(", ")),
+        }
+    }
+
     fn envelope(&self) -> String {
         let kind = match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "security_exception",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable_shards_exception",
             _ => "status_exception",
         };
-        let mut reason = self.detail.to_owned();
-        if !self.missing.is_empty() {
-            reason = format!("{reason} Missing: {}", self.missing.join(", "));
-        }
+        let reason = self.sentence();
         serde_json::to_string(&ErrorEnvelope::new(self.status.as_u16(), kind, &reason))
             .unwrap_or_default()
     }
@@ -352,7 +382,7 @@ impl Told<'_> {
             title = self.title(),
             detail = escape(self.detail),
             reason = self.reason,
-            id = escape(self.id),
+            id = escape(self.id.to_str().unwrap_or_default()),
         )
     }
 }

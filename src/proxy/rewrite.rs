@@ -4,7 +4,9 @@
 //! nothing Sidegate vouches for can be named away by the client; `Forwarded` and `X-Forwarded-*` tell what Sidegate saw,
 //! prefixed by what a trusted proxy saw, and never what somebody claims.
 
-use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, TE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::hop;
@@ -135,6 +137,19 @@ impl Rewrite {
         Ok(())
     }
 
+    /// Looks at what a client expects before it is answered.
+    ///
+    /// # Errors
+    /// [`Refusal::ExpectationUnknown`] for anything but `100-continue`.
+    pub fn check_expectation(headers: &HeaderMap) -> Result<(), Refusal> {
+        let known = |line: &HeaderValue| line.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        if headers.get_all(EXPECT).iter().all(known) {
+            Ok(())
+        } else {
+            Err(Refusal::ExpectationUnknown)
+        }
+    }
+
     /// Makes the head of a judged request one for the next hop: strips, then sets. Neither target nor identity is touched.
     ///
     /// `te_trailers`: the upstream speaks HTTP/2, where `TE: trailers` is end to end in effect (gRPC asks for it).
@@ -175,6 +190,10 @@ impl Rewrite {
     pub fn clean_response(&self, headers: &mut HeaderMap) {
         if headers.contains_key(CONNECTION) {
             strip_named(headers);
+        }
+        // The length that counted was that of the chunks (RFC 9112 §6.3).
+        if headers.remove(TRANSFER_ENCODING).is_some() {
+            headers.remove(CONTENT_LENGTH);
         }
         self.from_upstream.strip(headers);
     }
@@ -437,6 +456,14 @@ mod tests {
         Rewrite::default().clean_response(&mut headers);
         assert_eq!(headers.len(), 1);
         assert!(headers.contains_key("www-authenticate"));
+    }
+
+    #[test]
+    fn the_length_of_chunks_is_not_told_twice() {
+        let mut headers =
+            head(&[("content-length", "3"), ("transfer-encoding", "chunked")]).headers;
+        Rewrite::default().clean_response(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
     }
 
     proptest! {

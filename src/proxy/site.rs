@@ -14,6 +14,7 @@ use super::login::LoginPage;
 use super::metrics::{ProxyMetrics, SiteMetrics};
 use super::respond::Manner;
 use super::rewrite::Rewrite;
+use super::trailers::Trailers;
 use super::upstream::{Pools, Upstream};
 use crate::config::settings::Settings;
 use crate::forwarding::exchange::{Exchanger, Workshop};
@@ -48,6 +49,8 @@ pub struct Site {
     pub forwarding: Forwarding,
     /// What else changes on the way.
     pub rewrite: Rewrite,
+    /// What may follow a body.
+    pub trailers: Trailers,
     /// Upstreams in the name order of the settings.
     pub upstreams: Box<[Upstream]>,
     /// Metric handles.
@@ -129,6 +132,7 @@ impl Site {
             gate,
             forwarding: Forwarding::new(&settings.routes)?,
             rewrite: Rewrite::default(),
+            trailers: Trailers::new(settings),
             upstreams,
             metrics: metrics.site(settings),
             manner,

@@ -2,27 +2,43 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::trailers::Passing;
 use crate::net::http::{Body, BodyError};
+use crate::net::steady::Half;
 
-/// A request body on its way up. Lets the response's deadline begin at its end, and drops trailers: a client could put into
-/// them what was stripped from the head.
+/// A request body on its way up. Lets the response's deadline begin at its end, and lets no trailer through that could say
+/// what was stripped from the head.
 pub struct Upload {
     body: Body,
-    done: Arc<AtomicBool>,
+    half: Arc<Half>,
+    /// `None`: no trailers at all.
+    trailers: Option<Passing>,
 }
 
 impl Upload {
-    /// Wraps a streaming body; the flag turns true when its last byte was handed on.
-    pub fn new(body: Body) -> (Self, Arc<AtomicBool>) {
-        let done = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&done);
-        (Self { body, done }, flag)
+    /// Wraps a streaming body; the half is done when its last byte was handed on.
+    pub fn new(body: Body, trailers: Option<Passing>) -> (Self, Arc<Half>) {
+        let half = Arc::new(Half::default());
+        let told = Arc::clone(&half);
+        let upload = Self {
+            body,
+            half,
+            trailers,
+        };
+        (upload, told)
+    }
+
+    /// What may follow the body.
+    fn pass(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let passing = self.trailers.as_ref()?;
+        let mut trailers = frame.into_trailers().ok()?;
+        passing.clean(&mut trailers);
+        (!trailers.is_empty()).then(|| Frame::trailers(trailers))
     }
 }
 
@@ -36,12 +52,16 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
-            Some(Ok(frame)) if frame.is_trailers() => None,
+            Some(Ok(frame)) if frame.is_trailers() => {
+                this.half.tell_done();
+                this.pass(frame).map(Ok)
+            }
             other => other,
         };
         if frame.is_none() || this.body.is_end_stream() {
-            this.done.store(true, Ordering::Relaxed);
+            this.half.tell_done();
         }
+        this.half.tell_moved();
         Poll::Ready(frame)
     }
 

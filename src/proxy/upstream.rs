@@ -4,12 +4,13 @@
 //! can't change anything twice (idempotent, without body) when the connection closed without a response. Never a request whose
 //! response was begun or timed out.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,7 +26,7 @@ use crate::config::settings::{self, UpstreamHost, UpstreamProtocol, UpstreamUrl}
 use crate::model::clock::{Clock, Now};
 use crate::net::connect::{ConnectError, Connector, Stream};
 use crate::net::http::Body;
-use crate::net::steady::Steady;
+use crate::net::steady::{Half, Steady};
 use crate::net::tls::TlsError;
 
 /// How often a silent HTTP/2 upstream is asked whether it is still there.
@@ -138,6 +139,7 @@ impl Upstream {
         started: Now,
     ) -> Result<http::Response<Body>, Failure> {
         let mut outgoing = Outgoing::new(*incoming);
+        let upload = outgoing.upload().cloned();
         let mut left = self.retries;
         let mut fresh = false;
         let mut tried = Tried::default();
@@ -146,13 +148,13 @@ impl Upstream {
             tried.note(index);
             let spare = if left > 0 { outgoing.spare() } else { None };
             let sent = if self.speaks_http2() {
-                Box::pin(self.send_http2(index, pools, outgoing, fresh, started)).await
+                Box::pin(self.send_http2(index, pools, outgoing, fresh, clock, started)).await
             } else {
                 self.send_http1(index, pools, outgoing, fresh, clock, started)
                     .await
             };
             let lost = match sent {
-                Ok(response) => return Ok(self.watched(response)),
+                Ok(response) => return Ok(self.watched(response, upload)),
                 Err(lost) => lost,
             };
             let Lost {
@@ -266,6 +268,12 @@ impl Upstream {
             .send(&mut outgoing, self.response_timeout, clock, started)
             .await;
         match sent {
+            // What may not have a body but announces one can't be told from the next response.
+            Ok(response) if announces_a_body_it_cannot_have(&response) => {
+                let mut response = response.map(|_none| Body::Empty);
+                response.headers_mut().remove(CONTENT_LENGTH);
+                Ok(response)
+            }
             Ok(response) => Ok(response.map(|incoming| reply(incoming, connection, pool))),
             Err(unanswered) => {
                 let Unanswered { failure, unsent } = *unanswered;
@@ -291,6 +299,7 @@ impl Upstream {
         pools: &Pools,
         mut outgoing: Box<Outgoing>,
         fresh: bool,
+        clock: &Clock,
         started: Now,
     ) -> Result<http::Response<Body>, Box<Lost>> {
         let pool = &pools.pools[index];
@@ -310,12 +319,13 @@ impl Upstream {
         let own = (self.host == UpstreamHost::Upstream).then_some(&address.authority);
         outgoing.make_http2(&address.scheme, own, &address.authority);
         let answer = sender.try_send_request(outgoing.take());
-        let mut error = match tokio::time::timeout(self.response_timeout, answer).await {
+        let bounds = (outgoing.deadline, outgoing.upload().cloned());
+        let mut error = match self.in_time(answer, bounds, clock, started).await {
             Ok(Ok(response)) => return Ok(response.map(Body::from)),
             Ok(Err(error)) => error,
-            Err(_elapsed) => {
+            Err(failure) => {
                 return Err(Box::new(Lost {
-                    failure: Failure::ResponseTimeout(self.response_timeout),
+                    failure,
                     reused: false,
                     unsent: None,
                 }));
@@ -330,6 +340,36 @@ impl Upstream {
             failure,
             unsent,
         }))
+    }
+
+    /// Waits for a response's head until the client's own deadline, or else until the upstream had its time from the end of the
+    /// request's body.
+    async fn in_time<A: Future>(
+        &self,
+        answer: A,
+        (deadline, mut uploading): (Option<Duration>, Option<Arc<Half>>),
+        clock: &Clock,
+        started: Now,
+    ) -> Result<A::Output, Failure> {
+        if let Some(deadline) = deadline {
+            let spent = clock.now().mono.saturating_sub(started.mono);
+            return tokio::time::timeout(deadline.saturating_sub(spent), answer)
+                .await
+                .map_err(|_elapsed| Failure::Deadline);
+        }
+        let limit = self.response_timeout;
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            if let Ok(answer) = tokio::time::timeout(limit, answer.as_mut()).await {
+                return Ok(answer);
+            }
+            match &uploading {
+                // Its end may have been a moment ago, so it gets its time from here once more.
+                Some(upload) if upload.is_done() => uploading = None,
+                Some(_) => {}
+                None => return Err(Failure::ResponseTimeout(limit)),
+            }
+        }
     }
 
     async fn open_http2(
@@ -355,12 +395,23 @@ impl Upstream {
         Ok(sender)
     }
 
-    /// Puts the idle time-out on a response's body.
-    fn watched(&self, response: http::Response<Body>) -> http::Response<Body> {
+    /// Puts the idle time-out on a response's body; it counts while the request's body stands still as well.
+    fn watched(
+        &self,
+        response: http::Response<Body>,
+        upload: Option<Arc<Half>>,
+    ) -> http::Response<Body> {
+        let upload = upload.filter(|upload| !upload.is_done());
         match self.idle_timeout {
             Some(limit) => response.map(|body| match body {
                 Body::Empty | Body::Full(_) => body,
-                Body::Incoming(_) | Body::Boxed(_) => Body::stream(Steady::new(body, limit)),
+                Body::Incoming(_) | Body::Boxed(_) => {
+                    let steady = Steady::new(body, limit);
+                    Body::stream(match upload {
+                        Some(upload) => steady.beside(upload),
+                        None => steady,
+                    })
+                }
             }),
             None => response,
         }
@@ -389,6 +440,15 @@ impl Tried {
             .and_then(|index| 1_u64.checked_shl(index))
             .unwrap_or(0)
     }
+}
+
+fn announces_a_body_it_cannot_have<B>(response: &http::Response<B>) -> bool {
+    response.status() == http::StatusCode::NO_CONTENT
+        && (response.headers().contains_key(TRANSFER_ENCODING)
+            || response
+                .headers()
+                .get(CONTENT_LENGTH)
+                .is_some_and(|length| length != "0"))
 }
 
 // === impl Address ===

@@ -106,9 +106,14 @@ pub fn kerberos_cookie(headers: &HeaderMap) -> Option<&[u8]> {
     found.filter(|value| !value.is_empty() && value.len() <= 128)
 }
 
+/// Whether this is the name of Sidegate's cookie.
+pub fn is_own_cookie(name: &[u8]) -> bool {
+    name == KERBEROS_COOKIE.as_bytes()
+}
+
 /// Removes Sidegate's cookie from what travels on; other cookies stay as they are.
 pub fn strip_cookie(headers: &mut HeaderMap) {
-    cookie::strip(headers, |name| name == KERBEROS_COOKIE.as_bytes());
+    cookie::strip(headers, is_own_cookie);
 }
 
 #[cfg(test)]

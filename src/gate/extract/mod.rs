@@ -110,6 +110,11 @@ impl Intake {
         }
     }
 
+    /// Whether a cookie of this name is the one that leads a negotiation.
+    pub fn owns_cookie(&self, name: &[u8]) -> bool {
+        self.negotiate == Negotiate::Understood && elsewhere::is_own_cookie(name)
+    }
+
     /// Takes Sidegate's own cookie from a request that is forwarded.
     pub fn strip(&self, headers: &mut HeaderMap) {
         if self.negotiate == Negotiate::Understood {

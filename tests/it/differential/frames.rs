@@ -4,13 +4,16 @@ use std::io;
 
 use crate::harness::client::{Target, Wire};
 
-const HEADERS: u8 = 1;
-const DATA: u8 = 0;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+
+/// What a connection begins with.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// `:status: 200` of HPACK's static table.
 const STATUS_200: u8 = 0x88;
@@ -23,7 +26,7 @@ pub(crate) fn is_answered_with_200(
     data: Option<&[u8]>,
 ) -> bool {
     let mut wire = target.connect();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     let last = if data.is_some() { 0 } else { END_STREAM };
     bytes.extend(frame(HEADERS, END_HEADERS | last, 1, &block(fields)));
@@ -33,16 +36,18 @@ pub(crate) fn is_answered_with_200(
     wire.send(&bytes).is_ok() && read_answer(&mut wire).unwrap_or(false)
 }
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+/// A frame as it is on the wire.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags, 0, 0, 0, stream]);
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
     frame.extend_from_slice(payload);
     frame
 }
 
 /// Every field as a literal without indexing and without Huffman coding (RFC 7541 §6.2.2).
-fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);

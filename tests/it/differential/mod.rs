@@ -5,7 +5,7 @@
 
 mod corpus;
 mod fields;
-mod frames;
+pub(crate) mod frames;
 mod origins;
 
 use std::collections::HashSet;

@@ -19,6 +19,7 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod saml_idp;
 pub(crate) mod server;
+pub(crate) mod streams;
 pub(crate) mod tools;
 
 use std::time::Duration;
