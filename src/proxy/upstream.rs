@@ -302,7 +302,8 @@ impl Upstream {
         let own = (self.host == UpstreamHost::Upstream).then_some(&address.authority);
         outgoing.make_http2(&address.scheme, own, &address.authority);
         let answer = sender.try_send_request(outgoing.take());
-        let mut error = match self.in_time(answer, &outgoing, clock, started).await {
+        let waits = (outgoing.deadline, outgoing.upload().map(Arc::as_ref));
+        let mut error = match self.in_time(answer, waits, clock, started).await {
             Ok(Ok(response)) => return Ok(response.map(Body::from)),
             Ok(Err(error)) => error,
             Err(failure) => {
@@ -329,11 +330,11 @@ impl Upstream {
     async fn in_time<A: Future>(
         &self,
         answer: A,
-        outgoing: &Outgoing,
+        (deadline, mut uploading): (Option<Duration>, Option<&Half>),
         clock: &Clock,
         started: Now,
     ) -> Result<A::Output, Failure> {
-        if let Some(deadline) = outgoing.deadline {
+        if let Some(deadline) = deadline {
             let spent = clock.now().mono.saturating_sub(started.mono);
             return tokio::time::timeout(deadline.saturating_sub(spent), answer)
                 .await
@@ -341,7 +342,6 @@ impl Upstream {
         }
         let limit = self.response_timeout;
         let mut answer = std::pin::pin!(answer);
-        let mut uploading = outgoing.upload();
         loop {
             if let Ok(answer) = tokio::time::timeout(limit, answer.as_mut()).await {
                 return Ok(answer);
