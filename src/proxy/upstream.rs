@@ -319,8 +319,8 @@ impl Upstream {
         let own = (self.host == UpstreamHost::Upstream).then_some(&address.authority);
         outgoing.make_http2(&address.scheme, own, &address.authority);
         let answer = sender.try_send_request(outgoing.take());
-        let bounds = (outgoing.deadline, outgoing.upload().cloned());
-        let mut error = match self.in_time(answer, bounds, clock, started).await {
+        let waits = (outgoing.deadline, outgoing.upload().map(Arc::as_ref));
+        let mut error = match self.in_time(answer, waits, clock, started).await {
             Ok(Ok(response)) => return Ok(response.map(Body::from)),
             Ok(Err(error)) => error,
             Err(failure) => {
@@ -347,7 +347,7 @@ impl Upstream {
     async fn in_time<A: Future>(
         &self,
         answer: A,
-        (deadline, mut uploading): (Option<Duration>, Option<Arc<Half>>),
+        (deadline, mut uploading): (Option<Duration>, Option<&Half>),
         clock: &Clock,
         started: Now,
     ) -> Result<A::Output, Failure> {
