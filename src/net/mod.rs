@@ -2,7 +2,7 @@
 //!
 //! In the order of one connection: [`listen`] accepts and picks one of the [`workers`]; [`serve`] does the [`tls`] handshake,
 //! speaks HTTP within the listener's limits and calls the [`serve::Handler`] with a request and its [`peer`];
-//! [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
+//! [`conversation`] and [`pulse`] close what stands still, [`received`] and [`linger`] without taking an answer from anybody; [`drain`] ends it all in order. [`connect`] dials the other way.
 //! Always true: bounded sizes, bounded waits, no state shared between workers per request.
 
 pub mod certificate_header;
@@ -13,11 +13,13 @@ pub mod conversation;
 pub mod drain;
 pub mod fetch;
 pub mod http;
+pub mod linger;
 pub mod listen;
 pub mod metrics;
 pub mod page;
 pub mod peer;
 pub mod pulse;
+pub mod received;
 pub mod request_id;
 pub mod serve;
 pub mod steady;
