@@ -181,14 +181,14 @@ fn the_login_limit_counts_by_the_told_address() {
     let gate = plan(&fake, &app, "127.0.0.0/8")
         .and("login_limit: { per_address: 1, per_username: 100, window: 600s }")
         .start();
-    let guess = |client: &str| {
+    let guess = |client: &str, password: &str| {
         let header = format!("PROXY TCP4 {client} 127.0.0.1 4660 443\r\n");
         let balancer = gate.proxy.greeted_with(header.as_bytes());
-        balancer.get("/x").basic("alice", "guess").send().status
+        balancer.get("/x").basic("alice", password).send().status
     };
-    assert_eq!(guess("203.0.113.9"), 401);
-    assert_eq!(guess("203.0.113.9"), 429);
-    assert_eq!(guess("203.0.113.10"), 401);
+    assert_eq!(guess("203.0.113.9", "one"), 401);
+    assert_eq!(guess("203.0.113.9", "two"), 429);
+    assert_eq!(guess("203.0.113.10", "three"), 401);
 }
 
 #[test]
