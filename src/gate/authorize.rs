@@ -46,6 +46,8 @@ pub struct Permit {
     negotiated: Option<Box<Negotiated>>,
     /// What it is to tell a browser about its session; nearly always nothing.
     session_lines: Lines,
+    /// Whether it was let through as a CORS preflight.
+    preflight: bool,
 }
 
 /// What a permit keeps of a credential.
@@ -118,6 +120,11 @@ impl Permit {
         self.run_as.as_deref()
     }
 
+    /// Whether it was let through as a CORS preflight: without a credential, so without an identity.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
     /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for, and a session's
     /// cookie where it changed.
     pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
@@ -152,6 +159,7 @@ impl Permit {
             run_as: None,
             negotiated: None,
             session_lines: Lines::new(),
+            preflight: false,
         }
     }
 }
@@ -167,6 +175,13 @@ pub(super) fn permit_everyone(route: &Arc<Route>, target: &Target) -> Option<Per
         )),
         Rule::Authenticated | Rule::Require(_) => None,
     }
+}
+
+/// The permit of a CORS preflight, which [`super::preflight::passes`] has let through.
+pub(super) fn permit_preflight(route: &Arc<Route>, target: Target) -> Permit {
+    let mut permit = Permit::new(route, target, None, CacheResult::Bypass);
+    permit.preflight = true;
+    permit
 }
 
 /// Evaluates the route's requirement for a known identity.

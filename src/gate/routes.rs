@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::config::bounds::{Addresses, Preflight};
 use crate::config::forwards::{ApiKeyGrant, Assertion, Conveyed};
 use crate::config::settings::{self, Forward, Settings};
 use crate::model::privilege::Atom;
@@ -40,6 +41,10 @@ pub struct Route {
     pub websocket: bool,
     /// What it takes for a credential beside `Authorization`.
     pub ways: Ways,
+    /// Whence it takes requests; `None`: from everywhere.
+    pub(super) addresses: Option<Addresses>,
+    /// What becomes of CORS preflights.
+    pub preflight: Preflight,
     /// Which requests it takes, as configured.
     pub matches: settings::Match,
     /// What it asks, compiled.
@@ -266,6 +271,8 @@ impl RouteTable {
             assertion_slot,
             websocket: route.websocket,
             ways: Ways::new(&route.credentials),
+            addresses: route.rules.addresses.clone(),
+            preflight: route.rules.preflight.clone(),
             matches: route.matches.clone(),
             rule,
             pattern,

@@ -2,9 +2,10 @@
 //!
 //! In the order of one connection: [`listen`] accepts and picks one of the [`workers`]; [`serve`] does the [`tls`] handshake,
 //! speaks HTTP within the listener's limits and calls the [`serve::Handler`] with a request and its [`peer`];
-//! [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
+//! [`admission`] says how much at a time; [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
 //! Always true: bounded sizes, bounded waits, no state shared between workers per request.
 
+pub mod admission;
 pub mod certificate_header;
 pub mod certificates;
 pub mod client_certificate;
@@ -17,7 +18,9 @@ pub mod listen;
 pub mod metrics;
 pub mod page;
 pub mod peer;
+pub mod places;
 pub mod pulse;
+pub mod rate;
 pub mod request_id;
 pub mod serve;
 pub mod steady;

@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::places::Places;
+
 /// Shared by a connection's socket, its requests and its timer; all of them live on one worker.
 #[derive(Debug, Default)]
 pub struct Pulse {
@@ -19,6 +21,8 @@ pub struct Pulse {
     head_begun: AtomicBool,
     write_blocked: AtomicBool,
     writes: AtomicU32,
+    /// Where its requests take their places, where places are counted.
+    places: Option<Arc<Places>>,
 }
 
 /// What the timer sees.
@@ -45,17 +49,32 @@ pub enum Activity {
 
 /// Counts as a request in flight while it lives.
 #[derive(Debug)]
-pub struct InFlight(Arc<Pulse>);
+pub struct InFlight {
+    pulse: Arc<Pulse>,
+    /// Whether it holds one of the places.
+    placed: bool,
+}
 
 // === impl Pulse ===
 
 impl Pulse {
+    /// That of a connection whose requests take places here.
+    pub fn new(places: Option<&Arc<Places>>) -> Self {
+        Self {
+            places: places.cloned(),
+            ..Self::default()
+        }
+    }
+
     /// A request head has arrived whole.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_begun.store(false, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            pulse: Arc::clone(self),
+            placed: false,
+        }
     }
 
     /// What is going on.
@@ -79,9 +98,22 @@ impl Pulse {
     }
 }
 
+impl InFlight {
+    /// Takes one of the listener's places for it; false when all are taken.
+    pub fn take_place(&mut self) -> bool {
+        self.placed = self.pulse.places.as_ref().is_some_and(|it| it.take());
+        self.placed || self.pulse.places.is_none()
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.placed
+            && let Some(places) = &self.pulse.places
+        {
+            places.give_back();
+        }
     }
 }
 

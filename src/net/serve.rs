@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use http::header::UPGRADE;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -22,12 +23,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
+use super::admission::{Admission, Entered, TurnedAway};
 use super::conversation::{Conversation, End, Patience};
 use super::drain::{Hold, Watch};
 use super::http::{Body, Peer, Request, Response, Tracked};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
-use super::pulse::{Pulse, Watched};
+use super::pulse::{InFlight, Pulse, Watched};
 use super::steady::Steady;
 use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
@@ -48,6 +50,17 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Dropped when the client goes away.
     fn call(&self, request: Request, peer: &Arc<Peer>) -> impl Future<Output = Response> + Send;
 
+    /// The answer to a request that is over a bound of its listener. Nothing of it is judged; it is only answered and recorded.
+    fn turn_away(&self, request: Request, _peer: &Arc<Peer>, why: TurnedAway) -> Response {
+        drop(request);
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = match why {
+            TurnedAway::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            TurnedAway::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+        };
+        response
+    }
+
     /// The answer to a request whose `call` panicked. The panic is already logged.
     fn panicked(&self) -> Response;
 }
@@ -64,6 +77,7 @@ struct Place {
     _load: Load,
     _hold: Hold,
     _opened: Opened,
+    _entered: Entered,
 }
 
 /// All connections of one listener share one.
@@ -76,6 +90,7 @@ pub struct Front<H> {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     metrics: ListenerMetrics,
+    admission: Admission,
     drain: Watch,
     clock: Clock,
 }
@@ -113,6 +128,7 @@ impl<H: Handler> Front<H> {
             http1: http1_builder(&limits),
             http2: http2_builder(&limits),
             metrics,
+            admission: Admission::new(&limits.bounds),
             drain,
             clock: Clock::system(),
             limits,
@@ -142,7 +158,21 @@ impl<H: Handler> Front<H> {
         permit: OwnedSemaphorePermit,
         load: Load,
     ) {
+        let peer = Arc::new(self.trusted.peer(
+            address,
+            self.tls.is_some(),
+            Arc::clone(&self.listener),
+        ));
+        let entered = match self.admission.enter(&peer, self.clock.now()) {
+            Ok(entered) => entered,
+            Err(why) => {
+                self.metrics.closed(why);
+                debug!(listener = %self.listener, client.address = %address, ?why, "connection closed unread");
+                return;
+            }
+        };
         let tenure = Tenure(Arc::new(Place {
+            _entered: entered,
             _permit: permit,
             _load: load,
             _hold: self.drain.hold(),
@@ -156,13 +186,9 @@ impl<H: Handler> Front<H> {
             }
         };
         let _ = socket.set_nodelay(true);
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::new(self.admission.places()));
         let mut link = Link {
-            peer: Arc::new(self.trusted.peer(
-                address,
-                self.tls.is_some(),
-                Arc::clone(&self.listener),
-            )),
+            peer,
             certified: None,
             pulse: Arc::clone(&pulse),
             tenure,
@@ -289,7 +315,7 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 
 impl<H: Handler> Link<H> {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
-        let in_flight = self.pulse.begin();
+        let mut in_flight = self.pulse.begin();
         let limit = self.front.limits.body_idle_timeout;
         let mut request = request.map(|body| match Body::from(body) {
             Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
@@ -312,6 +338,11 @@ impl<H: Handler> Link<H> {
             }
         };
         let handler = &self.front.handler;
+        if let Err(why) = self.admit(&mut in_flight, &peer) {
+            self.front.metrics.turned_away(why);
+            let response = handler.turn_away(request, &peer, why);
+            return response.map(|body| Tracked::new(body, in_flight));
+        }
         // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
         let call = Box::pin(handler.call(request, &peer));
         let response = AssertUnwindSafe(call)
@@ -322,5 +353,17 @@ impl<H: Handler> Link<H> {
                 handler.panicked()
             });
         response.map(|body| Tracked::new(body, in_flight))
+    }
+
+    /// Whether another request is taken now, and from this client.
+    fn admit(&self, in_flight: &mut InFlight, peer: &Peer) -> Result<(), TurnedAway> {
+        let admission = &self.front.admission;
+        if admission.counts_requests() {
+            admission.request(peer.client_ip, self.front.clock.now())?;
+        }
+        match in_flight.take_place() {
+            true => Ok(()),
+            false => Err(TurnedAway::Overloaded),
+        }
     }
 }

@@ -22,6 +22,9 @@ pub enum Failure {
     /// `101` that isn't the WebSocket handshake asked for. 502
     #[error("upstream switched protocols wrongly")]
     Upgrade,
+    /// As many requests as the upstream may have are under way. 503, never sent
+    #[error("upstream has as many requests as it may")]
+    Overloaded,
     /// The client's request body broke off. 400, never seen by anybody
     #[error("request body broke off")]
     RequestBody,
@@ -32,7 +35,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every label [`Failure::cause`] can return, to pre-create metric series.
-    pub const CAUSES: [&'static str; 9] = [
+    pub const CAUSES: [&'static str; 10] = [
         "connect",
         "connect_timeout",
         "tls",
@@ -40,6 +43,7 @@ impl Failure {
         "closed",
         "protocol",
         "upgrade",
+        "overloaded",
         "request_body",
         "request_body_stalled",
     ];
@@ -48,7 +52,10 @@ impl Failure {
     pub const fn may_follow_an_effect(&self) -> bool {
         match self {
             Self::ResponseTimeout(_) | Self::Closed(_) | Self::Protocol(_) | Self::Upgrade => true,
-            Self::Connect(_) | Self::RequestBody | Self::RequestBodyStalled => false,
+            Self::Connect(_)
+            | Self::Overloaded
+            | Self::RequestBody
+            | Self::RequestBodyStalled => false,
         }
     }
 
@@ -62,6 +69,7 @@ impl Failure {
             Self::Closed(_) => "closed",
             Self::Protocol(_) => "protocol",
             Self::Upgrade => "upgrade",
+            Self::Overloaded => "overloaded",
             Self::RequestBody => "request_body",
             Self::RequestBodyStalled => "request_body_stalled",
         }

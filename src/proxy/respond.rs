@@ -12,6 +12,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::Refusal;
+use crate::net::admission::COME_BACK;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
 use crate::net::page::{STYLE, Sources, escape, guard};
@@ -203,11 +204,15 @@ const fn status(denial: &Denial) -> StatusCode {
             Refusal::Forbidden { .. }
             | Refusal::NotExchangeable { .. }
             | Refusal::UpgradeNotAllowed
+            | Refusal::AddressNotAllowed
+            | Refusal::PreflightNotAllowed(_)
             | Refusal::CrossSite => StatusCode::FORBIDDEN,
-            Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::AuthorityUnavailable { .. } | Refusal::SessionStore { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Refusal::TooManyFailures { .. } | Refusal::RateLimited { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
             }
+            Refusal::AuthorityUnavailable { .. }
+            | Refusal::SessionStore { .. }
+            | Refusal::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Denial::Failed(failure) => match failure {
@@ -217,6 +222,7 @@ const fn status(denial: &Denial) -> StatusCode {
             Failure::Connect(_) | Failure::Closed(_) | Failure::Protocol(_) | Failure::Upgrade => {
                 StatusCode::BAD_GATEWAY
             }
+            Failure::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Failure::RequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyStalled => StatusCode::REQUEST_TIMEOUT,
         },
@@ -228,8 +234,11 @@ fn retry_after(denial: &Denial) -> Option<Duration> {
         Denial::Refused(
             Refusal::TooManyFailures { retry_after, .. }
             | Refusal::AuthorityUnavailable { retry_after, .. }
-            | Refusal::SessionStore { retry_after, .. },
+            | Refusal::SessionStore { retry_after, .. }
+            | Refusal::RateLimited { retry_after, .. }
+            | Refusal::Overloaded { retry_after },
         ) => Some(*retry_after),
+        Denial::Failed(Failure::Overloaded) => Some(COME_BACK),
         Denial::Refused(_) | Denial::Failed(_) => None,
     }
 }
@@ -255,6 +264,7 @@ impl Denial {
                 b"closed" => "upstream_closed",
                 b"protocol" => "upstream_protocol",
                 b"upgrade" => "upstream_upgrade",
+                b"overloaded" => "upstream_overloaded",
                 b"request_body_stalled" => "request_body_stalled",
                 _ => "request_body",
             },
@@ -270,6 +280,9 @@ impl Denial {
             Self::Failed(
                 Failure::ResponseTimeout(_) | Failure::Connect(ConnectError::Timeout(_)),
             ) => "The application did not answer in time.",
+            Self::Failed(Failure::Overloaded) => {
+                "The application has too much to do right now; try again later."
+            }
             Self::Failed(_) => "The application can't be reached.",
         }
     }

@@ -24,6 +24,7 @@ use tracing::debug;
 use super::connection::classify;
 use super::failure::Failure;
 use super::site::{Local, Shared};
+use super::slots::Slot;
 use super::upstream::Upstream;
 use crate::gate::refusal::{Ambiguity, Refusal};
 use crate::model::clock::Now;
@@ -126,6 +127,7 @@ pub async fn tunnel(
     let upstream = &local.site.upstreams[index];
     let client = head.extensions.remove::<OnUpgrade>();
     let tenure = head.extensions.remove::<Tenure>();
+    let slot = head.extensions.remove::<Slot>();
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     head.headers
@@ -151,7 +153,7 @@ pub async fn tunnel(
     let hold = shared.drain.hold();
     tokio::spawn(async move {
         run(client, server, &shared, idle).await;
-        drop((hold, tenure));
+        drop((hold, tenure, slot));
     });
     Ok(response)
 }

@@ -18,6 +18,7 @@ mod authority;
 mod authority_alone;
 mod authority_oidc;
 mod authority_saml;
+mod bounds;
 mod cache;
 mod certificates;
 mod check;

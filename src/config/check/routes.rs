@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::config::check::access::access;
+use crate::config::check::bounds::rules;
 use crate::config::check::conveyed::Around;
 use crate::config::check::forward::forward;
 use crate::config::check::report::Report;
@@ -135,7 +136,9 @@ fn route(
             "`elasticsearch_call` leaves some calls to Elasticsearch, and there Sidegate's own credential would be judged in place of the client's",
         );
     }
+    let rules = rules(report, written, access.as_ref(), at);
     let route = Route {
+        rules: rules?,
         credentials: credentials?,
         name: name?.0,
         matches: matches?,

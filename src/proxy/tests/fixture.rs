@@ -131,6 +131,7 @@ pub(super) fn limits() -> Limits {
         body_idle_timeout: second,
         keep_alive_timeout: 60 * second,
         max_streams: 16,
+        bounds: ListenerBounds::default(),
     }
 }
 
