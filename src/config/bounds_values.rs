@@ -13,8 +13,7 @@ pub struct RequestHeader(pub String);
 impl Value for Origin {
     const NAME: &'static str = "Origin";
     const ALLOWED: &'static str = "`https://host`, `https://host:port` or the same with `http`, in lower case and without a path; or `*`";
-    const EXAMPLES: &'static [&'static str] =
-        &["https://app.example.com", "http://localhost:3000"];
+    const EXAMPLES: &'static [&'static str] = &["https://app.example.com", "http://localhost:3000"];
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "*" {
@@ -24,9 +23,7 @@ impl Value for Origin {
             .iter()
             .find_map(|scheme| Some((*scheme, text.strip_prefix(scheme)?)));
         let Some((scheme, rest)) = rest else {
-            return Err(ValueError::new(
-                "the scheme is neither `https` nor `http`",
-            ));
+            return Err(ValueError::new("the scheme is neither `https` nor `http`"));
         };
         if let Some(host) = rest.strip_suffix('/') {
             return Err(

@@ -37,7 +37,9 @@ impl<'h> Asked<'h> {
     pub fn read(head: &'h Head) -> Option<Self> {
         let headers = &head.headers;
         let has_body = headers.contains_key(TRANSFER_ENCODING)
-            || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+            || headers
+                .get(CONTENT_LENGTH)
+                .is_some_and(|length| length != "0")
             || head.extensions.get::<HasBody>().is_some();
         if head.method != Method::OPTIONS || has_body || headers.contains_key(COOKIE) {
             return None;
@@ -48,7 +50,10 @@ impl<'h> Asked<'h> {
         let mut names = Vec::new();
         for line in headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
             let listed = line.as_bytes().split(|byte| *byte == b',');
-            for name in listed.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
+            for name in listed
+                .map(<[u8]>::trim_ascii)
+                .filter(|name| !name.is_empty())
+            {
                 names.push(HeaderName::from_bytes(name).ok()?);
             }
         }

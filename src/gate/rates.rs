@@ -114,7 +114,8 @@ fn limited(by: &'static str) -> impl FnOnce(std::time::Duration) -> Refusal {
 /// Whether a route takes requests from there: `deny` wins, and an empty `allow` is everybody.
 fn takes(addresses: &Addresses, client: IpAddr) -> bool {
     let client = client.to_canonical();
-    let lists = |networks: &[ipnet::IpNet]| networks.iter().any(|network| network.contains(&client));
+    let lists =
+        |networks: &[ipnet::IpNet]| networks.iter().any(|network| network.contains(&client));
     !lists(&addresses.deny) && (addresses.allow.is_empty() || lists(&addresses.allow))
 }
 
@@ -129,9 +130,10 @@ impl Authenticator {
     ) -> Result<(), Refusal> {
         if let Some(addresses) = &route.addresses {
             let taken = takes(addresses, client);
-            steps.add("addresses", || {
-                json!({"client": client.to_string(), "allowed": taken})
-            });
+            steps.add(
+                "addresses",
+                || json!({"client": client.to_string(), "allowed": taken}),
+            );
             if !taken {
                 return Err(Refusal::AddressNotAllowed);
             }

@@ -52,10 +52,9 @@ impl Failure {
     pub const fn may_follow_an_effect(&self) -> bool {
         match self {
             Self::ResponseTimeout(_) | Self::Closed(_) | Self::Protocol(_) | Self::Upgrade => true,
-            Self::Connect(_)
-            | Self::Overloaded
-            | Self::RequestBody
-            | Self::RequestBodyStalled => false,
+            Self::Connect(_) | Self::Overloaded | Self::RequestBody | Self::RequestBodyStalled => {
+                false
+            }
         }
     }
 

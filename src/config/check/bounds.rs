@@ -130,12 +130,7 @@ fn rate(
     at: &At<'_>,
 ) -> Option<RateLimit> {
     let per_at = at.key("per");
-    let per = report.duration(
-        file.per.as_ref(),
-        default::RATE_PER,
-        Zero::Refused,
-        &per_at,
-    );
+    let per = report.duration(file.per.as_ref(), default::RATE_PER, Zero::Refused, &per_at);
     if per.is_some_and(|per| per > LONGEST_PER) {
         report
             .fault(&per_at, "nothing is remembered for that long")
@@ -148,10 +143,7 @@ fn rate(
     };
     if by == RateBy::Identity && matches!(access, Some(Access::Everyone)) {
         report
-            .fault(
-                &at.key("by"),
-                "with `allow: everyone` no identity is known",
-            )
+            .fault(&at.key("by"), "with `allow: everyone` no identity is known")
             .allowed("`address`");
     }
     // The schema has told already when it is missing.
@@ -186,7 +178,10 @@ fn preflight(
     };
     if !methods.is_empty() && !methods.contains(&"OPTIONS") {
         report
-            .fault(at, "no preflight ever gets here: `match.methods` leaves out `OPTIONS`")
+            .fault(
+                at,
+                "no preflight ever gets here: `match.methods` leaves out `OPTIONS`",
+            )
             .hint("add `OPTIONS` to `match.methods`");
     }
     if matches!(
@@ -234,7 +229,10 @@ fn answer(
             )
             .hint("name the origins");
     }
-    let headers: Vec<String> = headers?.into_iter().map(|RequestHeader(name)| name).collect();
+    let headers: Vec<String> = headers?
+        .into_iter()
+        .map(|RequestHeader(name)| name)
+        .collect();
     let any_header = alone(report, &headers, &headers_at);
     let methods: Vec<String> = methods?.into_iter().map(|method| method.0).collect();
     let methods = match (methods.is_empty(), of_route) {
@@ -259,7 +257,9 @@ fn answer(
 fn alone(report: &mut Report<'_>, list: &[String], at: &At<'_>) -> bool {
     let any = list.iter().any(|text| text == "*");
     if any && list.len() > 1 {
-        report.fault(at, "`*` stands beside others").allowed("`*` alone, or a list without it");
+        report
+            .fault(at, "`*` stands beside others")
+            .allowed("`*` alone, or a list without it");
     }
     any
 }

@@ -36,9 +36,7 @@ use super::fault::{At, Fault, Faults, Place};
 use super::file::{self, AuthorityFile, File};
 use super::references::Surroundings;
 use super::schema::{authority_schema, schema};
-use super::settings::{
-    AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, Settings,
-};
+use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, Settings};
 use super::settings_authority::AuthorityAlone;
 use super::{shape, tree};
 

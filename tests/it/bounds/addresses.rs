@@ -36,7 +36,12 @@ fn a_route_takes_requests_from_its_addresses_alone_and_deny_wins() {
         office(address).expect(200);
     }
     let seen = app.requests().len();
-    for address in ["192.0.2.66", "198.51.100.1", "2001:db9::1", "::ffff:192.0.2.66"] {
+    for address in [
+        "192.0.2.66",
+        "198.51.100.1",
+        "2001:db9::1",
+        "::ffff:192.0.2.66",
+    ] {
         office(address).expect_refusal(403, "address_not_allowed");
     }
     // Without a word of a proxy, it is the socket's own address.
@@ -113,7 +118,13 @@ fn explain_takes_the_address_and_tells_what_it_does() {
     let config = config.to_str().unwrap();
     for (client, code) in [("192.0.2.1", 0), ("192.0.2.66", 1)] {
         let ended = run_to_end(&[
-            "explain", "--config", config, "--client", client, "GET", "/office/x",
+            "explain",
+            "--config",
+            config,
+            "--client",
+            client,
+            "GET",
+            "/office/x",
         ]);
         assert_eq!(ended.code, code, "{ended:?}");
         assert!(ended.stdout.contains(client), "{ended:?}");

@@ -32,7 +32,16 @@ fn an_odd_spelling_of_a_method_is_another_method() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let gate = gate(&fake, &app);
     let long = "A".repeat(300);
-    for method in ["get", "Get", "GETX", "G", long.as_str(), "PROPFIND", "DEBUG", "PURGE"] {
+    for method in [
+        "get",
+        "Get",
+        "GETX",
+        "G",
+        long.as_str(),
+        "PROPFIND",
+        "DEBUG",
+        "PURGE",
+    ] {
         let status = gate.proxy.call(method, "/x").send().status;
         assert!(matches!(status, 400 | 401 | 405), "{method}: {status}");
         let bob = gate.proxy.call(method, "/x").basic("bob", "bob-password");
@@ -54,7 +63,12 @@ fn an_odd_spelling_of_a_method_is_another_method() {
 fn nothing_turns_the_method_that_was_judged_into_another() {
     let (fake, app) = (FakeElasticsearch::with_people(), Server::echoing());
     let gate = gate(&fake, &app);
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override"] {
+    for name in [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "x_http_method_override",
+    ] {
         gate.proxy.get("/x").header(name, "DELETE").send();
     }
     gate.proxy.get("/x?_method=DELETE").send().expect(200);

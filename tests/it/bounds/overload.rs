@@ -1,5 +1,7 @@
 //! More requests than there is room for: 503 at once, before memory grows, and nobody who is in is hurt.
 
+use std::io::{Read as _, Write as _};
+
 use crate::harness::elasticsearch::FakeElasticsearch;
 use crate::harness::plan::Plan;
 use crate::harness::server::{Answer, Latch, Server};
@@ -38,7 +40,10 @@ fn a_listener_answers_so_many_requests_at_a_time_and_sheds_the_rest() {
             .send()
             .expect_refusal(503, "overloaded");
         assert_eq!(shed.header("retry-after"), Some("1"));
-        assert_eq!(shed.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            shed.header("content-type"),
+            Some("application/problem+json")
+        );
     }
     assert_eq!(fake.questions(), 0, "who is shed is not asked about");
     assert_eq!(app.requests().len(), 3);
@@ -46,7 +51,10 @@ fn a_listener_answers_so_many_requests_at_a_time_and_sheds_the_rest() {
     let shed = gate.metric("sidegate_requests_turned_away_total", &labels);
     assert_eq!(shed, 20.0);
     // It is logged like any other refusal.
-    let line = gate.process.stdout.find(|line| line.contains("\"overloaded\""));
+    let line = gate
+        .process
+        .stdout
+        .find(|line| line.contains("\"overloaded\""));
     assert!(line.is_some(), "{}", gate.process.output());
 
     latch.open();
@@ -79,7 +87,9 @@ fn a_client_that_leaves_gives_its_place_back() {
         gate.wait_for_metric("sidegate_requests_in_flight", &[], |now| now == 0.0);
     }
     let labels = ["upstream=\"app\""];
-    gate.wait_for_metric("sidegate_upstream_requests_in_flight", &labels, |now| now == 0.0);
+    gate.wait_for_metric("sidegate_upstream_requests_in_flight", &labels, |now| {
+        now == 0.0
+    });
     gate.proxy.get("/x").send().expect(200);
     latch.open();
 }
@@ -107,7 +117,10 @@ fn an_upstream_is_sent_so_many_requests_at_a_time_and_others_go_on() {
     }
     assert_eq!(slow.requests().len(), 2);
     let app = ["upstream=\"app\""];
-    assert_eq!(gate.metric("sidegate_upstream_requests_in_flight", &app), 2.0);
+    assert_eq!(
+        gate.metric("sidegate_upstream_requests_in_flight", &app),
+        2.0
+    );
     let cause = ["upstream=\"app\"", "cause=\"overloaded\""];
     assert_eq!(gate.metric("sidegate_upstream_failures_total", &cause), 5.0);
     latch.open();
@@ -172,6 +185,8 @@ fn a_tunnel_holds_its_place_until_it_ends() {
         .expect_refusal(503, "upstream_overloaded");
     drop(wire);
     let app = ["upstream=\"app\""];
-    gate.wait_for_metric("sidegate_upstream_requests_in_flight", &app, |now| now == 0.0);
+    gate.wait_for_metric("sidegate_upstream_requests_in_flight", &app, |now| {
+        now == 0.0
+    });
     gate.proxy.get("/x").send().expect(200);
 }

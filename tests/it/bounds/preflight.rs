@@ -35,7 +35,10 @@ fn plan(fake: &FakeElasticsearch, app: &Server) -> Plan {
 
 fn cors_app() -> Server {
     Server::start(|_| {
-        let lines = vec![("access-control-allow-origin", "https://by.the.app".to_owned())];
+        let lines = vec![(
+            "access-control-allow-origin",
+            "https://by.the.app".to_owned(),
+        )];
         Answer::Reply(204, lines, Vec::new())
     })
 }
@@ -70,7 +73,10 @@ fn a_preflight_passes_only_where_the_route_says_so_and_carries_nobody() {
         "the upstream's own answer"
     );
     let seen = app.only_request();
-    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("OPTIONS", "/passed/x"));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("OPTIONS", "/passed/x")
+    );
     assert_eq!(seen.header("origin"), Some(ORIGIN));
     assert_eq!(seen.header("x-forwarded-user"), None);
     assert_eq!(fake.questions(), 0);
@@ -160,7 +166,11 @@ fn sidegate_answers_with_what_the_route_allows_and_nothing_else() {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
-    assert!(answer.header("vary").is_some_and(|vary| vary.contains("Origin")));
+    assert!(
+        answer
+            .header("vary")
+            .is_some_and(|vary| vary.contains("Origin"))
+    );
     assert_eq!(answer.refusal(), None);
 
     let refused = |call: Call<'_>| {
@@ -172,7 +182,11 @@ fn sidegate_answers_with_what_the_route_allows_and_nothing_else() {
         preflight(&gate, "/answered/x", "GET")
             .header("Access-Control-Request-Headers", "x-token, x-other"),
     );
-    for origin in ["null", "http://app.example.com", "https://app.example.com.evil"] {
+    for origin in [
+        "null",
+        "http://app.example.com",
+        "https://app.example.com.evil",
+    ] {
         refused(
             gate.proxy
                 .call("OPTIONS", "/answered/x")

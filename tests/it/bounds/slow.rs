@@ -24,7 +24,11 @@ fn impatient(app: &Server, tls: bool, short: &str) -> (FakeElasticsearch, Runnin
         .listener(&format!("limits: {{ {} }}", limits.join(", ")))
         .upstream("app", app)
         .route("open", "/**", "allow: everyone");
-    let gate = if tls { plan.tls().start() } else { plan.start() };
+    let gate = if tls {
+        plan.tls().start()
+    } else {
+        plan.start()
+    };
     (fake, gate)
 }
 
@@ -39,7 +43,12 @@ fn timed_out(gate: &Running, wanted: f64) {
 fn a_head_that_never_ends_is_cut() {
     let app = Server::echoing();
     let (_fake, gate) = impatient(&app, false, "header_timeout");
-    for bytes in [&b""[..], b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "] {
+    for bytes in [
+        &b""[..],
+        b"G",
+        b"GET / HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ",
+    ] {
         let mut wire = gate.proxy.connect();
         wire.send(bytes).unwrap();
         gate.proxy.get("/").send().expect(200);
@@ -54,21 +63,19 @@ fn a_head_that_drips_is_cut_although_it_always_moves() {
     let app = Server::echoing();
     let (_fake, gate) = impatient(&app, false, "header_timeout");
     let mut wire = gate.proxy.connect();
-    wire.send(b"GET /drip HTTP/1.1\r\nHost: localhost\r\n").unwrap();
-    // One byte after another for as long as it is let: only the deadline can end this.
-    let mut sent = 0u64;
-    while wire.send(b"X").is_ok() {
-        sent += 1;
+    wire.send(b"GET /drip HTTP/1.1\r\nHost: localhost\r\n")
+        .unwrap();
+    // One byte after another, for as long as it is let but never so many that the head gets too big.
+    for sent in 0..60_000 {
+        if wire.send(b"X").is_err() {
+            break;
+        }
         if sent % 64 == 0 {
             gate.proxy.get("/").send().expect(200);
         }
-        assert!(sent < 10_000_000, "it never ends");
-        if sent > 60_000 {
-            // The head's size would end it as well; that is another test's.
-            break;
-        }
     }
     wire.read_to_close();
+    timed_out(&gate, 1.0);
     assert!(app.requests().iter().all(|request| request.target == "/"));
 }
 
@@ -128,11 +135,10 @@ fn a_handshake_that_is_never_finished_is_cut() {
 fn a_thousand_idle_connections_are_closed_and_nobody_waits_for_them() {
     let app = Server::echoing();
     let (_fake, gate) = impatient(&app, false, "keep_alive_timeout");
-    let mut busy = gate.proxy.connect();
     let mut idle: Vec<Wire> = (0..1_000).map(|_| gate.proxy.connect()).collect();
     for wire in &mut idle {
         gate.proxy.get("/").send_on(wire).expect(200);
-        gate.proxy.get("/").send_on(&mut busy).expect(200);
+        gate.proxy.get("/").send().expect(200);
     }
     for wire in &mut idle {
         assert!(wire.read_to_close().is_empty(), "closed without a word");
