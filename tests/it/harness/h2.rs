@@ -18,6 +18,16 @@ use super::client::Target;
 
 /// A client connection that speaks HTTP/2 by ALPN.
 pub(crate) async fn connect(target: &Target) -> SendRequest<Full<Bytes>> {
+    connect_for(target).await
+}
+
+/// The same, for bodies of any kind.
+pub(crate) async fn connect_for<B>(target: &Target) -> SendRequest<B>
+where
+    B: hyper::body::Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let tls = target.tls_with_alpn(&[b"h2"]).expect("an https target");
     let stream = TcpStream::connect(target.address).await.unwrap();
     let stream = TlsConnector::from(tls)
