@@ -35,7 +35,7 @@ pub(super) struct RouteRate {
 #[derive(Debug)]
 enum Counts {
     Addresses(Rate<IpAddr>),
-    Identities(Rate<Fingerprint>, FingerprintKey),
+    Identities(Rate<Fingerprint>, Box<FingerprintKey>),
 }
 
 impl RouteRates {
@@ -68,7 +68,7 @@ impl RouteRate {
             }
             RateBy::Identity => Counts::Identities(
                 Rate::paced(limit.requests, limit.per, limit.burst),
-                FingerprintKey::random(),
+                Box::new(FingerprintKey::random()),
             ),
         };
         Self { limit, counts }
