@@ -108,10 +108,11 @@ impl App {
                 // What was found before the reload: a change that came during it must not pass for known.
                 contents = found;
                 if now_watched != files {
-                    watch = Watch::start(&now_watched);
                     contents = Contents::read(&now_watched);
                 }
             }
+            // Links may point elsewhere although what is behind them is the same.
+            watch.follow(&watched_files(&self.running.settings(), &reloads));
         }
         self.drain().await;
         ExitCode::SUCCESS

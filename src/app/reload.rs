@@ -1,7 +1,8 @@
 //! What makes a running gate look at its configuration again: a signal, or a change of one of its files.
 //!
-//! Directories are watched rather than files, because editors and Kubernetes replace files by renaming (a mounted ConfigMap
-//! swaps the symlink `..data`). Events are only a hint: what was read decides, after a pause in which a writer may finish.
+//! Directories are watched rather than files, because editors and Kubernetes replace files by renaming (a mounted Secret
+//! swaps the symlink `..data`), and of every link on the way to a file the directory that it lies in. Events are only a hint:
+//! what was read decides, after a pause in which a writer may finish.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use tokio::sync::mpsc;
 
 /// How long files must be quiet before they are read.
 const SETTLE: Duration = Duration::from_millis(150);
+
+/// Links followed on the way to one file; what has more can't be opened either (Linux's `MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
 
 /// Why a reload happens; a closed set of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,8 @@ impl Reloads {
 /// Waits for changes of files.
 pub(super) struct Watch {
     changes: mpsc::Receiver<()>,
+    hints: mpsc::Sender<()>,
+    directories: BTreeSet<PathBuf>,
     // Dropping it ends the watching.
     _watcher: Option<notify::RecommendedWatcher>,
 }
@@ -85,7 +91,8 @@ impl Watch {
     /// Starts to watch the directories of `files`. A directory that can't be watched is logged and left out: SIGHUP works
     /// all the same.
     pub(super) fn start(files: &BTreeSet<PathBuf>) -> Self {
-        let (sender, changes) = mpsc::channel(1);
+        let (hints, changes) = mpsc::channel(1);
+        let (sender, directories) = (hints.clone(), directories(files));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 // One pending hint is enough.
@@ -94,8 +101,8 @@ impl Watch {
         });
         let watcher = match watcher {
             Ok(mut watcher) => {
-                for directory in directories(files) {
-                    if let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                for directory in &directories {
+                    if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
                         tracing::warn!(directory = %directory.display(), %error, "can't watch for changes, only SIGHUP reloads");
                     }
                 }
@@ -108,7 +115,19 @@ impl Watch {
         };
         Self {
             changes,
+            hints,
+            directories,
             _watcher: watcher,
+        }
+    }
+
+    /// Watches the directories of `files` from now on, if it doesn't yet: other files, or links that point elsewhere. Files may have
+    /// changed before they were watched, so that counts as a hint.
+    pub(super) fn follow(&mut self, files: &BTreeSet<PathBuf>) {
+        if directories(files) != self.directories {
+            *self = Self::start(files);
+            // One pending hint is enough.
+            let _ = self.hints.try_send(());
         }
     }
 
@@ -125,14 +144,42 @@ impl Watch {
     }
 }
 
+/// The directories of files, and of every link on the way to them.
 fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-    files
-        .iter()
-        .map(|file| match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        })
-        .collect()
+    let mut found = BTreeSet::new();
+    for file in files {
+        let mut way = file.clone();
+        for _ in 0..MAX_LINKS {
+            let Some((link, target)) = first_link(&way) else {
+                break;
+            };
+            let home = parent(&link);
+            let behind = home.join(target);
+            way = match way.strip_prefix(&link) {
+                Ok(rest) if !rest.as_os_str().is_empty() => behind.join(rest),
+                Ok(_) | Err(_) => behind,
+            };
+            found.insert(home);
+        }
+        found.insert(parent(&way));
+    }
+    found
+}
+
+/// The first link among the directories of a path and the file itself, and what it points to.
+fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let mut ancestors: Vec<&Path> = path.ancestors().collect();
+    ancestors.reverse();
+    ancestors
+        .into_iter()
+        .find_map(|path| Some((path.to_owned(), std::fs::read_link(path).ok()?)))
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Remembers what files held, so that a hint without a change costs no reload.
@@ -172,6 +219,36 @@ mod tests {
             directories(&files),
             ["/etc/sidegate", "."].map(PathBuf::from).into()
         );
+    }
+
+    #[test]
+    fn of_links_both_ends_are_watched() {
+        use std::os::unix::fs::symlink;
+
+        // As a Secret is mounted: the file is a link through `..data`, which is a link to the version in force.
+        let mount = tempfile::tempdir().unwrap();
+        let mount = mount.path().canonicalize().unwrap();
+        for version in ["..v1", "..v2"] {
+            std::fs::create_dir_all(mount.join(version)).unwrap();
+            std::fs::write(mount.join(version).join("tls.crt"), version).unwrap();
+        }
+        symlink("..v1", mount.join("..data")).unwrap();
+        symlink("..data/tls.crt", mount.join("tls.crt")).unwrap();
+        for named in ["tls.crt", "..data/tls.crt"] {
+            let files = BTreeSet::from([mount.join(named)]);
+            assert_eq!(
+                directories(&files),
+                [mount.clone(), mount.join("..v1")].into(),
+                "{named}"
+            );
+        }
+        symlink("..v2", mount.join("..new")).unwrap();
+        std::fs::rename(mount.join("..new"), mount.join("..data")).unwrap();
+        let files = BTreeSet::from([mount.join("tls.crt")]);
+        assert!(directories(&files).contains(&mount.join("..v2")));
+        // A link to itself leads nowhere, and ends.
+        symlink("loop", mount.join("loop")).unwrap();
+        assert!(directories(&BTreeSet::from([mount.join("loop/x")])).contains(&mount));
     }
 
     #[test]

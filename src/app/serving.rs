@@ -178,9 +178,8 @@ impl Serving {
             let listeners = self.certificates.iter().flatten();
             listeners.chain(&self.authority_tls).map(|tls| &**tls)
         };
-        for tls in served() {
-            running.families.net.certificates(&tls.expiries());
-        }
+        let expiries: Vec<_> = served().flat_map(ServerTls::expiries).collect();
+        running.families.net.certificates(&expiries);
         if let Some(in_use) = &self.in_use {
             in_use.set(authority::in_use(served()));
         }

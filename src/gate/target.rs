@@ -267,7 +267,7 @@ const PLAIN: [bool; 256] = {
 /// resolved.
 ///
 /// # Errors
-/// [`Ambiguity::Path`] for encoded separators (`%2f %5c %3b %23 %3f`), `\`, `;`, control characters, `//`, invalid UTF-8
+/// [`Ambiguity::Path`] for encoded separators (`%2f %5c %3b %23 %3f`), `\`, `;`, ASCII control characters, `//`, invalid UTF-8
 /// after decoding, and for `..` above the root.
 pub fn canonical_path(path: &str) -> Result<Cow<'_, str>, Ambiguity> {
     if !path.starts_with('/') {

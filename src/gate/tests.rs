@@ -5,4 +5,5 @@ pub(in crate::gate) mod fixture;
 mod cache;
 mod decision;
 mod sessions;
+mod spellings;
 mod trouble;

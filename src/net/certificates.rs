@@ -57,7 +57,8 @@ pub struct Certificate {
     key: Arc<CertifiedKey>,
 }
 
-/// Every certificate of a listener, chosen by SNI; the first is presented when no name fits.
+/// Every certificate of a listener, chosen by SNI (RFC 6066 §3): one with the very name goes before one with a wildcard, and the
+/// first is presented when no name fits. Of several, the first whose key makes signatures that the client knows is taken.
 #[derive(Debug)]
 pub struct Certificates(Box<[Certificate]>);
 
@@ -128,13 +129,18 @@ impl Certificate {
         &self.key.cert
     }
 
+    fn is_named(&self, server_name: &str) -> bool {
+        self.names.iter().any(|name| name == server_name)
+    }
+
+    /// RFC 6125 §6.4.3: a wildcard stands for exactly one label.
     fn covers(&self, server_name: &str) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            // RFC 6125 §6.4.3: a wildcard stands for exactly one label.
-            Some(parent) => server_name
-                .split_once('.')
-                .is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
-            None => name == server_name,
+        let parent = server_name
+            .split_once('.')
+            .and_then(|(label, parent)| (!label.is_empty()).then_some(parent));
+        parent.is_some_and(|parent| {
+            let mut wildcards = self.names.iter().filter_map(|name| name.strip_prefix("*."));
+            wildcards.any(|name| name == parent)
         })
     }
 }
@@ -185,14 +191,113 @@ impl Certificates {
     }
 }
 
+impl Certificates {
+    /// The certificate for a server name, of those that are `usable`; of none, the first.
+    fn choose(
+        &self,
+        server_name: Option<&str>,
+        usable: impl Fn(&Certificate) -> bool,
+    ) -> Option<&Certificate> {
+        let wanted = server_name.map(|name| {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name.to_ascii_lowercase()
+        });
+        let first = |fits: fn(&Certificate, &str) -> bool| {
+            let wanted = wanted.as_deref()?;
+            let mut fitting = self.iter().filter(|one| fits(one, wanted));
+            fitting.find(|one| usable(one))
+        };
+        first(Certificate::is_named)
+            .or_else(|| first(Certificate::covers))
+            .or_else(|| self.iter().find(|one| usable(one)))
+            .or_else(|| self.0.first())
+    }
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let chosen = hello.server_name().and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            self.0.iter().find(|certificate| certificate.covers(&name))
-        });
-        chosen
-            .or_else(|| self.0.first())
+        let known = hello.signature_schemes();
+        let usable = |one: &Certificate| one.key.key.choose_scheme(known).is_some();
+        self.choose(hello.server_name(), usable)
             .map(|certificate| Arc::clone(&certificate.key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn certificates(of: &[&[&str]]) -> Certificates {
+        let one = |(at, names): (usize, &&[&str])| {
+            let key = KeyPair::generate().unwrap();
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let leaf = CertificateParams::new(names).unwrap().self_signed(&key);
+            let der = leaf.unwrap().der().clone();
+            let (names, not_after) = describe(&der).unwrap();
+            let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let provider = rustls::crypto::aws_lc_rs::default_provider();
+            let key = CertifiedKey::from_der(vec![der], secret, &provider).unwrap();
+            Certificate {
+                name: at.to_string(),
+                not_after,
+                names,
+                key: Arc::new(key),
+            }
+        };
+        Certificates(of.iter().enumerate().map(one).collect())
+    }
+
+    fn chosen(of: &Certificates, name: Option<&str>) -> usize {
+        let found = of.choose(name, |_| true).unwrap();
+        found.name.parse().unwrap()
+    }
+
+    #[test]
+    fn the_very_name_goes_before_a_wildcard_and_the_first_stands_for_the_rest() {
+        let all = certificates(&[
+            &["first.test"],
+            &["*.Shop.test"],
+            &["cart.shop.test", "127.0.0.1"],
+        ]);
+        for (name, expected) in [
+            (Some("FIRST.test"), 0),
+            (Some("a.shop.test"), 1),
+            (Some("A.SHOP.test."), 1),
+            (Some("cart.shop.TEST"), 2),
+            // One label, and not none.
+            (Some("a.b.shop.test"), 0),
+            (Some("shop.test"), 0),
+            (Some(".shop.test"), 0),
+            (Some("unknown.test"), 0),
+            // RFC 6066 §3: an address is no server name.
+            (Some("127.0.0.1"), 0),
+            (None, 0),
+        ] {
+            assert_eq!(chosen(&all, name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_whose_signatures_the_client_does_not_know_is_passed_over() {
+        let all = certificates(&[&["a.test"], &["a.test"], &["*.test"]]);
+        let of = |usable: &[&str]| {
+            let found = all.choose(Some("a.test"), |one| usable.contains(&one.name.as_str()));
+            found.unwrap().name.clone()
+        };
+        assert_eq!(of(&["0", "1", "2"]), "0");
+        assert_eq!(of(&["1", "2"]), "1");
+        assert_eq!(of(&["2"]), "2");
+        assert_eq!(of(&[]), "0", "the handshake then fails as it has to");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_name_is_asked_for_some_certificate_is_presented(name in "\\PC{0,60}") {
+            let all = certificates(&[&["a.test"], &["*.a.test"]]);
+            prop_assert!(chosen(&all, Some(&name)) < 2);
+        }
     }
 }

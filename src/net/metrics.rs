@@ -94,8 +94,13 @@ impl NetMetrics {
         }
     }
 
-    /// Publishes when certificates end; call it after every (re)load.
+    /// Publishes when certificates end: of all listeners, after every (re)load. One that is served no more is forgotten, so that
+    /// nobody is called about it.
     pub fn certificates(&self, expiries: &[(String, i64)]) {
+        self.expiries.retain(|labels| {
+            let named = |name: &str| labels.iter().any(|label| **label == *name);
+            expiries.iter().any(|(name, _)| named(name))
+        });
         for (name, not_after) in expiries {
             self.expiries
                 .with_label_values(&[name.as_str()])

@@ -2,7 +2,7 @@
 //!
 //! In the order of one connection: [`listen`] accepts and picks one of the [`workers`]; [`serve`] does the [`tls`] handshake,
 //! speaks HTTP within the listener's limits and calls the [`serve::Handler`] with a request and its [`peer`];
-//! [`admission`] says how much at a time; [`conversation`] and [`pulse`] close what stands still; [`drain`] ends it all in order. [`connect`] dials the other way.
+//! [`admission`] says how much at a time; [`conversation`] and [`pulse`] close what stands still, [`received`] and [`linger`] without taking an answer from anybody; [`drain`] ends it all in order. [`connect`] dials the other way.
 //! Always true: bounded sizes, bounded waits, no state shared between workers per request.
 
 pub mod admission;
@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod drain;
 pub mod fetch;
 pub mod http;
+pub mod linger;
 pub mod listen;
 pub mod metrics;
 pub mod page;
@@ -21,6 +22,7 @@ pub mod peer;
 pub mod places;
 pub mod pulse;
 pub mod rate;
+pub mod received;
 pub mod request_id;
 pub mod serve;
 pub mod steady;

@@ -6,11 +6,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::linger::Linger;
 use super::places::Places;
 
 /// Shared by a connection's socket, its requests and its timer; all of them live on one worker.
@@ -23,6 +24,23 @@ pub struct Pulse {
     writes: AtomicU32,
     /// Where its requests take their places, where places are counted.
     places: Option<Arc<Places>>,
+    /// A [`Rest`].
+    rest: AtomicU8,
+    switched: AtomicBool,
+}
+
+/// What is left of the body of the latest HTTP/1 request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rest {
+    /// It had none, or all of it was read.
+    None,
+    /// Somebody reads it, or may.
+    Open,
+    /// Nobody wants it; it is being dropped, to keep the connection.
+    Draining,
+    /// Nobody will read it, and the connection can't be used again.
+    Abandoned,
 }
 
 /// What the timer sees.
@@ -92,6 +110,43 @@ impl Pulse {
         }
     }
 
+    /// Tells what is left of a request's body.
+    pub fn tell_rest(&self, rest: Rest) {
+        self.rest.store(rest as u8, Ordering::Relaxed);
+    }
+
+    /// The rest that was being drained is whole, or given up. Says nothing when another request has begun meanwhile.
+    pub fn drained(&self, whole: bool) {
+        let rest = if whole { Rest::None } else { Rest::Abandoned };
+        let told = self.rest.compare_exchange(
+            Rest::Draining as u8,
+            rest as u8,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if told.is_ok() && whole {
+            // What came in since the answer was the rest of a body, not a head.
+            self.head_begun.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the connection can't be used again because a body on it will not be read.
+    pub fn is_abandoned(&self) -> bool {
+        self.rest.load(Ordering::Relaxed) == Rest::Abandoned as u8
+    }
+
+    /// The connection left HTTP.
+    pub fn switch(&self) {
+        self.switched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending what nobody reads: a body, or a head that was refused unfinished.
+    fn is_mid_message(&self) -> bool {
+        let unread = self.rest.load(Ordering::Relaxed) != Rest::None as u8
+            || self.head_begun.load(Ordering::Relaxed);
+        unread && !self.switched.load(Ordering::Relaxed)
+    }
+
     /// Whether an incomplete head is waiting for its rest.
     pub fn in_head(&self) -> bool {
         self.head_begun.load(Ordering::Relaxed) && self.in_flight.load(Ordering::Relaxed) == 0
@@ -117,17 +172,23 @@ impl Drop for InFlight {
     }
 }
 
-/// A socket that tells its [`Pulse`]. Sits below TLS, so that a stalled handshake or record shows too.
+/// A socket that tells its [`Pulse`], and lingers when it is shut down in the middle of a message. Sits below TLS, so that a
+/// stalled handshake or record shows too.
 #[derive(Debug)]
 pub struct Watched<S> {
     socket: S,
     pulse: Arc<Pulse>,
+    linger: Option<Box<Linger>>,
 }
 
 impl<S> Watched<S> {
     /// Wraps a connected socket.
     pub fn new(socket: S, pulse: Arc<Pulse>) -> Self {
-        Self { socket, pulse }
+        Self {
+            socket,
+            pulse,
+            linger: None,
+        }
     }
 
     fn wrote<T>(&self, result: &Poll<io::Result<T>>) {
@@ -160,7 +221,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -192,7 +253,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+            if !this.pulse.is_mid_message() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = this.linger.get_or_insert_default();
+        linger.poll(&mut this.socket, context).map(Ok)
     }
 }
 

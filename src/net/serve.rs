@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::StatusCode;
-use http::header::UPGRADE;
+use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -30,6 +30,7 @@ use super::http::{Body, Peer, Request, Response, Tracked};
 use super::metrics::{ListenerMetrics, Opened};
 use super::peer::TrustedProxies;
 use super::pulse::{InFlight, Pulse, Watched};
+use super::received::Received;
 use super::steady::Steady;
 use super::tls::{ALPN_H2, Certified, ServerTls};
 use super::workers::Load;
@@ -286,7 +287,9 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(BUFFER))
-        .pipeline_flush(true);
+        // Head and body in one write. Not by `pipeline_flush`, under which hyper takes whatever a body has, however little the
+        // client reads, and keeps an answer back as long as unread bytes lie in its buffer, those of a refused head among them.
+        .writev(false);
     // hyper keeps up to 100 headers on the stack; any other number costs an allocation per request.
     if limits.max_headers != 100 {
         builder.max_headers(limits.max_headers);
@@ -316,11 +319,8 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 impl<H: Handler> Link<H> {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
         let mut in_flight = self.pulse.begin();
-        let limit = self.front.limits.body_idle_timeout;
-        let mut request = request.map(|body| match Body::from(body) {
-            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
-            other => other,
-        });
+        let http1 = request.version() < Version::HTTP_2;
+        let mut request = self.watch_body(request, http1);
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.tenure.clone());
         }
@@ -338,20 +338,27 @@ impl<H: Handler> Link<H> {
             }
         };
         let handler = &self.front.handler;
-        if let Err(why) = self.admit(&mut in_flight, &peer) {
-            self.front.metrics.turned_away(why);
-            let response = handler.turn_away(request, &peer, why);
-            return response.map(|body| Tracked::new(body, in_flight));
+        let mut response = match self.admit(&mut in_flight, &peer) {
+            // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
+            Ok(()) => AssertUnwindSafe(Box::pin(handler.call(request, &peer)))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_panic| {
+                    error!(listener = %self.front.listener, "a request made the handler panic");
+                    handler.panicked()
+                }),
+            Err(why) => {
+                self.front.metrics.turned_away(why);
+                handler.turn_away(request, &peer, why)
+            }
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.pulse.switch();
+        } else if http1 && self.pulse.is_abandoned() {
+            // What comes next on this connection is the rest of a body (RFC 9112 §9.6).
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
-        // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
-        let call = Box::pin(handler.call(request, &peer));
-        let response = AssertUnwindSafe(call)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_panic| {
-                error!(listener = %self.front.listener, "a request made the handler panic");
-                handler.panicked()
-            });
         response.map(|body| Tracked::new(body, in_flight))
     }
 
@@ -365,5 +372,20 @@ impl<H: Handler> Link<H> {
             true => Ok(()),
             false => Err(TurnedAway::Overloaded),
         }
+    }
+
+    /// Puts the listener's patience on a body that streams, and over HTTP/1 a watch on what is left of it.
+    fn watch_body(&self, request: http::Request<Incoming>, http1: bool) -> Request {
+        let limit = self.front.limits.body_idle_timeout;
+        let (head, body) = request.into_parts();
+        let body = match Body::from(body) {
+            Body::Incoming(body) if http1 => {
+                let expects = head.headers.contains_key(EXPECT);
+                Body::stream(Received::new(body, limit, expects, &self.pulse))
+            }
+            Body::Incoming(body) => Body::stream(Steady::new(body, limit)),
+            other => other,
+        };
+        Request::from_parts(head, body)
     }
 }

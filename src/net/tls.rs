@@ -1,7 +1,8 @@
 //! TLS towards clients: one configuration per listener, exchanged whole when files or settings change.
 //!
-//! Always true: a reload either replaces everything or changes nothing. Tickets stay valid over a reload, so that clients
-//! resume; the ticket key never leaves the process. Kernel-side or plaintext key material is never written anywhere.
+//! Always true: a reload either replaces everything or changes nothing. Sessions can be resumed over a reload, unless it changes
+//! whether clients must show certificates: who began without one must not come back as somebody who need not. The ticket key
+//! never leaves the process. Kernel-side or plaintext key material is never written anywhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::CertificateDer;
-use rustls::server::ProducesTickets;
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
@@ -17,12 +18,16 @@ use super::certificates::{CertificateError, Certificates};
 use super::client_certificate::{Verifier, ordered, still_holds, verifier};
 use super::http::PeerCertificate;
 use crate::config::settings::{Tls, TlsVersion};
+use crate::config::ways::ClientCertificateMode;
 use crate::model::certificate::CertificateChain;
 
 /// HTTP/2 in ALPN.
 pub const ALPN_H2: &[u8] = b"h2";
 /// HTTP/1.1 in ALPN.
 pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// Sessions kept for TLS 1.2 clients that know no tickets.
+const MAX_SESSIONS: usize = 1024;
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +49,6 @@ pub enum TlsError {
 /// A listener's TLS, reloadable.
 pub struct ServerTls {
     current: ArcSwap<Current>,
-    tickets: Arc<dyn ProducesTickets>,
 }
 
 /// One consistent set.
@@ -53,6 +57,17 @@ pub struct Current {
     certificates: Arc<Certificates>,
     /// Who verifies client certificates, where they are asked for.
     clients: Option<Verifier>,
+    resumption: Resumption,
+}
+
+/// What lets clients resume sessions. rustls doesn't ask a client that resumes for its certificate again, so one that began without
+/// keeps being without.
+#[derive(Clone)]
+struct Resumption {
+    /// How certificates were asked for when these sessions began.
+    asked: Option<ClientCertificateMode>,
+    tickets: Arc<dyn ProducesTickets>,
+    sessions: Arc<dyn StoresServerSessions>,
 }
 
 /// The client certificate of one connection, which is looked at again whenever the listener's files were read anew.
@@ -69,9 +84,10 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`] naming the first file or setting that can't be used.
     pub fn load(settings: &Tls) -> Result<Self, TlsError> {
-        let tickets = Ticketer::new()?;
-        let current = ArcSwap::from_pointee(build(settings, &tickets)?);
-        Ok(Self { current, tickets })
+        let current = build(settings, Resumption::of(settings)?)?;
+        Ok(Self {
+            current: ArcSwap::from_pointee(current),
+        })
     }
 
     /// Reads everything again and swaps it in if all of it is good; handshakes under way are not touched.
@@ -79,8 +95,13 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`]; the old configuration then stays.
     pub fn reload(&self, settings: &Tls) -> Result<(), TlsError> {
-        self.current
-            .store(Arc::new(build(settings, &self.tickets)?));
+        let former = self.current.load();
+        let resumption = if former.resumption.asked == mode(settings) {
+            former.resumption.clone()
+        } else {
+            Resumption::of(settings)?
+        };
+        self.current.store(Arc::new(build(settings, resumption)?));
         Ok(())
     }
 
@@ -165,7 +186,23 @@ impl Certified {
     }
 }
 
-fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, TlsError> {
+impl Resumption {
+    /// Of nobody yet.
+    fn of(settings: &Tls) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            asked: mode(settings),
+            tickets: Ticketer::new()?,
+            sessions: ServerSessionMemoryCache::new(MAX_SESSIONS),
+        })
+    }
+}
+
+fn mode(settings: &Tls) -> Option<ClientCertificateMode> {
+    let clients = settings.client_certificates.as_ref();
+    clients.map(|clients| clients.mode)
+}
+
+fn build(settings: &Tls, resumption: Resumption) -> Result<Current, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let certificates = Arc::new(Certificates::read(&settings.certificates, &provider)?);
     let versions: &[_] = match settings.minimum_version {
@@ -185,12 +222,16 @@ fn build(settings: &Tls, tickets: &Arc<dyn ProducesTickets>) -> Result<Current, 
     }
     .with_cert_resolver(resolver);
     config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
-    config.ticketer = Arc::clone(tickets);
+    // All suites are strong; with an order of our own nobody in between has a say in which is taken.
+    config.ignore_client_order = true;
+    config.ticketer = Arc::clone(&resumption.tickets);
+    config.session_storage = Arc::clone(&resumption.sessions);
     // One ticket is enough to resume, and each costs a record per handshake.
     config.send_tls13_tickets = 1;
     Ok(Current {
         config: Arc::new(config),
         certificates,
         clients,
+        resumption,
     })
 }

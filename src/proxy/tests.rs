@@ -3,5 +3,6 @@
 mod fixture;
 
 mod forwarding;
+mod soup;
 mod trouble;
 mod websocket;

@@ -65,11 +65,15 @@ struct Claims {
 
 /// Whom a logout token means.
 #[derive(Debug, PartialEq, Eq)]
-struct Meant {
-    subject: Option<String>,
-    session: Option<String>,
+pub struct Meant {
+    /// The token's own id.
+    pub id: String,
+    /// Whose sessions; with `session` there too, that one of theirs.
+    pub subject: Option<String>,
+    /// The provider's name for the session.
+    pub session: Option<String>,
     /// When it was made. Time since the Unix epoch.
-    made: Duration,
+    pub made: Duration,
 }
 
 impl LogoutTokens {
@@ -132,10 +136,8 @@ impl LogoutTokens {
                 return Err(refusal);
             }
         };
-        let claims: Claims = serde_json::from_slice(&payload)
-            .map_err(|_| refused("not the claims of a logout token"))?;
-        let meant = meant(&claims, now).map_err(refused)?;
-        let fresh = self.seen.entry(claims.jti).or_insert(()).is_fresh();
+        let meant = read(&payload, now).map_err(refused)?;
+        let fresh = self.seen.entry_by_ref(&meant.id).or_insert(()).is_fresh();
         if !fresh {
             return Err(refused("used before"));
         }
@@ -150,8 +152,17 @@ fn is_logout(kind: &str) -> bool {
     matches!(kind, "logout+jwt" | "jwt")
 }
 
-/// §2.6, but for what every JWT is checked for.
-fn meant(claims: &Claims, now: Now) -> Result<Meant, &'static str> {
+/// Whom the payload of a verified token means (§2.6, but for what every JWT is checked for).
+///
+/// # Errors
+/// Why it is no logout token that counts, for the log.
+pub fn read(payload: &[u8], now: Now) -> Result<Meant, &'static str> {
+    let claims: Claims =
+        serde_json::from_slice(payload).map_err(|_| "not the claims of a logout token")?;
+    meant(claims, now)
+}
+
+fn meant(claims: Claims, now: Now) -> Result<Meant, &'static str> {
     if claims.nonce.is_some() {
         return Err("it has a nonce: an ID token in disguise");
     }
@@ -169,12 +180,13 @@ fn meant(claims: &Claims, now: Now) -> Result<Meant, &'static str> {
         return Err("it means nobody");
     }
     let made = Duration::try_from_secs_f64(claims.iat).map_err(|_| "its time makes no sense")?;
-    if made + MAX_AGE + SKEW < now.unix {
+    if made.saturating_add(MAX_AGE + SKEW) < now.unix {
         return Err("too old");
     }
     Ok(Meant {
-        subject: claims.sub.clone(),
-        session: claims.sid.clone(),
+        id: claims.jti,
+        subject: claims.sub,
+        session: claims.sid,
         made,
     })
 }
@@ -217,7 +229,7 @@ async fn ended(visit: &Visit<'_>, provider: &Provider, body: Body) -> Result<u64
         .ok_or_else(|| Refusal::new(reason).because("there is no logout_token"))?;
     let meant = tokens.believe(token, visit.now).await?;
     // A login of the same second is not meant; one a skew ahead may be.
-    let before = meant.made + SKEW;
+    let before = meant.made.saturating_add(SKEW);
     let whose = Whose::of_subject(
         &provider.name,
         meant.subject.as_deref(),
@@ -240,8 +252,7 @@ mod tests {
 
     fn judged(json: &str) -> Result<Meant, &'static str> {
         let now = Clock::manual(Duration::from_secs(1_000_000)).now();
-        let claims = serde_json::from_str(json).map_err(|_| "unreadable")?;
-        meant(&claims, now)
+        read(json.as_bytes(), now)
     }
 
     fn token(more: &str) -> String {
@@ -263,7 +274,7 @@ mod tests {
     fn an_id_token_is_no_logout_token() {
         assert_eq!(
             judged(r#"{"iat": 999990, "sub": "a", "nonce": "x", "aud": "c"}"#),
-            Err("unreadable")
+            Err("not the claims of a logout token")
         );
     }
 
@@ -275,6 +286,6 @@ mod tests {
             assert!(judged(&token(r#", "sub": "a""#).replace("999990", odd)).is_err());
         }
         let twice = token(r#", "sub": "a", "sub": "b""#);
-        assert_eq!(judged(&twice), Err("unreadable"));
+        assert_eq!(judged(&twice), Err("not the claims of a logout token"));
     }
 }

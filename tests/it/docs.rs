@@ -166,10 +166,12 @@ fn write_config(folder: &Path, text: &str) -> PathBuf {
         }
     }
     assert!(signed.certificate.ends_with("tls.crt"));
-    fs::copy(folder.join("tls.crt"), folder.join("client.crt")).unwrap();
-    fs::copy(folder.join("tls.key"), folder.join("client.key")).unwrap();
-    fs::copy(folder.join("tls.crt"), folder.join("saml.crt")).unwrap();
-    fs::copy(folder.join("tls.key"), folder.join("saml.key")).unwrap();
+    for other in ["client", "saml", "shop"] {
+        for kind in ["crt", "key"] {
+            let copy = folder.join(format!("{other}.{kind}"));
+            fs::copy(folder.join(format!("tls.{kind}")), copy).unwrap();
+        }
+    }
     for name in ["api-key", "elastic-password"] {
         fs::write(folder.join(name), "a2V5OnNlY3JldA==\n").unwrap();
     }

@@ -77,7 +77,7 @@ impl Target {
         let name = "localhost".try_into().expect("a server name");
         let session = ClientConnection::new(Arc::clone(tls), name).expect("a TLS client");
         Wire {
-            stream: Box::new(StreamOwned::new(session, stream)),
+            stream: Box::new(StreamOwned::new(session, Talkative::new(stream))),
             buffer: Vec::new(),
         }
     }
@@ -122,6 +122,53 @@ impl Target {
             headers: Vec::new(),
             body: None,
         }
+    }
+}
+
+/// A socket that can be read after the other side stopped listening, as curl reads it: below TLS a failed write would hide the
+/// answer, because TLS writes what it still has before it reads.
+struct Talkative {
+    stream: TcpStream,
+    /// Nobody listens any more; what is written is dropped.
+    unheard: bool,
+}
+
+impl Talkative {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            unheard: false,
+        }
+    }
+}
+
+impl Read for Talkative {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+}
+
+impl Write for Talkative {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.unheard {
+            return Ok(bytes.len());
+        }
+        match self.stream.write(bytes) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                self.unheard = true;
+                Ok(bytes.len())
+            }
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -197,13 +197,26 @@ impl Authority {
     /// Signs and writes a certificate for these names.
     pub(crate) fn write_leaf(&self, folder: &Path, stem: &str, names: &[&str]) -> Files {
         let key = KeyPair::generate().unwrap();
+        self.write_leaf_with(folder, stem, names, &key, |_| {})
+    }
+
+    /// The same for this key, changed before it is signed.
+    pub(crate) fn write_leaf_with(
+        &self,
+        folder: &Path,
+        stem: &str,
+        names: &[&str],
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Files {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         // With the CA's own name it would look self-signed to OpenSSL.
         params
             .distinguished_name
             .push(DnType::CommonName, "the tests' leaf");
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        change(&mut params);
+        let leaf = params.signed_by(key, &self.issuer).unwrap();
         let files = Files {
             certificate: folder.join(format!("{stem}.crt")),
             key: folder.join(format!("{stem}.key")),
