@@ -54,7 +54,9 @@ fn an_odd_spelling_of_a_method_is_another_method() {
         b"GET\0 /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"G(T /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
-        assert_eq!(gate.proxy.raw_reply(bytes).status, 400);
+        // Some of it is not even worth an answer.
+        let answer = gate.proxy.raw(bytes);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"));
     }
     assert!(app.requests().is_empty(), "{:#?}", app.requests());
 }

@@ -1,7 +1,5 @@
 //! More requests than there is room for: 503 at once, before memory grows, and nobody who is in is hurt.
 
-use std::io::{Read as _, Write as _};
-
 use crate::harness::elasticsearch::FakeElasticsearch;
 use crate::harness::plan::Plan;
 use crate::harness::server::{Answer, Latch, Server};
