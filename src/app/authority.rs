@@ -67,17 +67,8 @@ pub(super) async fn set_up(
             let certificates = InUse::default();
             let Opened { authority, audit } =
                 open(embedded, certificates.clone(), clock.clone()).await?;
-            let transport = Transport::embedded(authority.clone());
-            let own = settings::OwnCredential::Bearer(authority.own_token().clone());
-            let client = Client::new(
-                transport,
-                EMBEDDED_TIMEOUT,
-                Some(own),
-                metrics.clone(),
-                clock.clone(),
-            );
             Ok(Asked {
-                client,
+                client: client_within(&authority, metrics, clock),
                 embedded: Some(Embedded {
                     authority,
                     audit,
@@ -90,6 +81,38 @@ pub(super) async fn set_up(
             embedded: None,
         }),
     }
+}
+
+/// A client for an authority in this process.
+fn client_within(authority: &Authority, metrics: &ElasticMetrics, clock: &Clock) -> Client {
+    Client::new(
+        Transport::embedded(authority.clone()),
+        EMBEDDED_TIMEOUT,
+        Some(settings::OwnCredential::Bearer(
+            authority.own_token().clone(),
+        )),
+        metrics.clone(),
+        clock.clone(),
+    )
+}
+
+/// A client for an authority with the same realms, and nothing in it: neither store nor audit log is touched.
+///
+/// # Errors
+/// Realms that can't be set up.
+pub(super) async fn trial(
+    settings: &settings::Embedded,
+    metrics: &ElasticMetrics,
+    clock: &Clock,
+) -> anyhow::Result<Client> {
+    let options = Options {
+        realms: settings.realms.clone(),
+        ..Options::default()
+    };
+    let authority = Authority::open(options, clock.clone())
+        .await
+        .context("authority.embedded")?;
+    Ok(client_within(&authority, metrics, clock))
 }
 
 /// A client for Elasticsearch nodes.

@@ -178,8 +178,8 @@ impl App {
     }
 }
 
-/// Every file whose change matters: the configuration, certificates, keys, those that sign included, the CAs of clients and
-/// their revocation lists, and the operator's own pages.
+/// Every file and folder whose change matters: the configuration, certificates, keys, those that sign included, the CAs of
+/// clients and their revocation lists, and whatever single sign-on reads: the operator's own pages, keys of sessions, CAs.
 fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
     let certificates = settings
         .listeners
@@ -200,10 +200,14 @@ fn watched_files(settings: &Settings, reloads: &Reloads) -> BTreeSet<PathBuf> {
         return BTreeSet::new();
     };
     let signing = settings.assertion.iter().flat_map(|signing| &signing.keys);
-    let pages = settings.sso.iter().map(|sso| &sso.pages.theme);
     certificates
         .chain(signing.map(|key| key.key.clone()))
-        .chain(pages.flat_map(|theme| theme.paths().cloned()))
+        .chain(
+            settings
+                .sso
+                .iter()
+                .flat_map(|sso| sso.files.iter().cloned()),
+        )
         .chain([config.to_owned()])
         .collect()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::authority;
 use super::probe_sso;
 use crate::config::forwards::Conveyed;
-use crate::config::settings::{self, Elasticsearch, Listener, Settings, Upstream};
-use crate::config::sso::{Provider, ProviderKind};
+use crate::config::settings::{self, Elasticsearch, Embedded, Listener, Settings, Upstream};
+use crate::config::sso::{Provider, ProviderKind, Sso};
 use crate::elastic::client::Client;
 use crate::elastic::error::AskError;
 use crate::elastic::metrics::ElasticMetrics;
@@ -64,10 +64,31 @@ pub async fn probe(settings: &Settings, clock: Clock) -> Vec<Finding> {
             findings.extend(probe_sso::probe(sso, &client).await);
         }
     }
+    if let (settings::Authority::Embedded(embedded), Some(sso)) =
+        (&settings.authority, &settings.sso)
+    {
+        findings.extend(probe_embedded(embedded, sso, &clock).await);
+    }
     for upstream in settings.upstreams.values() {
         findings.extend(probe_upstream(upstream).await);
     }
     findings
+}
+
+/// Whether the realms of the embedded authority can begin logins: asked of one that is made for it, without the store, which
+/// the one that runs may hold.
+async fn probe_embedded(embedded: &Embedded, sso: &Sso, clock: &Clock) -> Vec<Finding> {
+    let client = async {
+        let metrics = ElasticMetrics::register(&Registry::new()?)?;
+        authority::trial(embedded, &metrics, clock).await
+    };
+    match client.await {
+        Ok(client) => probe_sso::probe(sso, &client).await,
+        Err(error) => vec![Finding {
+            subject: "authority.embedded".to_owned(),
+            outcome: Err(format!("{error:#}")),
+        }],
+    }
 }
 
 async fn probe_node(node: &Elasticsearch, clock: &Clock) -> Finding {

@@ -88,8 +88,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch the directories of `files`. A directory that can't be watched is logged and left out: SIGHUP works
-    /// all the same.
+    /// Starts to watch the directories of `files`, and those among them that are directories. A directory that can't be watched
+    /// is logged and left out: SIGHUP works all the same.
     pub(super) fn start(files: &BTreeSet<PathBuf>) -> Self {
         let (hints, changes) = mpsc::channel(1);
         let (sender, directories) = (hints.clone(), directories(files));
@@ -144,7 +144,7 @@ impl Watch {
     }
 }
 
-/// The directories of files, and of every link on the way to them.
+/// The directories of files, those among them that are directories, and those of every link on the way.
 fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for file in files {
@@ -162,6 +162,9 @@ fn directories(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
             found.insert(home);
         }
         found.insert(parent(&way));
+        if way.is_dir() {
+            found.insert(way);
+        }
     }
     found
 }
@@ -187,10 +190,13 @@ fn parent(path: &Path) -> PathBuf {
 pub(super) struct Contents(Vec<(PathBuf, Option<Vec<u8>>)>);
 
 impl Contents {
-    /// Reads every file (hashed: keys must not linger in memory); a missing one is `None`.
+    /// Reads every file (hashed: keys must not linger in memory), and of every folder the names in it; a missing one is `None`.
     pub(super) fn read(files: &BTreeSet<PathBuf>) -> Self {
         let digest = |file: &PathBuf| {
-            let bytes = zeroize::Zeroizing::new(std::fs::read(file).ok()?);
+            let bytes = zeroize::Zeroizing::new(match names(file) {
+                Some(names) => names,
+                None => std::fs::read(file).ok()?,
+            });
             Some(
                 aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes)
                     .as_ref()
@@ -204,6 +210,17 @@ impl Contents {
                 .collect(),
         )
     }
+}
+
+/// What is in a folder, but for hidden names: editors and Kubernetes keep their own there. `None`: it is no folder.
+fn names(folder: &Path) -> Option<Vec<u8>> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.file_name().into_encoded_bytes())
+        .filter(|name| !name.starts_with(b"."))
+        .collect();
+    names.sort();
+    Some(names.join(&0))
 }
 
 #[cfg(test)]
@@ -263,5 +280,17 @@ mod tests {
         assert_ne!(one, missing);
         std::fs::write(&file, "2").unwrap();
         assert_ne!(one, Contents::read(&files));
+    }
+
+    #[test]
+    fn a_new_file_in_a_folder_is_a_change_and_a_hidden_one_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = BTreeSet::from([directory.path().to_owned()]);
+        assert!(directories(&files).contains(directory.path()));
+        let empty = Contents::read(&files);
+        std::fs::write(directory.path().join(".login.html.swp"), "1").unwrap();
+        assert_eq!(empty, Contents::read(&files));
+        std::fs::write(directory.path().join("login.html"), "1").unwrap();
+        assert_ne!(empty, Contents::read(&files));
     }
 }

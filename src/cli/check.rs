@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::app;
@@ -10,6 +11,7 @@ use crate::cli::startup;
 use crate::config::settings::Settings;
 use crate::config::sso::{Provider, Sso};
 use crate::model::clock::Clock;
+use crate::sso::pages::Pages;
 use crate::sso::paths;
 
 /// Options of `sidegate check`.
@@ -30,6 +32,7 @@ pub(super) struct Options {
 #[expect(clippy::print_stdout, reason = "this is the command's output")]
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = startup::settings_from_file(&options.config)?;
+    try_pages(&settings, &options)?;
     let mut code = ExitCode::SUCCESS;
     for (provider, what, uri) in uris(&settings) {
         println!("sso     {provider}: {what}: {uri}");
@@ -46,6 +49,17 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         println!("{} is fine", options.config.display());
     }
     Ok(code)
+}
+
+/// Fills every page with samples, in every language: the operator's templates and texts may ask for what there is not.
+///
+/// # Errors
+/// Every fault, as one text.
+fn try_pages(settings: &Settings, options: &Options) -> anyhow::Result<()> {
+    match settings.sso.as_ref().map(Pages::new) {
+        Some(Err(faults)) => bail!("{} can't be used\n\n{faults}", options.config.display()),
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 /// What has to be entered at the identity providers and in the authority's realms, letter by letter.

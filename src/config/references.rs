@@ -3,7 +3,8 @@
 //! `check` is pure: whatever it needs from the environment or the file system comes in through [`Surroundings`], so tests
 //! bring their own. What was looked up is only ever held in a [`Secret`]; errors name the variable or the file, never the value.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,43 @@ impl Surroundings for Machine {
         }
         names.sort();
         Ok(names)
+    }
+}
+
+/// Other surroundings, and which files and folders were looked for in them.
+pub struct Seen<'s> {
+    inner: &'s dyn Surroundings,
+    paths: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl<'s> Seen<'s> {
+    /// Nothing was looked for yet.
+    pub fn of(inner: &'s dyn Surroundings) -> Self {
+        Self {
+            inner,
+            paths: RefCell::default(),
+        }
+    }
+
+    /// Every path that was looked for since this was asked last, found or not.
+    pub fn take(&self) -> BTreeSet<PathBuf> {
+        self.paths.take()
+    }
+}
+
+impl Surroundings for Seen<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.inner.variable(name)
+    }
+
+    fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.paths.borrow_mut().insert(path.to_owned());
+        self.inner.file(path)
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.paths.borrow_mut().insert(path.to_owned());
+        self.inner.folder(path)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single sign-on as meant: providers, sessions and pages, checked and defaulted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub struct Sso {
     pub session: SessionSettings,
     /// What the pages look like.
     pub pages: Pages,
+    /// Every file and folder that was read for it, so that a change of one is noticed.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// The origin at which browsers find Sidegate.

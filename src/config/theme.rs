@@ -45,14 +45,6 @@ pub struct Theme {
     pub translations: Vec<ThemeFile>,
 }
 
-impl Theme {
-    /// Where everything was read.
-    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        let files = self.logo.iter().chain(&self.files);
-        files.chain(&self.translations).map(|file| &file.path)
-    }
-}
-
 /// One of them.
 #[derive(Clone)]
 pub struct ThemeFile {

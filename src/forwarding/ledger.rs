@@ -40,6 +40,8 @@ pub enum Leased {
     Held {
         /// The access token.
         access: Secret,
+        /// What makes new ones of it; a certificate brings none.
+        refresh: Option<Secret>,
     },
     /// An API key.
     ApiKey {
@@ -97,6 +99,14 @@ impl Lease {
         }
     }
 
+    fn may_be_renewed(&self) -> bool {
+        let refresh = match &self.what {
+            Some(Leased::Token { refresh, .. } | Leased::Held { refresh, .. }) => refresh.as_ref(),
+            Some(Leased::ApiKey { .. }) | None => None,
+        };
+        refresh.is_some()
+    }
+
     /// Notes that another took its place, so that it is given back only when requests under way can be over.
     pub fn replace(&self) {
         self.replaced.store(true, Ordering::Relaxed);
@@ -120,6 +130,8 @@ impl Loan for Lease {
         match ending {
             Ending::Now => {}
             Ending::Soon => self.replace(),
+            // What makes new ones of it lives on.
+            Ending::Lapsed if self.may_be_renewed() => {}
             Ending::Lapsed => {
                 if let Some(what) = self.what.take() {
                     self.ledger.0.metrics.returned(what.kind());
@@ -132,9 +144,10 @@ impl Loan for Lease {
 // === impl Lending ===
 
 impl Lender for Lending {
-    fn lend(&self, token: &Secret) -> Box<dyn Loan> {
+    fn lend(&self, token: &Secret, refresh: Option<&Secret>) -> Box<dyn Loan> {
         let what = Leased::Held {
             access: token.clone(),
+            refresh: refresh.cloned(),
         };
         Box::new(self.0.lease(what, &self.1))
     }
@@ -326,8 +339,9 @@ async fn sleep_until(at: Option<Duration>, now: Now) {
 
 async fn invalidate_token(ended: &Ended) -> Result<(), ExchangeError> {
     let (access, refresh) = match &ended.what {
-        Leased::Token { access, refresh } => (access, refresh.as_ref()),
-        Leased::Held { access } => (access, None),
+        Leased::Token { access, refresh } | Leased::Held { access, refresh } => {
+            (access, refresh.as_ref())
+        }
         Leased::ApiKey { .. } => return Ok(()),
     };
     // First what makes new ones.

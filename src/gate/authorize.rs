@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use super::authenticate::{Authenticator, Known, Unresolved};
 use super::cache::{CacheResult, Entry};
 use super::calls;
+use super::claim::Claim;
 use super::extract::presented::{self, Presented};
 use super::kerberos::Negotiated;
 use super::refusal::Refusal;
@@ -56,7 +57,16 @@ enum Kept {
     /// As it was sent: on a hit nobody needs it, and it costs a count.
     AsSent(Scheme, HeaderValue),
     /// What stands for a certificate or a ticket, or the route's own.
-    Ready(Box<Credential>),
+    Ready(Box<StandIn>),
+}
+
+/// A credential in place of what was shown.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    /// It.
+    pub(super) credential: Credential,
+    /// What it was exchanged for.
+    pub(super) claim: Claim,
 }
 
 impl Permit {
@@ -94,7 +104,7 @@ impl Permit {
     pub fn credential(&self) -> Option<Credential> {
         match self.kept.as_ref()? {
             Kept::AsSent(scheme, line) => presented::decode_line(*scheme, line.as_bytes()),
-            Kept::Ready(credential) => Some(Credential::clone(credential)),
+            Kept::Ready(stand_in) => Some(stand_in.credential.clone()),
         }
     }
 
@@ -106,13 +116,21 @@ impl Permit {
                 line.set_sensitive(true);
                 Some(line)
             }
-            Kept::Ready(credential) => Some(authorization(credential)),
+            Kept::Ready(stand_in) => Some(authorization(&stand_in.credential)),
         }
     }
 
     /// Whether the client's own `Authorization` line can't travel on as it is: it was none, or a ticket, which is good once.
     pub fn is_stood_for(&self) -> bool {
         matches!(self.kept, Some(Kept::Ready(_)))
+    }
+
+    /// What stands for what was shown.
+    pub(super) fn stand_in(&mut self) -> Option<&mut StandIn> {
+        match self.kept.as_mut()? {
+            Kept::Ready(stand_in) => Some(stand_in),
+            Kept::AsSent(..) => None,
+        }
     }
 
     /// Whom the credential acts as.
@@ -270,11 +288,12 @@ async fn keep(
         None => presented.claim(&authenticator.key)?,
     };
     // Boxed: only those who bring no line of their own pay for it.
-    let exchangeable = Box::pin(authenticator.exchangeable(claim, now)).await?;
+    let exchangeable = Box::pin(authenticator.exchangeable(claim.clone(), now)).await?;
     if exchangeable.is_none() && demand.takes_somebody() {
         return Err(Refusal::NotExchangeable { scheme });
     }
-    permit.kept = exchangeable.map(|credential| Kept::Ready(Box::new(credential)));
+    permit.kept =
+        exchangeable.map(|credential| Kept::Ready(Box::new(StandIn { credential, claim })));
     Ok(())
 }
 

@@ -32,7 +32,7 @@ const MAX_NEGOTIATIONS: usize = 1024;
 
 /// What exchanges need and what they bring.
 pub(super) struct Exchanges {
-    certificates: HeldTokens,
+    pub(super) certificates: HeldTokens,
     /// Certificates that are being exchanged.
     delegations: Flights<Fingerprint, Result<Arc<HeldToken>, AskError>>,
     pub(super) tickets: HeldTokens,
@@ -187,7 +187,7 @@ impl Authenticator {
 
     /// The token of a certificate's owner: kept, or fetched when there is none or its end is near; fetched once, however many
     /// are waiting.
-    async fn delegated(
+    pub(super) async fn delegated(
         self: &Arc<Self>,
         chain: &Arc<CertificateChain>,
         held: &Fingerprint,

@@ -24,11 +24,13 @@ const LEEWAY: Duration = Duration::from_secs(30);
 
 /// How long one renewal keeps others from starting.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+/// How often at most it is asked whether one that an upstream refused is still good.
+const DOUBT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Who notes down the tokens that are held, and takes them back.
 pub trait Lender: Send + Sync {
-    /// Notes one down.
-    fn lend(&self, token: &Secret) -> Box<dyn Loan>;
+    /// Notes one down, with what makes new ones of it where there is that.
+    fn lend(&self, token: &Secret, refresh: Option<&Secret>) -> Box<dyn Loan>;
 }
 
 /// A token that is noted down.
@@ -51,6 +53,8 @@ pub enum Ending {
 /// A token and how long it is good.
 pub(super) struct HeldToken {
     pub(super) token: Secret,
+    /// What makes another one of it, once.
+    pub(super) refresh: Option<Secret>,
     /// From then on another one is fetched, where that is possible. Monotonic time.
     renew_at: Duration,
     /// From then on it is not used. Monotonic time.
@@ -59,6 +63,8 @@ pub(super) struct HeldToken {
     life: Duration,
     /// Monotonic nanoseconds until which somebody fetches another one.
     renewing: AtomicU64,
+    /// Monotonic nanoseconds until which nobody's doubt in it is looked into.
+    vouched: AtomicU64,
     stamp: u64,
     loan: Mutex<Option<Box<dyn Loan>>>,
 }
@@ -142,13 +148,15 @@ impl HeldTokens {
         let loan = self
             .lender
             .get()
-            .map(|lender| lender.lend(&grant.access_token));
+            .map(|lender| lender.lend(&grant.access_token, grant.refresh_token.as_ref()));
         let token = Arc::new(HeldToken {
             token: grant.access_token,
+            refresh: grant.refresh_token,
             renew_at: now.mono + whole.saturating_sub(LEEWAY * 2).max(whole / 3),
             expires: now.mono + life,
             life,
             renewing: AtomicU64::new(0),
+            vouched: AtomicU64::new(0),
             stamp,
             loan: Mutex::new(loan),
         });
@@ -162,10 +170,11 @@ impl HeldTokens {
         token
     }
 
-    /// Has a token taken back that nobody keeps, once the request it came with can be over.
-    pub(super) fn pass_by(&self, token: &Secret) {
+    /// Has what was granted taken back, which nobody keeps, once the request it came with can be over.
+    pub(super) fn pass_by(&self, grant: &TokenGrant) {
         if let Some(lender) = self.lender.get() {
-            lender.lend(token).end(Ending::Soon);
+            let loan = lender.lend(&grant.access_token, grant.refresh_token.as_ref());
+            loan.end(Ending::Soon);
         }
     }
 
@@ -195,13 +204,12 @@ impl HeldTokens {
 impl HeldToken {
     /// True for one caller per [`RENEWAL_PAUSE`] once it is time for another one; the others go on with this.
     pub(super) fn claim_renewal(&self, now: Now) -> bool {
-        let next = nanos(now.mono + RENEWAL_PAUSE);
-        let at = self.renewing.load(Ordering::Relaxed);
-        let claim = || {
-            self.renewing
-                .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
-        };
-        self.is_due(now) && nanos(now.mono) >= at && claim().is_ok()
+        self.is_due(now) && claim(&self.renewing, now, RENEWAL_PAUSE)
+    }
+
+    /// True for one caller per [`DOUBT_PAUSE`]: that one may ask whether it is still good.
+    pub(super) fn claim_doubt(&self, now: Now) -> bool {
+        claim(&self.vouched, now, DOUBT_PAUSE)
     }
 
     /// Whether it is time for another one.
@@ -219,6 +227,16 @@ impl HeldToken {
             loan.end(ending);
         }
     }
+}
+
+/// Moves a time on for whoever sees first that it has come.
+fn claim(time: &AtomicU64, now: Now, pause: Duration) -> bool {
+    let at = time.load(Ordering::Relaxed);
+    let next = nanos(now.mono + pause);
+    nanos(now.mono) >= at
+        && time
+            .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -259,6 +277,8 @@ mod tests {
             .map(|token| token.claim_renewal(clock.now()))
             .collect();
         assert_eq!(claimed, [true, false, false], "one of them renews it");
+        let token = find(7).unwrap();
+        assert!(token.claim_doubt(clock.now()) && !token.claim_doubt(clock.now()));
         clock.advance(Duration::from_secs(30));
         assert!(find(7).is_none());
     }
@@ -270,7 +290,7 @@ mod tests {
     struct Note(String, Book);
 
     impl Lender for Book {
-        fn lend(&self, token: &Secret) -> Box<dyn Loan> {
+        fn lend(&self, token: &Secret, _: Option<&Secret>) -> Box<dyn Loan> {
             let token = token.expose_str().unwrap().to_owned();
             Box::new(Note(token, self.clone()))
         }
@@ -313,7 +333,11 @@ mod tests {
         assert_eq!(told(), [ended("4", Ending::Now)]);
         keep("c", "5", 2);
         assert_eq!(told(), [ended("5", Ending::Soon)], "kept after the end");
-        held.pass_by(&Secret::from("6"));
+        held.pass_by(&TokenGrant {
+            access_token: Secret::from("6"),
+            expires_in: Duration::from_secs(1_200),
+            refresh_token: None,
+        });
         assert_eq!(told(), [ended("6", Ending::Soon)]);
     }
 }

@@ -86,7 +86,7 @@ impl Authenticator {
                 let known = match self.owner(&claim, &owner, stamp, now, steps).await {
                     Ok(known) => known,
                     Err(refusal) => {
-                        self.exchanges.tickets.pass_by(&grant.access_token);
+                        self.exchanges.tickets.pass_by(&grant);
                         return Err(refusal);
                     }
                 };
@@ -149,7 +149,7 @@ impl Authenticator {
         let most = self.exchanges.kerberos.as_ref()?.cookie_lifetime;
         if most.is_zero() {
             // It has served this request, and the upstream may have it.
-            self.exchanges.tickets.pass_by(&grant.access_token);
+            self.exchanges.tickets.pass_by(&grant);
             return None;
         }
         let bytes = Zeroizing::new(clock::random_bytes::<32>());

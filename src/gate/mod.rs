@@ -35,6 +35,7 @@ pub mod refusal;
 mod renew;
 mod requirement;
 pub mod routes;
+mod stand_in;
 pub mod target;
 pub mod trace;
 mod trie;
@@ -260,6 +261,12 @@ impl Gate {
     /// any more. Without a lender such tokens end by themselves.
     pub fn lend_by(&self, lender: &Arc<dyn Lender>) {
         self.authenticator.exchanges.lend_by(lender);
+    }
+
+    /// Looks into an upstream's 401 to a token that stands for the client's certificate or ticket: true when that had died early
+    /// and the permit conveys another one from now on. Asks at most once in a while for each.
+    pub async fn replace_stand_in(&self, permit: &mut Permit, now: Now) -> bool {
+        self.authenticator.replace_stand_in(permit, now).await
     }
 
     /// Takes away the metric series of routes that `former` had and this gate doesn't. For the moment of a swap: building a

@@ -2,7 +2,8 @@
 //!
 //! A credential made for an upstream can die before its time (somebody invalidated it, the cluster was restored). The upstream
 //! then answers 401. When the authority confirms that it is dead, another is made and the request sent once more, if it can be
-//! repeated. In all other cases the upstream's 401 is its own matter and passes.
+//! repeated. So it is with a token that stands for the client's certificate or ticket. In all other cases the upstream's 401 is
+//! its own matter and passes.
 
 use http::{Method, Response, StatusCode};
 
@@ -35,7 +36,7 @@ impl Special {
         incoming: &mut Incoming,
     ) -> Result<Option<Self>, Failure> {
         let mut special = Self::default();
-        if permit.route().credential_slot.is_some() {
+        if permit.route().credential_slot.is_some() || permit.is_stood_for() {
             special.spare = spare(incoming);
         }
         let combined = permit.route().forward.combined();
@@ -53,7 +54,7 @@ impl Special {
     pub async fn conclude(
         self,
         sent: Result<Response<Body>, Failure>,
-        permit: &Permit,
+        permit: &mut Permit,
         site: &Site,
         upstream: (&Upstream, &Pools),
         clock: &Clock,
@@ -99,12 +100,14 @@ fn spare(incoming: &Incoming) -> Option<Box<Incoming>> {
 /// The request with another credential, when the one it was sent with had died.
 async fn revived(
     mut spare: Box<Incoming>,
-    permit: &Permit,
+    permit: &mut Permit,
     site: &Site,
     clock: &Clock,
 ) -> Option<Box<Incoming>> {
     let forwarding = &site.forwarding;
-    if !forwarding.has_died(permit, clock.now()).await {
+    let replaced = forwarding.has_died(permit, clock.now()).await
+        || site.gate.replace_stand_in(permit, clock.now()).await;
+    if !replaced {
         return None;
     }
     let now = clock.now();

@@ -21,6 +21,7 @@ mod scripts;
 mod sealed;
 pub mod shared;
 pub mod trouble;
+pub mod uses;
 pub mod whose;
 
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,6 @@
 //! What Redis does in one step, in Lua.
 //!
-//! Every script takes the prefix of all keys and, but for the last two, the hash of a session's id. A session that has a record
+//! Every script takes the prefix of all keys and, but for [`LIST`], [`SWEEP`] and those of uses, the hash of a session's id. A session that has a record
 //! (`r`) is in force; one that has a reason (`e`) is over.
 
 use std::sync::LazyLock;
@@ -124,6 +124,37 @@ pub(super) static SWEEP: LazyLock<Script> = LazyLock::new(|| {
             redis.call('ZREM', prefix .. 'x', hash)
         end
         return gone
+        ",
+    )
+});
+
+/// Takes: a name (with its kind), how a use stands that begins, how long that is kept. Gives how the first use stands, nothing to
+/// the first.
+pub(super) static USE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local key = ARGV[1] .. ARGV[2]
+        local before = redis.call('HGET', key, 'o')
+        if before then return before end
+        redis.call('HSET', key, 'o', ARGV[3])
+        redis.call('PEXPIRE', key, ARGV[4])
+        return false
+        ",
+    )
+});
+
+/// Takes: a name. Gives how its use stands.
+pub(super) static USED: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('HGET', ARGV[1] .. ARGV[2], 'o')"));
+
+/// Takes: a name, how its use ended; empty: it counts as none.
+pub(super) static END_USE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local key = ARGV[1] .. ARGV[2]
+        if redis.call('HEXISTS', key, 'o') == 0 then return 0 end
+        if ARGV[3] == '' then redis.call('HDEL', key, 'o') else redis.call('HSET', key, 'o', ARGV[3]) end
+        return 1
         ",
     )
 });

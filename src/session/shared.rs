@@ -6,7 +6,7 @@
 //!
 //! Keys, after the prefix: `s:HASH` is a hash of generation, record, activity, end of life and reason; `x` sorts sessions by the
 //! time at which they run out; `u:`, `p:`, `o:` and `i:` sort the sessions of a user name, of a user at a provider, of an
-//! OpenID subject and of an OpenID session by age. Scripts name keys that they build, so Redis Cluster is not for them.
+//! OpenID subject and of an OpenID session by age; `a:HASH` tells that a login's attempt was used ([`super::uses`]). Scripts name keys that they build, so Redis Cluster is not for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -231,7 +231,13 @@ impl Shared {
         Ok(swept)
     }
 
-    async fn run<T: FromRedisValue>(
+    /// What every key begins with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Has the server carry a script out.
+    pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreTrouble> {
@@ -342,7 +348,7 @@ fn index_of(whose: &Whose) -> String {
 }
 
 /// A name that tells nothing to whoever reads the server's keys.
-fn name(kind: &str, parts: &[&str]) -> String {
+pub(super) fn name(kind: &str, parts: &[&str]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_le_bytes());

@@ -11,9 +11,7 @@ use aws_lc_rs::constant_time;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use super::cookies::Line;
 use crate::config::sso::{PublicUrl, Sso};
@@ -29,10 +27,6 @@ pub const LIFE: Duration = Duration::from_secs(3_600);
 pub const MAX_PENDING: usize = 8;
 /// Bytes of all their cookies at most, so that no proxy in between refuses the header.
 const MAX_BYTES: usize = 12 * 1024;
-/// Attempts remembered as used.
-const MAX_USED: u64 = 100_000;
-/// Longest that somebody waits for the first use of an attempt to end.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// Letters of an id: 96 random bits.
 const ID: usize = 16;
 /// What attempts are sealed for.
@@ -369,103 +363,6 @@ impl Attempts {
             SameSite::Lax,
         );
         jar.clear(headers)
-    }
-}
-
-// === using attempts up ===
-
-/// Attempts that were used, while their cookies could come back. Per process: the authority's own use-once rules hold across
-/// replicas.
-#[derive(Clone, Debug)]
-pub struct UsedAttempts(Cache<String, watch::Receiver<Use>>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Running,
-    Succeeded,
-    Failed,
-}
-
-/// The first use of an attempt. Dropped without a word, it has failed.
-#[derive(Debug)]
-pub struct FirstUse {
-    id: String,
-    outcome: watch::Sender<Use>,
-    used: UsedAttempts,
-}
-
-/// Who came with an attempt.
-#[derive(Debug)]
-pub enum Claim {
-    /// The first.
-    First(FirstUse),
-    /// Another one, and whether the first one got a session.
-    Again {
-        /// It did.
-        succeeded: bool,
-    },
-}
-
-impl Default for UsedAttempts {
-    fn default() -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(MAX_USED)
-                .time_to_live(LIFE + Duration::from_secs(60))
-                .build(),
-        )
-    }
-}
-
-impl UsedAttempts {
-    /// Uses an attempt up. Whoever comes second waits for the first to end: a double click ends where the first click did.
-    pub async fn claim(&self, id: &str) -> Claim {
-        let (outcome, running) = watch::channel(Use::Running);
-        let entry = self.0.entry(id.to_owned()).or_insert(running);
-        if entry.is_fresh() {
-            return Claim::First(FirstUse {
-                id: id.to_owned(),
-                outcome,
-                used: self.clone(),
-            });
-        }
-        let mut first = entry.into_value();
-        let ended = first.wait_for(|seen| *seen != Use::Running);
-        let succeeded = match tokio::time::timeout(PATIENCE, ended).await {
-            Ok(Ok(seen)) => *seen == Use::Succeeded,
-            Ok(Err(_)) | Err(_) => false,
-        };
-        Claim::Again { succeeded }
-    }
-
-    /// Whether an attempt was used, and whether that led to a session; `None`: it was not used here.
-    pub fn peek(&self, id: &str) -> Option<bool> {
-        let seen = *self.0.get(id)?.borrow();
-        Some(seen == Use::Succeeded)
-    }
-}
-
-impl FirstUse {
-    /// It led to a session.
-    pub fn succeeded(self) {
-        self.outcome.send_replace(Use::Succeeded);
-    }
-
-    /// Nobody could be asked: it counts as not used, and may be tried again.
-    pub fn undone(self) {
-        self.used.0.invalidate(&self.id);
-    }
-}
-
-impl Drop for FirstUse {
-    fn drop(&mut self) {
-        self.outcome.send_if_modified(|seen| {
-            let running = *seen == Use::Running;
-            if running {
-                *seen = Use::Failed;
-            }
-            running
-        });
     }
 }
 

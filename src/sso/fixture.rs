@@ -10,10 +10,10 @@ use http::header::{CONTENT_TYPE, COOKIE, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::attempt::UsedAttempts;
 use super::cookies::Line;
 use super::metrics::SsoMetrics;
 use super::site::Site;
+use super::used::UsedAttempts;
 use super::{Door, Shared};
 use crate::config::bounds::LoginLimit;
 use crate::config::check;

@@ -1,8 +1,9 @@
 //! What becomes of an attempt when its login ends.
 
-use super::attempt::{Attempt, FirstUse};
+use super::attempt::Attempt;
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
+use super::used::FirstUse;
 use super::visit::{Visit, redirect};
 use crate::net::http::Response;
 use crate::session::return_to::ReturnTo;

@@ -82,6 +82,14 @@ impl LogoutTokens {
     /// # Errors
     /// [`FetchError`] when no TLS can be set up.
     pub fn start(channel: &BackChannel) -> Result<Self, FetchError> {
+        let keys = JwtKeys::Url {
+            url: channel.jwks_url.clone(),
+            ca: channel.jwks_ca.clone(),
+        };
+        Self::with_keys(channel, keys)
+    }
+
+    fn with_keys(channel: &BackChannel, keys: JwtKeys) -> Result<Self, FetchError> {
         let issuer = JwtIssuer {
             issuer: channel.issuer.clone(),
             audiences: vec![channel.client_id.clone()],
@@ -96,10 +104,7 @@ impl LogoutTokens {
                 JwtAlgorithm::Es384,
                 JwtAlgorithm::EdDsa,
             ],
-            keys: JwtKeys::Url {
-                url: channel.jwks_url.clone(),
-                ca: channel.jwks_ca.clone(),
-            },
+            keys,
             refresh: REFRESH,
         };
         let verifier = JwtVerifier::start(&Jwt {
@@ -107,17 +112,13 @@ impl LogoutTokens {
             issuers: vec![issuer],
             clock_skew: SKEW,
         })?;
-        Ok(Self::of(verifier))
-    }
-
-    fn of(verifier: Arc<JwtVerifier>) -> Self {
-        Self {
+        Ok(Self {
             verifier,
             seen: Cache::builder()
                 .max_capacity(MAX_IDS)
                 .time_to_live(MAX_AGE + 2 * SKEW)
                 .build(),
-        }
+        })
     }
 
     async fn believe(&self, token: &str, now: Now) -> Result<Meant, Refusal> {
@@ -246,46 +247,4 @@ async fn ended(visit: &Visit<'_>, provider: &Provider, body: Body) -> Result<u64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::clock::Clock;
-
-    fn judged(json: &str) -> Result<Meant, &'static str> {
-        let now = Clock::manual(Duration::from_secs(1_000_000)).now();
-        read(json.as_bytes(), now)
-    }
-
-    fn token(more: &str) -> String {
-        format!(r#"{{"iat": 999990, "jti": "1", "events": {{"{EVENT}": {{}}}}{more}}}"#)
-    }
-
-    #[test]
-    fn a_logout_token_names_the_event_and_somebody() {
-        let meant = judged(&token(r#", "sub": "alice""#)).unwrap();
-        assert_eq!(meant.subject.as_deref(), Some("alice"));
-        assert!(judged(&token(r#", "sid": "s1""#)).is_ok());
-        assert_eq!(judged(&token("")), Err("it means nobody"));
-        assert!(judged(&token(r#", "sub": "a", "nonce": "n""#)).is_err());
-        let other = r#"{"iat": 999990, "jti": "1", "sub": "a", "events": {"other": {}}}"#;
-        assert_eq!(judged(other), Err("it does not tell of a logout"));
-    }
-
-    #[test]
-    fn an_id_token_is_no_logout_token() {
-        assert_eq!(
-            judged(r#"{"iat": 999990, "sub": "a", "nonce": "x", "aud": "c"}"#),
-            Err("not the claims of a logout token")
-        );
-    }
-
-    #[test]
-    fn an_old_or_senseless_token_is_refused() {
-        let old = token(r#", "sub": "a""#).replace("999990", "900000");
-        assert_eq!(judged(&old), Err("too old"));
-        for odd in ["-1", "1e400", "\"x\""] {
-            assert!(judged(&token(r#", "sub": "a""#).replace("999990", odd)).is_err());
-        }
-        let twice = token(r#", "sub": "a", "sub": "b""#);
-        assert_eq!(judged(&twice), Err("not the claims of a logout token"));
-    }
-}
+mod tests;

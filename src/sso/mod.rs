@@ -32,6 +32,7 @@ pub mod selector;
 pub mod silent;
 pub mod single_logout;
 pub mod site;
+pub mod used;
 pub mod visit;
 
 use std::sync::Arc;
@@ -40,13 +41,13 @@ use arc_swap::ArcSwapOption;
 use http::header::{ALLOW, HOST};
 use http::{HeaderValue, Method, StatusCode};
 
-use self::attempt::UsedAttempts;
 use self::form::Form;
 use self::metrics::SsoMetrics;
 use self::pages::reason::Reason;
 use self::paths::Place;
 use self::refusal::Refusal;
 use self::site::Site;
+use self::used::UsedAttempts;
 use self::visit::{About, Visit, empty};
 use crate::config::sso::Provider;
 use crate::gate;

@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::attempt::{Attempt, Claim, Flow, Lookup};
+use super::attempt::{Attempt, Flow, Lookup};
 use super::depart;
 use super::finish::{Arrival, Granted, Proof, finish};
 use super::form::Form;
@@ -13,6 +13,7 @@ use super::landing::{ended_badly, used_again};
 use super::pages::context::{Bounce, Field, Implicit};
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
+use super::used::Claim;
 use super::visit::{Visit, redirect};
 use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::sso::{OidcRealm, OidcRequest};
@@ -167,7 +168,7 @@ async fn answered(
         Lookup::Missing => return missing(visit, id).await,
     };
     let nonce = check_attempt(&attempt, provider, state)?;
-    let first = match visit.used.claim(&attempt.id).await {
+    let first = match visit.used.claim(&attempt.id, &visit.site.uses).await? {
         Claim::First(first) => first,
         Claim::Again { succeeded } => return used_again(Some(&attempt), succeeded),
     };
@@ -241,7 +242,7 @@ async fn exchange(
 
 /// A callback whose attempt is not there: the back button after a login that went well leads to the application.
 async fn missing(visit: &Visit<'_>, id: &str) -> Result<Response, Refusal> {
-    match visit.used.peek(id) {
+    match visit.used.peek(id, &visit.site.uses).await {
         Some(true) if visit.session().await?.is_some() => Ok(redirect("/")),
         Some(_) => Err(Refusal::new(Reason::AttemptUsed)),
         None => Err(Refusal::new(Reason::OidcStateUnknown)

@@ -10,13 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Method;
 
-use super::attempt::{Attempt, Claim, FirstUse, Flow, Lookup};
+use super::attempt::{Attempt, Flow, Lookup};
 use super::finish::{Arrival, Granted, Proof, finish, give_back};
 use super::form::Form;
 use super::landing::{ended_badly, used_again};
 use super::pages::context::{Bounce, Field};
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
+use super::used::{Claim, FirstUse};
 use super::visit::{Visit, redirect};
 use crate::config::sso::{Provider, ProviderKind};
 use crate::elastic::sso::{SsoError, SsoLogin};
@@ -94,7 +95,7 @@ pub async fn acs(visit: &Visit<'_>, provider: &Provider, body: Body) -> Result<R
         Some(attempt) => attempt.id.clone(),
         None => digest_of(&message.content),
     };
-    let first = match visit.used.claim(&claimed).await {
+    let first = match visit.used.claim(&claimed, &visit.site.uses).await? {
         Claim::First(first) => first,
         Claim::Again { succeeded } => return used_again(attempt.as_deref(), succeeded),
     };
@@ -173,7 +174,7 @@ async fn whose(
                 .with_lines(lines))
         }
         Lookup::Missing if !message.bounced => Ok(Whose::Again(None)),
-        Lookup::Missing => match visit.used.peek(id) {
+        Lookup::Missing => match visit.used.peek(id, &visit.site.uses).await {
             Some(true) if visit.session().await?.is_some() => Ok(Whose::Done),
             Some(_) => Err(Refusal::new(Reason::AttemptUsed)),
             None => Err(Refusal::new(Reason::AttemptMissing)

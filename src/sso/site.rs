@@ -15,6 +15,8 @@ use crate::elastic::client::Client;
 use crate::net::fetch::FetchError;
 use crate::session::Sessions;
 use crate::session::keyring::Keyring;
+use crate::session::trouble::SetUpError;
+use crate::session::uses::Uses;
 
 /// One configuration, built. Immutable; exchanged whole.
 pub struct Site {
@@ -28,6 +30,8 @@ pub struct Site {
     pub client: Client,
     /// Its pages.
     pub pages: Pages,
+    /// Where replicas remember that one was used.
+    pub uses: Arc<Uses>,
     /// Logins under way.
     pub attempts: Attempts,
     /// The small cookies.
@@ -42,6 +46,9 @@ pub enum SiteError {
     /// A template or a text of the operator's.
     #[error("sso.pages: {0}")]
     Pages(#[from] Faults),
+    /// The shared store's settings.
+    #[error("sso.session.store: {0}")]
+    Store(#[from] SetUpError),
     /// No way to fetch the keys of logout tokens.
     #[error("sso: the keys of logout tokens can't be fetched: {0}")]
     Keys(#[from] FetchError),
@@ -67,6 +74,11 @@ impl Site {
         Ok(Self {
             paths: Paths::new(&sso.prefix),
             pages: Pages::new(sso)?,
+            uses: Arc::new(Uses::new(
+                &sso.session,
+                sessions.keyring(),
+                sessions.metrics(),
+            )?),
             attempts: Attempts::new(sso, sessions.keyring()),
             cookies: Cookies::new(sso),
             sso: sso.clone(),

@@ -3,13 +3,13 @@
 use http::header::{HOST, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::attempt::UsedAttempts;
 use super::cookies::Line;
 use super::form::Form;
 use super::metrics::SsoMetrics;
 use super::pages::reason::Reason;
 use super::refusal::Refusal;
 use super::site::Site;
+use super::used::UsedAttempts;
 use crate::gate::limiter::LoginLimiter;
 use crate::model::clock::Now;
 use crate::net::http::{Body, Head, Peer, Response};

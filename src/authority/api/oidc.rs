@@ -12,6 +12,7 @@ use crate::authority::authenticate::{self, Purpose};
 use crate::authority::authorize;
 use crate::authority::call::{Call, Reply};
 use crate::authority::failure::Failure;
+use crate::authority::realm::chain::OIDC_PRINCIPAL;
 use crate::authority::realm::grants::random_text;
 use crate::authority::realm::oidc::request::Attempt;
 use crate::authority::realm::oidc::{Callback, OidcRealm};
@@ -134,7 +135,10 @@ pub async fn authenticate(state: &State, call: Call) -> Result<Reply, Failure> {
     };
     let realm = fields.filled("realm");
     let purpose = Purpose::Action(call.action);
-    let (subject, kept) = authenticate::oidc(state, realm, callback, purpose, call.now).await?;
+    let (subject, kept) = authenticate::oidc(state, realm, callback, purpose, call.now)
+        .await
+        .inspect_err(|_| call.trail.not_admitted(call.action, Some(OIDC_PRINCIPAL)))?;
+    call.trail.admitted(call.action, &subject);
     let pair = tokens::issue_session(&granted, state, &call, subject, kept).await?;
     granted.reply(&pair)
 }

@@ -66,7 +66,6 @@ const CREDENTIALS: &[&str] = &[
     "api_key/grant",
     "profile/activate",
     "delegate_pki",
-    "oidc/authenticate",
 ];
 
 /// The user that the credential in a body claims to be; nothing else of the body.

@@ -25,26 +25,31 @@ impl Write for Memory {
     }
 }
 
-struct Audited {
-    node: Node,
+pub(super) struct Audited {
+    pub(super) node: Node,
     log: AuditLog,
     memory: Memory,
 }
 
 impl Audited {
     async fn with(events: Events) -> Self {
+        Self::open(events, options()).await
+    }
+
+    /// With other options, but for the log.
+    pub(super) async fn open(events: Events, options: Options) -> Self {
         let memory = Memory::default();
         let log = AuditLog::into_stream(Box::new(memory.clone())).unwrap();
         let node = Node::open(Options {
             audit: Audit::to(log.clone(), events),
-            ..options()
+            ..options
         })
         .await;
         Self { node, log, memory }
     }
 
     /// The lines since the last look.
-    fn lines(&self) -> Vec<Value> {
+    pub(super) fn lines(&self) -> Vec<Value> {
         self.log.flush();
         let bytes = std::mem::take(&mut *self.memory.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();

@@ -8,8 +8,10 @@ use aws_lc_rs::hmac;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
+use super::audit::Audited;
 use super::realms::{WHO, map, native, realm, with_realms};
 use super::*;
+use crate::authority::audit::event::{Event, Events};
 use crate::config::realm_values::ProviderUrl;
 use crate::config::realms::{JwtAlgorithm, JwtClaim, JwtClaims, Realm, RealmKind};
 use crate::config::realms_oidc::{
@@ -229,6 +231,37 @@ async fn whoever_can_not_be_let_in_learns_nothing_but_that() {
         let text = "unable to authenticate user [<OIDC Token>] for action [cluster:admin/xpack/security/oidc/authenticate]";
         assert_eq!((answer.status, answer.reason().as_str()), (401, text));
     }
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_came_back_from_the_provider_and_who_was_not_let_in() {
+    let events = Events::of([Event::AuthenticationSuccess, Event::AuthenticationFailed]);
+    let options = Options {
+        realms: vec![native(), oidc("oidc1", "https://op")],
+        ..options()
+    };
+    let audited = Audited::open(events, options).await;
+    for nonce in ["other", "no"] {
+        let token = id_token("https://op", "joe", nonce);
+        let node = &audited.node;
+        node.elastic("POST", AUTHENTICATE, back(&token, "st")).await;
+    }
+    let lines: Vec<Value> = audited
+        .lines()
+        .into_iter()
+        .filter(|line| line["event.type"] == "transport")
+        .collect();
+    let told = |at: usize, key: &str| lines[at][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(told(0, "event.action"), "authentication_failed");
+    assert_eq!(told(0, "user.name"), "<OIDC Token>");
+    assert_eq!(told(1, "event.action"), "authentication_success");
+    assert_eq!(told(1, "user.name"), "joe");
+    assert_eq!(told(1, "user.realm"), "oidc1");
+    assert_eq!(
+        told(1, "action"),
+        "cluster:admin/xpack/security/oidc/authenticate"
+    );
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use super::bounds::LoginLimit;
 use super::default;
 use super::fault::{At, Fault, Faults, Place};
 use super::file::{self, AuthorityFile, File};
-use super::references::Surroundings;
+use super::references::{Seen, Surroundings};
 use super::schema::{authority_schema, schema};
 use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, Settings};
 use super::settings_authority::AuthorityAlone;
@@ -118,7 +118,8 @@ fn understand<F: DeserializeOwned, S>(
     let root = tree::parse(text).map_err(|fault| Faults(vec![fault]))?;
     let mut faults = Vec::new();
     let root = shape::fit(schema, root, &mut faults);
-    let mut report = Report::new(&root, surroundings, faults);
+    let seen = Seen::of(surroundings);
+    let mut report = Report::new(&root, &seen, faults);
     let settings = match serde_json::from_value::<F>(root.to_json()) {
         Ok(file) => mean(&mut report, &file),
         // serde's own text may quote a value, and there is nothing it knows that the shape did not tell.

@@ -2,11 +2,12 @@
 //!
 //! A method that returns `None` has noted a fault, or one was noted before: the caller checks on, and gives up only at the end.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::fault::{At, Fault};
-use crate::config::references::{SecretRef, Surroundings};
+use crate::config::references::{SecretRef, Seen, Surroundings};
 use crate::config::tree::Node;
 use crate::config::values::{Value, ValueError, Written, shown};
 use crate::model::secret::Secret;
@@ -14,7 +15,7 @@ use crate::model::secret::Secret;
 /// The faults and warnings found so far, and what is needed to find more.
 pub(super) struct Report<'a> {
     tree: &'a Node,
-    surroundings: &'a dyn Surroundings,
+    surroundings: &'a Seen<'a>,
     /// What keeps the config from being used.
     pub(super) faults: Vec<Fault>,
     /// What is doubtful.
@@ -43,11 +44,7 @@ pub(super) enum Pem {
 
 impl<'a> Report<'a> {
     /// A report that begins with the faults of the file's shape.
-    pub(super) fn new(
-        tree: &'a Node,
-        surroundings: &'a dyn Surroundings,
-        faults: Vec<Fault>,
-    ) -> Self {
+    pub(super) fn new(tree: &'a Node, surroundings: &'a Seen<'a>, faults: Vec<Fault>) -> Self {
         Self {
             tree,
             surroundings,
@@ -59,6 +56,11 @@ impl<'a> Report<'a> {
     /// Where files and variables are.
     pub(super) fn surroundings(&self) -> &'a dyn Surroundings {
         self.surroundings
+    }
+
+    /// Every file and folder that was looked for since this was asked last.
+    pub(super) fn paths_seen(&self) -> BTreeSet<PathBuf> {
+        self.surroundings.take()
     }
 
     /// Notes a fault.

@@ -30,6 +30,8 @@ pub(super) fn sso(
     let Some(file) = file else {
         return Some(None);
     };
+    // What other sections looked for is theirs.
+    drop(report.paths_seen());
     let at = At::ROOT.key("sso");
     let public_url = report.value(file.public_url.as_ref(), &at.key("public_url"));
     let prefix: Option<Prefix> =
@@ -61,6 +63,7 @@ pub(super) fn sso(
         providers: providers?,
         session: session?,
         pages: pages?,
+        files: report.paths_seen(),
     }))
 }
 

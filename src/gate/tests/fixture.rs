@@ -145,6 +145,8 @@ pub(in crate::gate) struct Fake {
     pub(in crate::gate) bodies: Mutex<Vec<Value>>,
     /// Refresh tokens shown, in order.
     pub(in crate::gate) refreshes: Mutex<Vec<String>>,
+    /// Certificates (base64 of the leaf) that tokens were asked for, in order.
+    pub(in crate::gate) delegations: Mutex<Vec<String>>,
     /// Tokens taken back, in order.
     pub(in crate::gate) invalidated: Mutex<Vec<String>>,
     /// Asks wait here; closed lets everybody pass.
@@ -160,6 +162,7 @@ impl Fake {
             privilege_asks: AtomicUsize::new(0),
             bodies: Mutex::default(),
             refreshes: Mutex::default(),
+            delegations: Mutex::default(),
             invalidated: Mutex::default(),
             gate: Mutex::new(None),
         })
@@ -227,6 +230,20 @@ impl Fake {
         response(200, pair.to_string(), true)
     }
 
+    /// What a certificate brings: `card-1`, then `card-2`..., as far as they were added.
+    fn delegate(&self, body: &[u8]) -> Response {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let mut shown = self.delegations.lock().unwrap();
+        shown.push(texts(&body["x509_certificate_chain"]).remove(0));
+        let token = format!("card-{}", shown.len());
+        if !self.users.lock().unwrap().contains_key(&token) {
+            let error = json!({"error": {"root_cause": [], "type": "security_exception", "reason": "no"}, "status": 401});
+            return response(401, error.to_string(), true);
+        }
+        let grant = json!({"access_token": token, "type": "Bearer", "expires_in": 1_200});
+        response(200, grant.to_string(), true)
+    }
+
     pub(in crate::gate) fn remove(&self, name: &str) {
         self.users.lock().unwrap().remove(name);
     }
@@ -262,6 +279,7 @@ impl Fake {
         // Judged on arrival, answered when let: what a slow authority does.
         let answer = match path.as_str() {
             "/_security/oauth2/token" => self.tokens(&method, &body),
+            "/_security/delegate_pki" => self.delegate(&body),
             _ => self.judge(&path, authorization, &body),
         };
         let gate = self.gate.lock().unwrap().clone();

@@ -6,14 +6,16 @@ use std::time::Duration;
 use http::header::{ORIGIN, SET_COOKIE, UPGRADE};
 use http::{HeaderName, Method};
 
-use super::fixture::{Bench, Mood, basic, head, route, settings, tell};
+use super::fixture::{Bench, Mood, basic, head, peer, route, settings, tell};
 use crate::config::settings::{Access, Settings};
 use crate::config::sso::{
     Background, Pages, Provider, ProviderKind, PublicUrl, SessionSettings, SessionStore, Sso,
 };
 use crate::gate::Verdict;
+use crate::gate::trace::Steps;
+use crate::model::certificate::CertificateChain;
 use crate::model::secret::Secret;
-use crate::net::http::Head;
+use crate::net::http::{Head, Peer, PeerCertificate};
 use crate::session::Sessions;
 use crate::session::cookie::Lines;
 use crate::session::ended::{EndReason, TokenFate};
@@ -58,6 +60,7 @@ fn sso() -> Sso {
             end_on_drain: false,
         },
         pages: Pages::default(),
+        files: Default::default(),
     }
 }
 
@@ -409,6 +412,72 @@ async fn a_session_made_with_a_certificate_is_no_good_without_it() {
     let mut alice = Browsing::nobody().await;
     alice.log_in(|new| new.certificate = Some([7; 32])).await;
     assert_eq!(alice.get().await, "session_certificate_changed");
+    assert_eq!(alice.get().await, "session_certificate_changed");
+}
+
+/// Somebody whose session was made with this certificate.
+async fn carded(card: &CertificateChain) -> Browsing {
+    let mut alice = Browsing::nobody().await;
+    let now = alice.bench.clock.now();
+    alice
+        .log_in(|new| {
+            new.kind = Kind::Pki;
+            new.certificate = Some(*card.sha256());
+            new.tokens = Some(Tokens::new("access-1".into(), None, LIFE, now));
+        })
+        .await;
+    alice
+}
+
+fn chain(leaf: &[u8]) -> Arc<CertificateChain> {
+    let far = Duration::from_secs(4_000_000_000);
+    Arc::new(CertificateChain::new(vec![leaf.into()], far).unwrap())
+}
+
+/// A request over a connection with this certificate.
+async fn ask_with(browsing: &Browsing, chain: &Arc<CertificateChain>) -> String {
+    let peer = Peer {
+        certificate: PeerCertificate::Present(Arc::clone(chain)),
+        ..peer("10.0.0.1")
+    };
+    let head = browsing.head(Method::GET, "/app/x", &[]);
+    let (now, mut steps) = (browsing.bench.clock.now(), Steps::off());
+    let decided = browsing.bench.gate.decide(&head, &peer, now, &mut steps);
+    tell(&decided.await)
+}
+
+#[tokio::test]
+async fn tokens_of_a_session_made_with_a_certificate_are_renewed_with_it() {
+    let card = chain(b"card");
+    let alice = carded(&card).await;
+    alice.bench.fake.add("card-1", "", &[], &[]);
+    let shown = || alice.bench.fake.delegations.lock().unwrap().len();
+    assert_eq!(ask_with(&alice, &card).await, "permitted miss");
+    assert_eq!(shown(), 0, "the session's own token is good");
+    alice.bench.clock.advance(LIFE + Duration::from_secs(1));
+    let asks = (0..20).map(|_| ask_with(&alice, &card));
+    for told in futures_util::future::join_all(asks).await {
+        assert!(told.starts_with("permitted"), "{told}");
+    }
+    assert_eq!(shown(), 1);
+    assert_eq!(ask_with(&alice, &card).await, "permitted hit");
+    // The authority takes the certificate no more: neither the session nor the certificate itself is worth anything.
+    alice.bench.clock.advance(LIFE + Duration::from_secs(1));
+    let told = ask_with(&alice, &card).await;
+    assert!(!told.starts_with("permitted"), "{told}");
+    assert_eq!(alice.get().await, "session_token_refused");
+}
+
+#[tokio::test]
+async fn a_session_made_with_a_certificate_is_not_renewed_with_another() {
+    let (card, other) = (chain(b"card"), chain(b"other"));
+    let alice = carded(&card).await;
+    alice.bench.clock.advance(LIFE + Duration::from_secs(1));
+    // Whoever shows another certificate is who that says, if the authority knows it, and nobody else.
+    let told = ask_with(&alice, &other).await;
+    assert!(!told.starts_with("permitted"), "{told}");
+    let shown = alice.bench.fake.delegations.lock().unwrap().clone();
+    assert!(!shown.contains(&"Y2FyZA==".to_owned()), "{shown:?}");
     assert_eq!(alice.get().await, "session_certificate_changed");
 }
 

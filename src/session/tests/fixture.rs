@@ -67,6 +67,7 @@ pub(crate) fn sso() -> Sso {
             end_on_drain: false,
         },
         pages: Pages::default(),
+        files: Default::default(),
     }
 }
 

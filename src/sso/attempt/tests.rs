@@ -88,34 +88,3 @@ fn a_relay_state_of_somebody_else_is_no_name() {
         assert_eq!(Attempt::id_of_relay_state(other), None, "{other}");
     }
 }
-
-#[tokio::test]
-async fn whoever_comes_second_waits_for_the_first() {
-    let used = UsedAttempts::default();
-    let Claim::First(first) = used.claim("a").await else {
-        panic!()
-    };
-    let second = {
-        let used = used.clone();
-        tokio::spawn(
-            async move { matches!(used.claim("a").await, Claim::Again { succeeded: true }) },
-        )
-    };
-    tokio::task::yield_now().await;
-    first.succeeded();
-    assert!(second.await.unwrap());
-    assert_eq!(used.peek("a"), Some(true));
-    let Claim::First(first) = used.claim("b").await else {
-        panic!()
-    };
-    drop(first);
-    assert!(matches!(
-        used.claim("b").await,
-        Claim::Again { succeeded: false }
-    ));
-    let Claim::First(first) = used.claim("c").await else {
-        panic!()
-    };
-    first.undone();
-    assert!(matches!(used.claim("c").await, Claim::First(_)));
-}

@@ -40,6 +40,7 @@ fn settings() -> Sso {
             end_on_drain: false,
         },
         pages: Default::default(),
+        files: Default::default(),
     }
 }
 

@@ -89,6 +89,8 @@ const configuration = (issuer) => ({
     ctx.type = 'json'
     ctx.body = { ...out, detail: error.error_detail }
   },
+  // It would not talk to addresses of this machine, which is where Sidegate is in tests.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
   cookies: { keys: ['only for tests'] },
   ttl: { AccessToken: 600, IdToken: 600, Session: 3600, Grant: 3600, Interaction: 600 },
 })
@@ -121,7 +123,7 @@ server.listen(Number(port), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`
   provider = new Provider(issuer, configuration(issuer))
   callback = provider.callback()
-  provider.on('backchannel.error', (_, error) => console.error('backchannel', error))
+  provider.on('backchannel.error', (_, error) => console.error('backchannel', error, error.cause))
   console.log(`provider ${issuer}`)
 })
 process.stdin.on('end', () => process.exit(0)).resume()

@@ -73,9 +73,6 @@ pub enum Refusal {
         /// The request it names.
         in_response_to: String,
     },
-    /// It answers no request although one is under way.
-    #[error("it is in response to nothing, but a response to a request is expected")]
-    NotInResponse,
     /// Response and assertion answer different requests.
     #[error("the response is in response to [{response}], its assertion to [{assertion}]")]
     MixedResponse {

@@ -13,7 +13,8 @@ use super::refusal::{Refusal, shown};
 use super::signature::{self, Verified};
 use super::xml;
 
-/// Judges a response. `ids` are the requests that are under way; without any, only a response to none is taken.
+/// Judges a response. `ids` are the requests that are under way. As in Elasticsearch, a response to none is taken whatever is under
+/// way: the identity provider may begin a login while a person is in the middle of one.
 ///
 /// # Errors
 /// Whatever keeps it from being believed.
@@ -133,7 +134,7 @@ fn read_opened(
     rules.read(&inner, assertion)
 }
 
-/// The request that is answered, which must be under way; `None`: none is answered, and none is under way.
+/// The request that is answered, which must be under way; `None`: none is answered, the identity provider began.
 fn answered(
     stated: Option<&str>,
     assertion: &Assertion,
@@ -158,7 +159,6 @@ fn answered(
             response: shown(stated),
             assertion: String::new(),
         }),
-        (None, None) if !ids.is_empty() => Err(Refusal::NotInResponse),
         (stated, confirmed) => Ok(confirmed.or(stated).map(str::to_owned)),
     }
 }
