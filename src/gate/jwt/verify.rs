@@ -231,7 +231,8 @@ fn parts(token: &[u8]) -> Option<Parts<'_>> {
 
 fn decoded<T: DeserializeOwned>(part: &[u8]) -> Option<T> {
     let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(part).ok()?);
-    serde_json::from_slice(&json).ok()
+    // JSON is UTF-8 (RFC 8259 §8.1), which a reader of bytes doesn't look for in what it skips.
+    serde_json::from_str(std::str::from_utf8(&json).ok()?).ok()
 }
 
 /// RFC 7519 §5.1, RFC 9068 §2.1.

@@ -49,6 +49,14 @@ fn an_old_or_senseless_token_is_refused() {
     }
     let twice = token(r#", "sub": "a", "sub": "b""#);
     assert_eq!(judged(&twice), Err("not the claims of a logout token"));
+    let now = Clock::manual(Duration::from_secs(1_000_000)).now();
+    let mut bytes = token(r#", "sub": "a", "x": "?""#).into_bytes();
+    assert!(read(&bytes, now).is_ok());
+    bytes
+        .iter_mut()
+        .filter(|byte| **byte == b'?')
+        .for_each(|byte| *byte = 0xff);
+    assert!(read(&bytes, now).is_err(), "not UTF-8");
 }
 
 const ISSUER: &str = "https://op.example";

@@ -111,6 +111,28 @@ async fn a_token_of_a_known_issuer_is_good_with_and_without_a_key_id() {
 }
 
 #[tokio::test]
+async fn a_payload_that_is_not_utf8_is_refused_though_the_claims_in_it_are_good() {
+    let bench = Bench::new();
+    let claims = format!(
+        r#"{{"iss": "{ISSUER}", "aud": "shop", "exp": {}, "x": "?"}}"#,
+        NOW + 60
+    );
+    let token = |claims: &[u8]| {
+        let part = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+        let signed = format!("{}.{}", part(br#"{"alg":"ES256"}"#), part(claims));
+        let signature = crypto::sign(signed.as_bytes(), &bench.ec, Algorithm::ES256).unwrap();
+        format!("{signed}.{signature}")
+    };
+    assert_eq!(bench.told(&token(claims.as_bytes())).await, Ok(()));
+    let odd: Vec<u8> = claims
+        .bytes()
+        .map(|byte| if byte == b'?' { 0xff } else { byte })
+        .collect();
+    let told = bench.told(&token(&odd)).await;
+    assert_eq!(told, refused("claims can't be read"));
+}
+
+#[tokio::test]
 async fn claims_that_are_not_ours_or_not_now_are_refused() {
     let bench = Bench::new();
     type Change = fn(&mut Value);
