@@ -1,8 +1,9 @@
 //! Several nodes as one transport: round robin over those that answer, fail-over within one deadline.
 //!
 //! Always true: a node that can't be reached, times out or answers 502, 503 or 504 rests, longer each time; an ask goes to
-//! another node at once while time is left; when all rest, the one that has rested longest is tried, so that a recovery is seen
-//! without waiting. Redirects are handed up, never followed. Every ask sent here only reads, so sending it twice is safe.
+//! another node at once while time is left; nodes that rest are tried when no other answers, the one that wakes first before the
+//! others, so that a recovery is seen without waiting. Redirects are handed up, never followed. An ask may arrive twice: most
+//! only read, and a token or API key that was made for nobody ends by itself.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -123,7 +124,7 @@ impl Pool {
         let Ok(Ok(_place)) = tokio::time::timeout(self.timeout, self.places.acquire()).await else {
             return Err(self.nobody_in_time());
         };
-        let order = self.order(start);
+        let (order, awake) = self.order(start);
         let mut last = None;
         for (tried, node) in order.iter().enumerate() {
             let spent = self.clock.now().mono.saturating_sub(start);
@@ -134,8 +135,13 @@ impl Pool {
             else {
                 break;
             };
-            // Time that is left is shared with the nodes still to be tried.
-            let share = u32::try_from(order.len() - tried).unwrap_or(u32::MAX);
+            // Time that is left is shared with the nodes still to be tried. All that rest count as one while others are awake:
+            // one that is silent must not take the time of one that has long been well again.
+            let rivals = match awake.checked_sub(tried) {
+                Some(0) | None => order.len() - tried,
+                Some(left) => left + usize::from(awake < order.len()),
+            };
+            let share = u32::try_from(rivals).unwrap_or(u32::MAX);
             let outcome = self.attempt(node, &head, body.clone(), left / share).await;
             node.learn(&outcome, self.clock.now().mono);
             match outcome {
@@ -159,22 +165,18 @@ impl Pool {
         }
     }
 
-    /// Nodes to try: the healthy ones, beginning with whose turn it is; when all rest, the one that wakes first.
-    fn order(&self, now: Duration) -> Vec<&Node> {
+    /// Nodes to try, and how many of them are awake: first those, beginning with whose turn it is, then those that rest,
+    /// beginning with the one that wakes first.
+    fn order(&self, now: Duration) -> (Vec<&Node>, usize) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.nodes.len().max(1);
-        let mut order: Vec<&Node> = (0..self.nodes.len())
+        let (mut order, mut resting): (Vec<&Node>, Vec<&Node>) = (0..self.nodes.len())
             .filter_map(|step| self.nodes.get((turn + step) % count))
-            .filter(|node| !node.rests(now))
-            .collect();
-        if order.is_empty() {
-            order.extend(
-                self.nodes
-                    .iter()
-                    .min_by_key(|node| node.rests_until.load(Ordering::Relaxed)),
-            );
-        }
-        order
+            .partition(|node| !node.rests(now));
+        let awake = order.len();
+        resting.sort_by_key(|node| node.rests_until.load(Ordering::Relaxed));
+        order.extend(resting);
+        (order, awake)
     }
 
     async fn attempt(

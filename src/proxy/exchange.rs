@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
+use super::failure::Failure;
 use super::respond::Person;
 use super::site::Local;
 use crate::gate::authorize::Permit;
@@ -111,6 +112,21 @@ impl Exchange {
         })
     }
 
+    /// The response failed after its status was sent: the client sees it cut off, log and metric tell why.
+    fn broke_off(&mut self, error: BodyError) -> Failure {
+        let failure = Failure::of_body(error);
+        self.refusal = Some(failure.reason());
+        let route = self.permit.as_ref().map(Permit::route);
+        if let Some(upstream) =
+            route.and_then(|route| self.local.site.upstreams.get(route.upstream))
+        {
+            upstream.metrics().fail(&failure);
+            let cause = failure.cause();
+            tracing::warn!(upstream = upstream.name(), cause, %failure, "upstream gave half a response");
+        }
+        failure
+    }
+
     fn record(&self, now: Now) {
         let duration = now.mono.saturating_sub(self.started.mono);
         let permit = self.permit.as_ref();
@@ -192,12 +208,19 @@ impl http_body::Body for Recorded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            this.exchange.bytes += data.len() as u64;
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.exchange.bytes += data.len() as u64;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                let failure = this.exchange.broke_off(error);
+                Poll::Ready(Some(Err(failure.into())))
+            }
+            None => Poll::Ready(None),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

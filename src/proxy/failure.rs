@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::net::connect::ConnectError;
+use crate::net::http::BodyError;
+use crate::net::steady::Stalled;
 
 /// Why no response of the upstream can be given.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum Failure {
     /// As many requests as the upstream may have are under way. 503, never sent
     #[error("upstream has as many requests as it may")]
     Overloaded,
+    /// The response ended in its middle. Its status has been sent, so the client sees it cut off
+    #[error("response of the upstream broke off: {0}")]
+    BrokeOff(#[source] BodyError),
+    /// The response stood still in its middle. The client sees it cut off
+    #[error("response of the upstream broke off: {0}")]
+    StoodStill(#[source] Stalled),
     /// The client's request body broke off. 400, never seen by anybody
     #[error("request body broke off")]
     RequestBody,
@@ -35,7 +43,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every label [`Failure::cause`] can return, to pre-create metric series.
-    pub const CAUSES: [&'static str; 10] = [
+    pub const CAUSES: [&'static str; 12] = [
         "connect",
         "connect_timeout",
         "tls",
@@ -44,17 +52,50 @@ impl Failure {
         "protocol",
         "upgrade",
         "overloaded",
+        "broke_off",
+        "stood_still",
         "request_body",
         "request_body_stalled",
     ];
 
+    /// Why a response's body failed.
+    pub fn of_body(error: BodyError) -> Self {
+        match error.downcast::<Stalled>() {
+            Ok(stalled) => Self::StoodStill(*stalled),
+            Err(error) => Self::BrokeOff(error),
+        }
+    }
+
     /// Whether the upstream may have done what it was asked, although nobody heard of it.
     pub const fn may_follow_an_effect(&self) -> bool {
         match self {
-            Self::ResponseTimeout(_) | Self::Closed(_) | Self::Protocol(_) | Self::Upgrade => true,
+            Self::ResponseTimeout(_)
+            | Self::Closed(_)
+            | Self::Protocol(_)
+            | Self::Upgrade
+            | Self::BrokeOff(_)
+            | Self::StoodStill(_) => true,
             Self::Connect(_) | Self::Overloaded | Self::RequestBody | Self::RequestBodyStalled => {
                 false
             }
+        }
+    }
+
+    /// The reason told in header and access log; a closed set.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect(ConnectError::Io(_)) => "upstream_connect",
+            Self::Connect(ConnectError::Timeout(_)) => "upstream_connect_timeout",
+            Self::Connect(ConnectError::Tls(_) | ConnectError::NoHttp2) => "upstream_tls",
+            Self::ResponseTimeout(_) => "upstream_response_timeout",
+            Self::Closed(_) => "upstream_closed",
+            Self::Protocol(_) => "upstream_protocol",
+            Self::Upgrade => "upstream_upgrade",
+            Self::Overloaded => "upstream_overloaded",
+            Self::BrokeOff(_) => "upstream_broke_off",
+            Self::StoodStill(_) => "upstream_stood_still",
+            Self::RequestBody => "request_body",
+            Self::RequestBodyStalled => "request_body_stalled",
         }
     }
 
@@ -69,6 +110,8 @@ impl Failure {
             Self::Protocol(_) => "protocol",
             Self::Upgrade => "upgrade",
             Self::Overloaded => "overloaded",
+            Self::BrokeOff(_) => "broke_off",
+            Self::StoodStill(_) => "stood_still",
             Self::RequestBody => "request_body",
             Self::RequestBodyStalled => "request_body_stalled",
         }

@@ -219,9 +219,12 @@ const fn status(denial: &Denial) -> StatusCode {
             Failure::Connect(ConnectError::Timeout(_)) | Failure::ResponseTimeout(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Failure::Connect(_) | Failure::Closed(_) | Failure::Protocol(_) | Failure::Upgrade => {
-                StatusCode::BAD_GATEWAY
-            }
+            Failure::Connect(_)
+            | Failure::Closed(_)
+            | Failure::Protocol(_)
+            | Failure::Upgrade
+            | Failure::BrokeOff(_)
+            | Failure::StoodStill(_) => StatusCode::BAD_GATEWAY,
             Failure::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Failure::RequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyStalled => StatusCode::REQUEST_TIMEOUT,
@@ -256,18 +259,7 @@ impl Denial {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason(),
-            Self::Failed(failure) => match failure.cause().as_bytes() {
-                b"connect" => "upstream_connect",
-                b"connect_timeout" => "upstream_connect_timeout",
-                b"tls" => "upstream_tls",
-                b"response_timeout" => "upstream_response_timeout",
-                b"closed" => "upstream_closed",
-                b"protocol" => "upstream_protocol",
-                b"upgrade" => "upstream_upgrade",
-                b"overloaded" => "upstream_overloaded",
-                b"request_body_stalled" => "request_body_stalled",
-                _ => "request_body",
-            },
+            Self::Failed(failure) => failure.reason(),
         }
     }
 

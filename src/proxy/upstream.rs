@@ -1,7 +1,8 @@
 //! One application behind Sidegate: choosing an address, keeping connections, trying again where that is safe.
 //!
-//! Tried again: a request not a byte of which was sent; and one that can't change anything twice (idempotent, without body)
-//! when a kept-alive connection turned out to be closed. Never a request whose response was begun or timed out.
+//! Tried again, on an address where it was not tried yet if there is one: a request not a byte of which was sent; and one that
+//! can't change anything twice (idempotent, without body) when the connection closed without a response. Never a request whose
+//! response was begun or timed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -57,6 +58,10 @@ struct Address {
     /// Monotonic milliseconds until which it is left alone.
     rests_until: AtomicU64,
 }
+
+/// The addresses that one request was tried on.
+#[derive(Clone, Copy, Default)]
+struct Tried(u64);
 
 /// One worker's connections to an upstream.
 pub struct Pools {
@@ -150,8 +155,10 @@ impl Upstream {
         let mut outgoing = Outgoing::new(*incoming);
         let mut left = self.retries;
         let mut fresh = false;
+        let mut tried = Tried::default();
         loop {
-            let index = self.choose(pools, started);
+            let index = self.choose(pools, started, tried);
+            tried.note(index);
             let spare = if left > 0 { outgoing.spare() } else { None };
             let sent = if self.speaks_http2() {
                 Box::pin(self.send_http2(index, pools, outgoing, fresh, started)).await
@@ -168,9 +175,13 @@ impl Upstream {
                 reused,
                 unsent,
             } = *lost;
-            // A kept-alive connection that was closed meanwhile says nothing about the upstream, so it costs no retry.
-            let free = reused && !fresh && unsent.is_some();
-            outgoing = match unsent.or(spare.filter(|_| reused)) {
+            // A kept-alive connection that was closed meanwhile says nothing about the upstream, so it costs no retry; nor does
+            // an address where nobody listens while there is another.
+            let is_down = matches!(failure, Failure::Connect(ConnectError::Io(_)));
+            let elsewhere = is_down && left > 0 && !tried.all(self.addresses.len());
+            let free = unsent.is_some() && (elsewhere || (reused && !fresh));
+            let is_closed = matches!(failure, Failure::Closed(_));
+            outgoing = match unsent.or(spare.filter(|_| is_closed)) {
                 Some(again) if free || left > 0 => again,
                 _ => return Err(failure),
             };
@@ -188,8 +199,11 @@ impl Upstream {
     /// [`ConnectError`], after every address that doesn't rest was tried once.
     pub async fn dial(&self, pools: &Pools, now: Now) -> Result<Stream, ConnectError> {
         let mut left = self.addresses.len();
+        let mut tried = Tried::default();
         loop {
-            match self.dial_address(self.choose(pools, now), now).await {
+            let index = self.choose(pools, now, tried);
+            tried.note(index);
+            match self.dial_address(index, now).await {
                 Err(_) if left > 1 => left -= 1,
                 result => return result,
             }
@@ -223,16 +237,19 @@ impl Upstream {
         result
     }
 
-    /// Round robin over the addresses that don't rest; over all of them when all do, since refusing would help nobody.
-    fn choose(&self, pools: &Pools, now: Now) -> usize {
+    /// Round robin over the addresses that don't rest and were not tried; then over those not tried, since refusing would help
+    /// nobody; then over all.
+    fn choose(&self, pools: &Pools, now: Now, tried: Tried) -> usize {
         let count = self.addresses.len();
         if count == 1 {
             return 0;
         }
         let turn = pools.turn.fetch_add(1, Ordering::Relaxed);
-        (0..count)
-            .map(|offset| turn.wrapping_add(offset) % count)
-            .find(|index| !self.addresses[*index].rests(now))
+        let order = || (0..count).map(|offset| turn.wrapping_add(offset) % count);
+        let untried = |index: &usize| !tried.has(*index);
+        order()
+            .find(|index| untried(index) && !self.addresses[*index].rests(now))
+            .or_else(|| order().find(untried))
             .unwrap_or(turn % count)
     }
 
@@ -362,6 +379,30 @@ impl Upstream {
             }),
             None => response,
         }
+    }
+}
+
+// === impl Tried ===
+
+impl Tried {
+    /// Addresses beyond the 64th are never noted, and so may be tried twice.
+    fn note(&mut self, index: usize) {
+        self.0 |= Self::bit(index);
+    }
+
+    fn has(self, index: usize) -> bool {
+        self.0 & Self::bit(index) != 0
+    }
+
+    fn all(self, count: usize) -> bool {
+        (0..count).all(|index| self.has(index))
+    }
+
+    fn bit(index: usize) -> u64 {
+        u32::try_from(index)
+            .ok()
+            .and_then(|index| 1_u64.checked_shl(index))
+            .unwrap_or(0)
     }
 }
 

@@ -245,6 +245,10 @@ fn json(line: &mut Vec<u8>, stamp: &mut Stamp, record: &Record<'_>) {
     number(line, nanos(record.duration));
     match record.refusal {
         None => line.extend_from_slice(b",\"event.action\":\"permitted\""),
+        // It had passed before it failed.
+        Some(_) if record.status < 400 => {
+            line.extend_from_slice(b",\"event.action\":\"permitted\"");
+        }
         Some(_) => line.extend_from_slice(b",\"event.action\":\"refused\""),
     }
     match succeeded(record) {

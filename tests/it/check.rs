@@ -236,3 +236,85 @@ fn the_reference_in_docs_is_the_one_the_program_prints() {
         "run: sidegate schema --markdown > docs/configuration.md"
     );
 }
+
+#[test]
+fn the_operators_pages_are_tried_and_their_faults_told_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("done.html");
+    let sso = format!(
+        "sso:\n  public_url: https://app.example.com\n  providers: [{{ name: form, login: password }}]\n  pages: {{ templates: {} }}\n",
+        folder.path().display()
+    );
+    let config = format!("{GOOD}{sso}");
+    fs::write(&page, "<h1>Welcome</h1>").unwrap();
+    let ended = check(&config, &[]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    // Good syntax, and it asks for what there is not.
+    fs::write(&page, "<h1>\n{{ nobody.name }}</h1>").unwrap();
+    let ended = check(&config, &[]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let place = format!("{}: line 2", page.display());
+    for part in ["sso.pages.templates", &place] {
+        assert!(ended.stderr.contains(part), "{part}: {ended:?}");
+    }
+}
+
+#[test]
+fn online_asks_the_embedded_authority_whether_its_realms_can_begin_logins() {
+    let app = Server::echoing();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let realm = |name: &str, order: u8, op: &str, callback: &str| {
+        format!(
+            "{name}: {{ order: {order}, rp: {{ client_id: shop, client_secret: a-secret-of-the-client, redirect_uri: '{callback}', response_type: code }}, \
+             op: {{ {op} }}, claims: {{ principal: sub }} }}"
+        )
+    };
+    let known = format!(
+        "issuer: 'https://op.example', authorization_endpoint: 'https://op.example/auth', \
+         token_endpoint: 'https://op.example/token', jwkset_path: {}",
+        folder.path().join("keys.json").display()
+    );
+    fs::write(folder.path().join("keys.json"), r#"{"keys": []}"#).unwrap();
+    let callback = |name: &str| format!("https://app.example.com/_sidegate/oidc/{name}/callback");
+    let realms = [
+        realm("good", 5, &known, &callback("good")),
+        realm("moved", 6, &known, &callback("other")),
+        // Nobody listens there.
+        realm("gone", 7, "issuer: 'http://127.0.0.1:1'", &callback("gone")),
+    ];
+    let providers = ["good", "moved", "gone"]
+        .map(|name| format!("{{ name: {name}, login: {{ oidc: {{ realm: {name} }} }} }}"));
+    let online = |several: usize| {
+        let plan = Plan::with_authority(&format!(
+            "embedded: {{ data: {}, realms: {{ oidc: {{ {} }} }} }}",
+            data.display(),
+            realms[..several].join(", ")
+        ));
+        let path = plan
+            .upstream("app", &app)
+            .route("all", "/**", "allow: authenticated")
+            .and(&format!(
+                "sso: {{ public_url: 'https://app.example.com', providers: [{}] }}",
+                providers[..several].join(", ")
+            ))
+            .write(folder.path());
+        run_to_end(&["check", "--online", "--config", path.to_str().unwrap()])
+    };
+    let good = online(1);
+    assert_eq!(good.code, 0, "{good:?}");
+    let told = format!("responses come to {}", callback("good"));
+    assert!(good.stdout.contains(&told), "{good:?}");
+    assert!(!data.exists(), "whoever runs may hold the store");
+    let ended = online(3);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let line = |name: &str| {
+        let subject = format!("sso provider {name} ");
+        let mut lines = ended.stdout.lines();
+        let line = lines.find(|line| line.contains(&subject));
+        line.unwrap_or_else(|| panic!("no {name}: {ended:?}"))
+    };
+    assert!(line("good").starts_with("ok"), "{ended:?}");
+    assert!(line("moved").contains("rp.redirect_uri"), "{ended:?}");
+    assert!(line("gone").starts_with("FAULT"), "{ended:?}");
+}

@@ -21,6 +21,7 @@ use crate::harness::tools;
 
 /// Commands that are shown but run elsewhere: by CI, or by hand.
 const SHOWN: &[&str] = &[
+    "tests/run --long --test it soak",
     "cargo build --release",
     "cargo run --release -- dev",
     "cargo run --release -- dev --sso",

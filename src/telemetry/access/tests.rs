@@ -110,6 +110,15 @@ fn a_refusal_and_trouble_behind_are_failures_but_only_one_was_refused() {
     let line: Value = serde_json::from_str(&json_line(&broken)).unwrap();
     assert_eq!(line["event.action"], "permitted");
     assert_eq!(line["event.outcome"], "failure");
+    let cut_short = Record {
+        status: 200,
+        refusal: Some("upstream_broke_off"),
+        ..record()
+    };
+    let line: Value = serde_json::from_str(&json_line(&cut_short)).unwrap();
+    assert_eq!(line["event.action"], "permitted");
+    assert_eq!(line["event.outcome"], "failure");
+    assert_eq!(line["event.reason"], "upstream_broke_off");
 }
 
 #[test]

@@ -90,6 +90,8 @@ impl Account {
 pub(crate) enum Ticket {
     /// Whose it is, and base64 of the token that goes back.
     Of(Account, &'static str),
+    /// The same, and a refresh token comes with it.
+    Renewable(Account, &'static str),
     /// base64 of the token that the client must answer.
     Unfinished(&'static str),
 }
@@ -99,6 +101,8 @@ struct State {
     /// By base64 of the leaf.
     certificates: BTreeMap<String, Account>,
     tickets: BTreeMap<String, Ticket>,
+    /// Whom refresh tokens stand for.
+    refreshes: BTreeMap<String, Account>,
     tokens: usize,
     keys: usize,
     /// Tokens and ids of keys, in the order they were taken back.
@@ -362,16 +366,25 @@ fn exchange(body: &[u8], state: &mut State) -> Answer {
         };
     }
     if body["grant_type"] == "refresh_token" {
-        return reply(
-            400,
-            json!({"error": "invalid_grant", "error_description": "token is dead"}),
-        );
+        let shown = body["refresh_token"].as_str().unwrap_or_default();
+        return match state.refreshes.remove(shown) {
+            Some(account) => reply(200, issue_pair(account, state)),
+            None => reply(
+                400,
+                json!({"error": "invalid_grant", "error_description": "token is dead"}),
+            ),
+        };
     }
     assert_eq!(body["grant_type"], "_kerberos");
     let ticket = body["kerberos_ticket"].as_str().unwrap_or_default();
     match state.tickets.remove(ticket) {
         Some(Ticket::Of(account, back)) => {
             let mut answer = issue(account, state);
+            answer["kerberos_authentication_response_token"] = back.into();
+            reply(200, answer)
+        }
+        Some(Ticket::Renewable(account, back)) => {
+            let mut answer = issue_pair(account, state);
             answer["kerberos_authentication_response_token"] = back.into();
             reply(200, answer)
         }
@@ -442,6 +455,15 @@ fn take_back(body: &[u8], state: &mut State) -> Answer {
         200,
         json!({"invalidated_tokens": 1, "invalidated_api_keys": named, "previously_invalidated_tokens": 0, "previously_invalidated_api_keys": [], "error_count": 0}),
     )
+}
+
+/// A new token, and one that another can be had for.
+fn issue_pair(account: Account, state: &mut State) -> Value {
+    let mut answer = issue(account.clone(), state);
+    let refresh = format!("refresh-canary-{}", state.tokens);
+    answer["refresh_token"] = refresh.clone().into();
+    state.refreshes.insert(refresh, account);
+    answer
 }
 
 /// A new token that stands for somebody from now on.

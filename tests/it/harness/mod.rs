@@ -6,6 +6,7 @@ pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod elasticsearch;
+pub(crate) mod fault_proxy;
 pub(crate) mod h2;
 pub(crate) mod jar;
 pub(crate) mod oidc_provider;

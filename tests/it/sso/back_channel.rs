@@ -7,9 +7,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 
-use super::house::{House, is_here};
+use super::house::{House, Sketch, is_here};
 use super::oidc;
 use crate::harness::client::Reply;
+use crate::harness::oidc_provider::{OidcProvider, SECRET};
 use crate::harness::person::encode;
 use crate::harness::server::{Answer, Server};
 
@@ -197,4 +198,50 @@ fn a_logout_token_is_believed_only_as_the_specification_says_and_only_once() {
     let replayed = tell(&house, &whole);
     assert!((400..500).contains(&replayed.status), "{}", replayed.status);
     assert_eq!(house.ask(&alice).status, 200);
+}
+
+#[test]
+fn a_real_provider_ends_sessions_behind_the_browsers_back() {
+    let sketch = Sketch::new();
+    let Some(provider) = OidcProvider::start(
+        0,
+        &json!({
+            "redirect_uris": [sketch.own("oidc/oidc1/callback")],
+            "post_logout_redirect_uris": [sketch.own("logged-out")],
+            "backchannel_logout_uri": sketch.own("oidc/oidc1/backchannel"),
+        }),
+    ) else {
+        return;
+    };
+    let issuer = provider.issuer.clone();
+    let realm = format!(
+        "oidc1: {{ order: 5, rp: {{ client_id: es, client_secret: '{SECRET}', redirect_uri: '{}', response_type: code, \
+         post_logout_redirect_uri: '{}' }}, op: {{ issuer: '{issuer}' }}, claims: {{ principal: sub }} }}",
+        sketch.own("oidc/oidc1/callback"),
+        sketch.own("logged-out"),
+    );
+    let house = sketch
+        .realms(&format!("oidc: {{ {realm} }}"))
+        .provider(&format!(
+            "{{ name: oidc1, login: {{ oidc: {{ realm: oidc1, back_channel_logout: {{ issuer: '{issuer}', client_id: es, \
+             jwks_url: '{issuer}/jwks' }} }} }} }}"
+        ))
+        .build();
+    let (person, bystander) = (house.person(), house.person());
+    for (browser, name) in [(&person, "alice"), (&bystander, "bob")] {
+        let mut tab = browser.tab();
+        tab.open(&house.at("/"));
+        is_here(&tab.submit(&[("login", name)]), name);
+    }
+    let thief = person.twin();
+    assert_eq!(house.ask(&thief).status, 200);
+    // Logs out at the provider's own page, which knows nothing of Sidegate but its address. Its button stands outside of the form.
+    let mut tab = person.tab();
+    tab.open(&format!("{issuer}/session/end"));
+    let confirmed = tab.submitting(&[]).with("logout", "yes");
+    tab.go(confirmed);
+    house.logged(&["session_ended_by_provider"]);
+    house.is_stranger(&thief);
+    house.is_stranger(&person);
+    assert_eq!(house.ask(&bystander).status, 200, "somebody else's session");
 }

@@ -14,3 +14,4 @@ mod replicas;
 mod return_targets;
 mod saml;
 mod store;
+pub(crate) mod store_faults;

@@ -2,10 +2,14 @@
 
 use std::thread;
 
+use url::Url;
+
 use super::house::{Sketch, app, is_here};
+use super::oidc;
 use super::registry::Registry;
 use crate::harness::balancer::Balancer;
-use crate::harness::client::Target;
+use crate::harness::client::{Reply, Target};
+use crate::harness::jar::Sending;
 use crate::harness::page::Page;
 use crate::harness::person::Person;
 use crate::harness::pki::{Authority, trust};
@@ -31,17 +35,18 @@ impl Site {
 
     /// With this key of the authority.
     fn start_with(authority: &str) -> Option<Self> {
+        Self::start_from(Sketch::new().passwords(), authority)
+    }
+
+    /// With these ways to log in.
+    fn start_from(sketch: Sketch, authority: &str) -> Option<Self> {
         let redis = Redis::secured()?;
         let registry = Registry::start(authority);
         let app = app();
-        let sketch = Sketch::new()
-            .behind()
-            .passwords()
-            .authority(&registry.yaml())
-            .sso(&format!(
-                "session: {{ keys: [sso-key-one-sso-key-one-sso-key-1], store: {{ redis: {} }} }}",
-                redis.yaml()
-            ));
+        let sketch = sketch.behind().authority(&registry.yaml()).sso(&format!(
+            "session: {{ keys: [sso-key-one-sso-key-one-sso-key-1], store: {{ redis: {} }} }}",
+            redis.yaml()
+        ));
         let replicas: Vec<_> = (0..2).map(|_| Some(sketch.plan(&app).start())).collect();
         let addresses: Vec<_> = replicas
             .iter()
@@ -75,6 +80,18 @@ impl Site {
             ("username", name),
             ("password", &format!("{name}-password")),
         ])
+    }
+
+    /// Asks one of the replicas, whatever the balancer would do, with the cookies in `line`.
+    fn ask_one(&self, replica: usize, url: &Url, line: &str) -> Reply {
+        let proxy = &self.replicas[replica].as_ref().expect("alive").proxy;
+        let host = format!("localhost:{}", url.port().expect("a port"));
+        let place = &url[url::Position::BeforePath..];
+        let call = proxy.get(place).host(&host);
+        call.header("X-Forwarded-Proto", "https")
+            .header("Cookie", line)
+            .header("Accept", "text/html")
+            .send()
     }
 
     fn ask(&self, person: &Person) -> u16 {
@@ -197,4 +214,70 @@ fn an_authority_that_goes_away_ends_no_session() {
         page = tab.open(&site.url);
     }
     is_here(&page, "alice");
+}
+
+#[test]
+fn a_callback_that_one_replica_has_taken_is_no_second_login_at_the_other() {
+    let Some(sketch) = oidc::plot() else { return };
+    let realm = oidc::realm(&sketch, oidc::issuer(), "oidc1", "es", "code");
+    let sketch = sketch.provider("{ name: oidc1, login: { oidc: { realm: oidc1 } } }");
+    let realms = format!("realms: {{ oidc: {{ {realm} }} }}");
+    let Some(site) = Site::start_from(sketch, &realms) else {
+        return;
+    };
+    // Everything of a login up to the callback, and the cookies that go with that.
+    let halfway = |path: &str| {
+        let person = site.person();
+        let mut tab = person.tab();
+        tab.open(&format!("{}{path}", site.url));
+        let form = tab.submitting(&[("login", "alice")]);
+        let callback = tab.go_until(form, |pending| pending.url.path().ends_with("/callback"));
+        let sending = Sending {
+            same_site: false,
+            navigation: true,
+            safe: true,
+        };
+        let line = person.jar().line(&callback.url, sending).expect("cookies");
+        (callback.url, line)
+    };
+    let begins_session = |reply: &Reply| {
+        let mut lines = reply.headers_named("set-cookie");
+        lines.any(|line| line.contains("sidegate-session") && !line.contains("Max-Age=0"))
+    };
+    let (url, line) = halfway("/mine");
+    let first = site.ask_one(0, &url, &line);
+    assert!(
+        (300..400).contains(&first.status),
+        "{} {}",
+        first.status,
+        first.text()
+    );
+    assert_eq!(first.header("location"), Some("/mine"));
+    assert!(begins_session(&first), "{:?}", first.headers);
+    for replica in [1, 0, 1] {
+        let again = site.ask_one(replica, &url, &line);
+        assert_eq!(again.header("location"), Some("/mine"), "{}", again.text());
+        assert!(!begins_session(&again), "{:?}", again.headers);
+    }
+    // One that led nowhere is used up everywhere.
+    let (url, line) = halfway("/mine");
+    let mut spoilt = url.clone();
+    let changed: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(name, value)| match &*name {
+            "code" => (name.into_owned(), "another".to_owned()),
+            _ => (name.into_owned(), value.into_owned()),
+        })
+        .collect();
+    spoilt.query_pairs_mut().clear().extend_pairs(changed);
+    let refused = site.ask_one(0, &spoilt, &line);
+    assert!(
+        refused.text().contains("oidc_response_refused"),
+        "{}",
+        refused.text()
+    );
+    // The other replica is told in the background, and waits for that.
+    let late = site.ask_one(1, &url, &line);
+    assert!(late.text().contains("attempt_used"), "{}", late.text());
+    assert!(!begins_session(&late));
 }

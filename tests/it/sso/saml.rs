@@ -275,6 +275,32 @@ fn deep_links_of_the_identity_provider_lead_to_the_front_page_unless_allowed() {
 }
 
 #[test]
+fn a_login_that_the_identity_provider_begins_ends_well_while_another_tab_is_in_the_middle_of_one() {
+    let Some(pair) = Pair::start_with(
+        LogoutBinding::Redirect,
+        "plain",
+        ", relay_state_deep_links: true",
+        |s| s,
+    ) else {
+        return;
+    };
+    let house = &pair.house;
+    let person = house.person();
+    // Halfway through a login of this browser's own.
+    let (mut waiting, own) = pair.until_response(&person, "/mine", "alice");
+    let mut tab = person.tab();
+    tab.open(&pair.idp.unsolicited("plain", "%2Ftheirs"));
+    pair.give_password(&mut tab, "alice");
+    let page = settle(&mut tab);
+    is_here(&page, "alice");
+    assert_eq!(page.place(), "/theirs");
+    // The tab that waited comes where it wanted to.
+    let page = waiting.go(own);
+    is_here(&page, "alice");
+    assert_eq!(page.place(), "/mine");
+}
+
+#[test]
 fn pain_12_logouts_of_saml_end_nowhere() {
     for binding in [LogoutBinding::Redirect, LogoutBinding::Post] {
         let Some(pair) = Pair::start_with(binding, "plain", "", |sketch| sketch) else {

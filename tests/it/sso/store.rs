@@ -190,3 +190,68 @@ fn a_password_that_redis_refuses_is_told_at_once() {
     let output = house.gate.process.output();
     assert!(!output.contains("wrong-password"), "{output}");
 }
+
+#[test]
+fn a_drain_ends_sessions_where_that_was_asked() {
+    for (asked, ended) in [(true, true), (false, false)] {
+        let mut house = Sketch::new()
+            .passwords()
+            .sso(&format!(
+                "session: {{ keys: [{KEY}], end_on_drain: {asked} }}"
+            ))
+            .build();
+        for name in ["alice", "bob"] {
+            house.log_in(&house.person(), name);
+        }
+        house.gate.process.signal("TERM");
+        assert!(house.gate.process.wait().success());
+        let output = house.gate.process.output();
+        let told =
+            output.contains("sessions ended by the drain") && output.contains("session_drained");
+        assert_eq!(told, ended, "{output}");
+        assert!(!output.contains("were not given back"), "{output}");
+    }
+}
+
+#[test]
+fn new_pages_and_new_keys_are_noticed_without_being_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let pages = folder.path().join("pages");
+    std::fs::write(&key, KEY).unwrap();
+    std::fs::create_dir(&pages).unwrap();
+    let house = Sketch::new()
+        .passwords()
+        .sso(&format!(
+            "session: {{ keys: [\"file:{}\"] }}",
+            key.display()
+        ))
+        .sso(&format!("pages: {{ templates: {} }}", pages.display()))
+        .build();
+    let person = house.person();
+    house.log_in(&person, "alice");
+    // A file where there was none.
+    std::fs::write(pages.join("done.html"), "<h1>It is done</h1>").unwrap();
+    let reloads = |result: &'static str, least: f64| {
+        let label = format!("result=\"{result}\"");
+        let name = "sidegate_config_reloads_total";
+        house
+            .gate
+            .wait_for_metric(name, &[&label], |count| count >= least);
+    };
+    reloads("applied", 1.0);
+    let page = house.person().tab().open(&house.own("done"));
+    assert!(page.text().contains("It is done"), "{}", page.story());
+    assert_eq!(house.ask(&person).status, 200);
+    // A page that would not work is told, and the former one stays.
+    std::fs::write(pages.join("done.html"), "{{ nobody.name }}").unwrap();
+    reloads("refused", 1.0);
+    let page = house.person().tab().open(&house.own("done"));
+    assert!(page.text().contains("It is done"), "{}", page.story());
+    std::fs::remove_file(pages.join("done.html")).unwrap();
+    reloads("applied", 2.0);
+    // Another key: what the former one sealed is no session any more.
+    std::fs::write(&key, "another-key-another-key-another-k").unwrap();
+    reloads("applied", 3.0);
+    house.is_stranger(&person);
+}
