@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use http::HeaderValue;
 use serde_json::json;
 
+use sidegate::config::bounds::{LoginLimit, RouteRules, UpstreamBounds};
 use sidegate::config::settings::{
     self, Access, Forward, Requirement, Settings, Template, TemplatePart,
 };
@@ -50,6 +51,7 @@ fn main_settings(routes: usize) -> Settings {
         retries: 0,
         unhealthy_after: 1,
         unhealthy_for: second,
+        bounds: UpstreamBounds::default(),
     };
     Settings {
         listeners: Vec::new(),
@@ -71,7 +73,7 @@ fn main_settings(routes: usize) -> Settings {
         },
         routes: (0..routes).map(route).collect(),
         credentials: Credentials::default(),
-        login_limit: settings::LoginLimit {
+        login_limit: LoginLimit {
             per_address: 0,
             per_username: 0,
             window: second,
@@ -110,6 +112,7 @@ fn route(at: usize) -> settings::Route {
         websocket: false,
         recheck: Some(std::time::Duration::from_secs(30)),
         credentials: RouteCredentials::default(),
+        rules: RouteRules::default(),
     }
 }
 

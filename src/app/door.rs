@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::authority::Authority;
+use crate::config::bounds::ListenerBounds;
 use crate::config::settings::Limits;
 use crate::net::http::{Body, Peer, Request, Response};
 use crate::net::serve::Handler;
@@ -20,6 +21,7 @@ pub(super) const SIDE_LIMITS: Limits = Limits {
     body_idle_timeout: Duration::from_secs(30),
     keep_alive_timeout: Duration::from_secs(75),
     max_streams: 100,
+    bounds: ListenerBounds::NONE,
 };
 
 /// Serves the authority.

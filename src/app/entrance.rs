@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::net::admission::TurnedAway;
 use crate::net::http::{Peer, Request, Response};
 use crate::net::serve::Handler;
 use crate::proxy::Proxy;
@@ -22,6 +23,10 @@ impl Handler for Entrance {
             return Box::pin(self.sso.call(request, peer)).await;
         }
         self.proxy.call(request, peer).await
+    }
+
+    fn turn_away(&self, request: Request, peer: &Arc<Peer>, why: TurnedAway) -> Response {
+        self.proxy.turn_away(request, peer, why)
     }
 
     fn panicked(&self) -> Response {

@@ -1,6 +1,6 @@
 //! `sidegate explain`: one request through the real gate, each step printed, nothing forwarded.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub(super) struct Options {
     /// A client certificate in PEM, leaf first, as if the TLS layer had verified it
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// The client's address, as a route's `addresses` see it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    client: IpAddr,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -73,10 +76,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         None => PeerCertificate::Absent,
     };
     let alone = app::GateAlone::set_up(&settings, clock.clone()).await?;
-    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let address = SocketAddr::new(options.client, 0);
     let peer = Peer {
         address,
-        client_ip: address.ip(),
+        client_ip: address.ip().to_canonical(),
         trusted: false,
         tls: true,
         listener: listener(&options, &settings)?,

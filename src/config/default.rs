@@ -28,6 +28,8 @@ pub const BODY_IDLE_TIMEOUT: &str = "30s";
 pub const KEEP_ALIVE_TIMEOUT: &str = "75s";
 /// `listeners[].limits.max_streams`
 pub const MAX_STREAMS: u32 = 128;
+/// `listeners[].limits.max_requests`
+pub const MAX_REQUESTS: u32 = 20_000;
 /// `listeners[].tls.minimum_version`
 pub const TLS_VERSION: &str = "tls1.2";
 /// `authority.embedded.realms.kerberos.NAME.remove_realm_name`
@@ -68,6 +70,8 @@ pub const RETRIES: u32 = 1;
 pub const UNHEALTHY_AFTER: u32 = 3;
 /// `upstreams.NAME.unhealthy_for`
 pub const UNHEALTHY_FOR: &str = "10s";
+/// `upstreams.NAME.max_wait`
+pub const MAX_WAIT: &str = "0s";
 /// `cache.ttl`
 pub const TTL: &str = "60s";
 /// `cache.refresh_ahead`
@@ -90,6 +94,16 @@ pub const FORWARD: &str = "none";
 pub const WEBSOCKET: bool = false;
 /// `routes[].recheck`
 pub const RECHECK: &str = "30s";
+/// `routes[].preflight`
+pub const PREFLIGHT: &str = "judge";
+/// `routes[].preflight.answer.max_age`
+pub const PREFLIGHT_MAX_AGE: &str = "5m";
+/// `routes[].preflight.answer.credentials`
+pub const PREFLIGHT_CREDENTIALS: bool = false;
+/// `routes[].rate_limit.per`
+pub const RATE_PER: &str = "1s";
+/// `routes[].rate_limit.by`
+pub const RATE_BY: &str = "address";
 /// `routes[].require.index[].allow_restricted_indices`
 pub const ALLOW_RESTRICTED_INDICES: bool = false;
 /// `login_limit.per_address`

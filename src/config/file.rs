@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::addresses::ServerName;
 use super::default;
+use super::file_bounds::Rate;
 use super::file_realms::{Anonymous, FailedLogins, Realms};
 use super::file_routes::Route;
 use super::file_ways::{CertificateHeader, ClientCertificates, Credentials, ProxyProtocol};
@@ -164,6 +165,14 @@ pub struct Limits {
     /// Concurrent HTTP/2 streams per connection.
     #[schemars(extend("default" = default::MAX_STREAMS), range(min = 1, max = 10_000))]
     pub max_streams: Option<u32>,
+    /// Requests being answered at a time, streams included. One more is answered 503 with `Retry-After` and never judged.
+    #[schemars(extend("default" = default::MAX_REQUESTS), range(min = 1, max = 1_000_000))]
+    pub max_requests: Option<u32>,
+    /// Open connections of one client address (IPv6: of one /64). One more is closed at once. Trusted proxies are excepted. Without it, as many as there are.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_address: Option<u32>,
+    /// How often one client address (IPv6: one /64) may come. Without it, as often as it likes.
+    pub rate: Option<Rate>,
 }
 
 /// The admin door.
@@ -345,6 +354,12 @@ pub struct Upstream {
     /// How long it rests.
     #[schemars(extend("default" = default::UNHEALTHY_FOR))]
     pub unhealthy_for: Option<Written<Duration>>,
+    /// Requests at a time, over all its addresses, streams and WebSocket tunnels included. One more waits or is answered 503 with `Retry-After`. Without it, as many as the listeners let in.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_requests: Option<u32>,
+    /// How long a request waits for its turn when `max_requests` are under way, at most `10s`; `0s`: not at all. As many wait as are under way.
+    #[schemars(extend("default" = default::MAX_WAIT))]
+    pub max_wait: Option<Written<Duration>>,
 }
 
 /// Protocols towards an upstream.

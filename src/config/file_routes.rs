@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::addresses::HostPattern;
 use super::default;
+use super::file_bounds::{Addresses, Preflight, RateLimit};
 use super::file_forwards::Forward;
 use super::file_ways::RouteCredentials;
 use super::grants;
@@ -47,6 +48,13 @@ pub struct Route {
     pub recheck: Option<Written<Option<Duration>>>,
     /// Ways in that this route takes beside `Authorization`, client certificates and Kerberos.
     pub credentials: Option<RouteCredentials>,
+    /// Client addresses that this route takes requests from. Without it, all.
+    pub addresses: Option<Addresses>,
+    /// How many requests this route takes from one client. Without it, any number.
+    pub rate_limit: Option<RateLimit>,
+    /// What becomes of a browser's CORS preflight, which never brings a credential.
+    #[schemars(extend("default" = default::PREFLIGHT))]
+    pub preflight: Option<Preflight>,
 }
 
 /// Which requests a route takes.

@@ -8,10 +8,13 @@
 //! what is known about every key.
 
 pub mod addresses;
+pub mod bounds;
+pub mod bounds_values;
 pub mod check;
 pub mod default;
 pub mod fault;
 pub mod file;
+pub mod file_bounds;
 pub mod file_forwards;
 pub mod file_oidc;
 pub mod file_realm_saml;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bounds::{ListenerBounds, LoginLimit, RouteRules, UpstreamBounds};
 use super::listening::{Admin, ListenAddress, PeerMatch};
 use super::realms::{Anonymous, FailedLogins, Realm, default_chain};
 use super::settings_authority;
@@ -120,6 +121,8 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// Concurrent HTTP/2 streams per connection.
     pub max_streams: u32,
+    /// Requests at a time, and what one client address may do.
+    pub bounds: ListenerBounds,
 }
 
 /// Who answers.
@@ -245,6 +248,8 @@ pub struct Upstream {
     pub unhealthy_after: u32,
     /// How long it rests.
     pub unhealthy_for: Duration,
+    /// Requests at a time.
+    pub bounds: UpstreamBounds,
 }
 
 /// One address of an upstream.
@@ -334,6 +339,8 @@ pub struct Route {
     pub recheck: Option<Duration>,
     /// Ways in that this route alone takes.
     pub credentials: RouteCredentials,
+    /// What is looked at before any credential.
+    pub rules: RouteRules,
 }
 
 /// Which requests a route takes.
@@ -459,17 +466,6 @@ impl Forward {
             Self::None | Self::IdentityHeaders(_) | Self::Passthrough => None,
         }
     }
-}
-
-/// Limits on failed logins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoginLimit {
-    /// Failures a source address may have at once.
-    pub per_address: u32,
-    /// Failures a user name may have at once.
-    pub per_username: u32,
-    /// Time in which the whole allowance grows back.
-    pub window: Duration,
 }
 
 /// The access log.

@@ -17,6 +17,7 @@ use http::{HeaderValue, Uri, header};
 use http_body_util::Full;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use crate::config::settings::{Elasticsearch, NodeUrl};
@@ -32,6 +33,9 @@ pub use super::connect::TlsError;
 
 /// Bytes of a response at most; a security answer is a few kilobytes.
 pub(super) const MAX_RESPONSE: usize = 1 << 20;
+
+/// Questions under way to all nodes together. A flood of logins must cost neither them nor us a connection for each.
+const MAX_AT_ONCE: usize = 512;
 /// First and longest rest of a failing node.
 const REST: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -63,6 +67,7 @@ impl Transport {
                 .map(|url| Node::new(url, metrics))
                 .collect(),
             turn: AtomicUsize::new(0),
+            places: Semaphore::new(MAX_AT_ONCE),
             timeout: settings.timeout,
             clock,
         };
@@ -78,6 +83,8 @@ struct Pool {
     client: legacy::Client<Connector, Full<Bytes>>,
     nodes: Vec<Node>,
     turn: AtomicUsize,
+    /// Questions that may be under way; more wait, within their time.
+    places: Semaphore,
     timeout: Duration,
     clock: Clock,
 }
@@ -114,6 +121,9 @@ impl Pool {
         // Our own questions are in memory, so this neither waits nor fails.
         let body = body.collect_up_to(MAX_RESPONSE).await.unwrap_or_default();
         let start = self.clock.now().mono;
+        let Ok(Ok(_place)) = tokio::time::timeout(self.timeout, self.places.acquire()).await else {
+            return Err(self.nobody_in_time());
+        };
         let (order, awake) = self.order(start);
         let mut last = None;
         for (tried, node) in order.iter().enumerate() {
@@ -145,14 +155,14 @@ impl Pool {
                 done => return done,
             }
         }
-        last.unwrap_or_else(|| {
-            Err(SendError::Timeout {
-                node: self
-                    .nodes
-                    .first()
-                    .map_or_else(|| Arc::from("none"), |node| Arc::clone(&node.name)),
-            })
-        })
+        last.unwrap_or_else(|| Err(self.nobody_in_time()))
+    }
+
+    fn nobody_in_time(&self) -> SendError {
+        let first = self.nodes.first();
+        SendError::Timeout {
+            node: first.map_or_else(|| Arc::from("none"), |node| Arc::clone(&node.name)),
+        }
     }
 
     /// Nodes to try, and how many of them are awake: first those, beginning with whose turn it is, then those that rest,

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde_json::json;
 
+use crate::config::bounds::{LoginLimit, RouteRules, UpstreamBounds};
 use crate::config::settings::{self, Access, Forward, Settings, UpstreamUrl};
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
@@ -36,6 +37,7 @@ pub(crate) fn route(path: &str, access: Access, forward: Forward) -> settings::R
         websocket: false,
         recheck: None,
         credentials: RouteCredentials::default(),
+        rules: RouteRules::default(),
     }
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn upstream(urls: Vec<UpstreamUrl>) -> settings::Upstream {
         retries: 1,
         unhealthy_after: 2,
         unhealthy_for: 10 * second,
+        bounds: UpstreamBounds::default(),
     }
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn settings(routes: Vec<settings::Route>, app: settings::Upstream) ->
         },
         routes,
         credentials: Credentials::default(),
-        login_limit: settings::LoginLimit {
+        login_limit: LoginLimit {
             per_address: 0,
             per_username: 0,
             window: seconds(60),

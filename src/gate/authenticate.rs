@@ -22,6 +22,7 @@ use super::flight::Flights;
 use super::kerberos::Negotiated;
 use super::limiter::LoginLimiter;
 use super::metrics::{AuthnResult, GateMetrics};
+use super::rates::RouteRate;
 use super::refusal::Refusal;
 use super::trace::Steps;
 
@@ -40,6 +41,8 @@ pub(super) struct Authenticator {
     pub(super) cache: Cache,
     pub(super) metrics: Arc<GateMetrics>,
     pub(super) limiter: Arc<LoginLimiter>,
+    /// What each route counts, by its index.
+    pub(super) rates: Box<[Option<Arc<RouteRate>>]>,
     pub(super) clock: Clock,
     pub(super) key: FingerprintKey,
     /// Static atoms of all routes.

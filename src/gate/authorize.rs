@@ -51,6 +51,8 @@ pub struct Permit {
     session_lines: Lines,
     /// What it takes to ask again, on routes that are looked at again.
     grounds: Grounds,
+    /// Whether it was let through as a CORS preflight.
+    preflight: bool,
 }
 
 /// What a permit keeps of a credential.
@@ -140,6 +142,11 @@ impl Permit {
         self.run_as.as_deref()
     }
 
+    /// Whether it was let through as a CORS preflight: without a credential, so without an identity.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
     /// Header lines that the response gets, whatever the upstream answers: what a Kerberos client waits for, and a session's
     /// cookie where it changed.
     pub fn response_lines(&mut self) -> Vec<(HeaderName, HeaderValue)> {
@@ -202,6 +209,7 @@ impl Permit {
             negotiated: None,
             session_lines: Lines::new(),
             grounds: Grounds::Bare,
+            preflight: false,
         }
     }
 }
@@ -217,6 +225,13 @@ pub(super) fn permit_everyone(route: &Arc<Route>, target: &Target) -> Option<Per
         )),
         Rule::Authenticated | Rule::Require(_) => None,
     }
+}
+
+/// The permit of a CORS preflight, which [`super::preflight::passes`] has let through.
+pub(super) fn permit_preflight(route: &Arc<Route>, target: Target) -> Permit {
+    let mut permit = Permit::new(route, target, None, CacheResult::Bypass);
+    permit.preflight = true;
+    permit
 }
 
 /// Evaluates the route's requirement for a known identity.

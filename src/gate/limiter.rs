@@ -3,20 +3,16 @@
 //! Always true: only an authority's 401 counts; an answer from the cache neither counts nor resets; trouble at the authority
 //! counts nothing. Spellings of one name share one budget. Memory is bounded. No user name is kept: keys are fingerprints.
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use moka::sync::Cache;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::config::settings::LoginLimit;
+use super::rates::RouteRates;
+use crate::config::bounds::LoginLimit;
 use crate::model::clock::Now;
 use crate::model::credential::{Fingerprint, FingerprintKey};
-
-/// Addresses, and names, remembered at most.
-const MAX_KEYS: u64 = 100_000;
+use crate::net::rate::{Rate, network};
 
 /// Who may not try now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +29,8 @@ pub struct LoginLimiter {
     addresses: Rate<IpAddr>,
     usernames: Rate<Fingerprint>,
     key: FingerprintKey,
+    /// What the routes' own limits have counted, which a reload forgives as little.
+    pub(super) routes: RouteRates,
 }
 
 impl LoginLimiter {
@@ -42,6 +40,7 @@ impl LoginLimiter {
             addresses: Rate::new(limit.per_address, limit.window),
             usernames: Rate::new(limit.per_username, limit.window),
             key: FingerprintKey::random(),
+            routes: RouteRates::default(),
         }
     }
 
@@ -81,67 +80,6 @@ impl LoginLimiter {
             .collect();
         self.key.fingerprint(&[folded.trim().as_bytes()])
     }
-}
-
-/// An IPv6 customer has a whole /64, so that is what is counted.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-/// GCRA: per key only the time at which its allowance will be whole again, in monotonic nanoseconds.
-#[derive(Debug)]
-struct Rate<K: std::hash::Hash + Eq + Send + Sync + 'static> {
-    whole_at: Cache<K, Arc<AtomicU64>>,
-    /// Time in which one failure is forgiven; zero: no limit.
-    step: u64,
-    window: u64,
-}
-
-impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Rate<K> {
-    fn new(failures: u32, window: Duration) -> Self {
-        let window = nanos(window);
-        Self {
-            whole_at: Cache::builder().max_capacity(MAX_KEYS).build(),
-            step: window.checked_div(u64::from(failures)).unwrap_or(0),
-            window,
-        }
-    }
-
-    fn check(&self, key: &K, now: Now) -> Result<(), Duration> {
-        if self.step == 0 {
-            return Ok(());
-        }
-        let now = nanos(now.mono);
-        let whole_at = self
-            .whole_at
-            .get(key)
-            .map_or(0, |whole_at| whole_at.load(Ordering::Relaxed));
-        let after_one_more = whole_at.max(now).saturating_add(self.step);
-        match after_one_more.checked_sub(now.saturating_add(self.window)) {
-            None | Some(0) => Ok(()),
-            Some(wait) => Err(Duration::from_nanos(wait)),
-        }
-    }
-
-    fn count(&self, key: K, now: Now) {
-        if self.step == 0 {
-            return;
-        }
-        let now = nanos(now.mono);
-        let whole_at = self.whole_at.get_with(key, Arc::default);
-        // The limit is spent at one window ahead; counting on would only punish for longer than the window.
-        let most = now.saturating_add(self.window).saturating_add(self.step);
-        let next = |whole_at: u64| Some(whole_at.max(now).saturating_add(self.step).min(most));
-        // The closure always gives a value, so this can't fail.
-        let _ = whole_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl GateFamilies {
 }
 
 /// Reasons that can refuse a request after a route took it.
-const ROUTE_REASONS: [&str; 24] = [
+const ROUTE_REASONS: [&str; 27] = [
     "ambiguous_credentials",
     "no_credential",
     "malformed_credential",
@@ -141,6 +141,9 @@ const ROUTE_REASONS: [&str; 24] = [
     "forbidden",
     "not_exchangeable",
     "too_many_failures",
+    "address_not_allowed",
+    "preflight_not_allowed",
+    "rate_limited",
     "authority_unavailable",
     "internal",
     "session_idle",

@@ -28,7 +28,9 @@ pub mod limiter;
 pub mod metrics;
 mod pass;
 pub mod pattern;
+pub mod preflight;
 pub mod purge;
+mod rates;
 pub mod recheck;
 pub mod refusal;
 mod renew;
@@ -44,7 +46,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -111,6 +113,7 @@ impl Gate {
             client,
             cache: Cache::new(&settings.cache, &metrics).with_exchanges(routes.exchanges()),
             metrics: Arc::clone(&metrics),
+            rates: limiter.routes.of(settings),
             limiter,
             clock,
             key: FingerprintKey::random(),
@@ -213,6 +216,13 @@ impl Gate {
             "route",
             || json!({"name": route.name, "access": route.access()}),
         );
+        let authenticator = &self.authenticator;
+        authenticator.admit(route, peer.client_ip, now, steps)?;
+        if head.method == Method::OPTIONS
+            && preflight::passes(&authenticator.intake, route, head, steps)?
+        {
+            return Ok(authorize::permit_preflight(route, target));
+        }
         if let Some(permit) = authorize::permit_everyone(route, &target) {
             return Ok(permit);
         }
@@ -362,6 +372,11 @@ impl Gate {
             cookie::strip(&mut head.headers, |name| browser.sessions.owns_cookie(name));
         }
         if route.ways.is_plain() {
+            return Vec::new();
+        }
+        if permit.is_preflight() {
+            // Whoever shows no credential acts as nobody else, and shows no second one.
+            drop(route.ways.take(&mut head.headers, false));
             return Vec::new();
         }
         // Whom the client acts as goes with its credential, and nowhere else.

@@ -42,6 +42,7 @@ impl Authenticator {
                 Box::pin(negotiating).await?
             }
         };
+        self.admit_known(route, &known.entry, now)?;
         if let Some(username) = presented.run_as() {
             log_run_as(route, &presented, username, peer);
         }

@@ -86,6 +86,26 @@ pub enum Refusal {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The route takes no requests from there. 403
+    #[error("the client's address is not allowed here")]
+    AddressNotAllowed,
+    /// What a CORS preflight asks for is not what the route's answer allows. 403
+    #[error("the {0} of the preflight is not allowed here")]
+    PreflightNotAllowed(&'static str),
+    /// More requests than a route or listener takes from one client. 429
+    #[error("too many requests by {by}")]
+    RateLimited {
+        /// `address` or `identity`.
+        by: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// More requests at a time than the listener takes. 503
+    #[error("too many requests at a time")]
+    Overloaded {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The authority can't be asked or doesn't make sense. 503
     #[error("authority is in trouble: {cause}")]
     AuthorityUnavailable {
@@ -141,6 +161,10 @@ impl Refusal {
             Self::NotExchangeable { .. } => "not_exchangeable",
             Self::UpgradeNotAllowed => "upgrade_not_allowed",
             Self::TooManyFailures { .. } => "too_many_failures",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::PreflightNotAllowed(_) => "preflight_not_allowed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded { .. } => "overloaded",
             Self::AuthorityUnavailable { .. } => "authority_unavailable",
             Self::SessionEnded(reason) => reason.label(),
             Self::AgreementPending => "agreement_pending",
@@ -151,7 +175,7 @@ impl Refusal {
     }
 
     /// Every label [`Refusal::reason`] can return, to pre-create metric series.
-    pub const REASONS: [&'static str; 35] = [
+    pub const REASONS: [&'static str; 39] = [
         "ambiguous_target",
         "ambiguous_host",
         "ambiguous_path",
@@ -170,6 +194,10 @@ impl Refusal {
         "not_exchangeable",
         "upgrade_not_allowed",
         "too_many_failures",
+        "address_not_allowed",
+        "preflight_not_allowed",
+        "rate_limited",
+        "overloaded",
         "authority_unavailable",
         "internal",
         "session_idle",
@@ -205,6 +233,10 @@ impl Refusal {
             Self::NotExchangeable { .. } => "This kind of credential can't be used here.",
             Self::UpgradeNotAllowed => "This upgrade is not allowed.",
             Self::TooManyFailures { .. } => "Too many failed logins; try again later.",
+            Self::AddressNotAllowed => "You can't come in from there.",
+            Self::PreflightNotAllowed(_) => "Pages of that origin can't do this.",
+            Self::RateLimited { .. } => "Too many requests; try again later.",
+            Self::Overloaded { .. } => "There is too much to do right now; try again later.",
             Self::AuthorityUnavailable { .. } => {
                 "Permissions can't be checked right now; try again later."
             }

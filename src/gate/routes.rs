@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::config::bounds::{Addresses, Preflight};
 use crate::config::forwards::{ApiKeyGrant, Assertion, Conveyed};
 use crate::config::settings::{self, Forward, Settings};
 use crate::model::privilege::Atom;
@@ -44,6 +45,10 @@ pub struct Route {
     pub recheck: Option<Duration>,
     /// What it takes for a credential beside `Authorization`.
     pub ways: Ways,
+    /// Whence it takes requests; `None`: from everywhere.
+    pub(super) addresses: Option<Addresses>,
+    /// What becomes of CORS preflights.
+    pub preflight: Preflight,
     /// Which requests it takes, as configured.
     pub matches: settings::Match,
     /// Names of the listeners it counts on. Empty: all of them.
@@ -279,6 +284,8 @@ impl RouteTable {
             websocket: route.websocket,
             recheck: route.recheck,
             ways: Ways::new(&route.credentials),
+            addresses: route.rules.addresses.clone(),
+            preflight: route.rules.preflight.clone(),
             matches: route.matches.clone(),
             listeners: route.listeners.clone(),
             rule,

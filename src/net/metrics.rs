@@ -1,5 +1,6 @@
 //! What listeners count.
 
+use super::admission::{Closed, TurnedAway};
 use crate::telemetry::metrics::{Counter, CounterVec, Gauge, GaugeVec, RegisterError, Registry};
 
 /// The metric families of all listeners. Registered once per process.
@@ -9,6 +10,8 @@ pub struct NetMetrics {
     handshakes: CounterVec,
     timeouts: CounterVec,
     proxy_headers: CounterVec,
+    closed: CounterVec,
+    turned_away: CounterVec,
     expiries: GaugeVec,
 }
 
@@ -26,6 +29,10 @@ pub struct ListenerMetrics {
     pub timed_out: Counter,
     /// Connections closed because no PROXY protocol header came where one was due.
     pub without_header: Counter,
+    closed_by_limit: Counter,
+    closed_by_rate: Counter,
+    overloaded: Counter,
+    rate_limited: Counter,
 }
 
 /// Counts as an open connection while it lives.
@@ -59,6 +66,16 @@ impl NetMetrics {
                 "Connections closed because no PROXY protocol header came where one was due; worry when a load balancer's settings changed",
                 &["listener"],
             )?,
+            closed: registry.counters(
+                "connections_refused_total",
+                "Connections closed unread because their client's address had too many; worry when it is not an attacker's",
+                &["listener", "reason"],
+            )?,
+            turned_away: registry.counters(
+                "requests_turned_away_total",
+                "Requests refused unjudged: overloaded (503) or rate_limited (429); worry when overloaded",
+                &["listener", "reason"],
+            )?,
             expiries: registry.gauges(
                 "tls_cert_not_after_timestamp_seconds",
                 "End of validity of each certificate; worry weeks before it is now",
@@ -70,6 +87,8 @@ impl NetMetrics {
     /// The handles of one listener, every series created.
     pub fn listener(&self, name: &str) -> ListenerMetrics {
         let handshakes = |result| self.handshakes.with_label_values(&[name, result]);
+        let closed = |reason| self.closed.with_label_values(&[name, reason]);
+        let turned_away = |reason| self.turned_away.with_label_values(&[name, reason]);
         ListenerMetrics {
             connections: self.connections.with_label_values(&[name]),
             handshake_succeeded: handshakes("ok"),
@@ -77,6 +96,10 @@ impl NetMetrics {
             handshake_timed_out: handshakes("timeout"),
             timed_out: self.timeouts.with_label_values(&[name]),
             without_header: self.proxy_headers.with_label_values(&[name]),
+            closed_by_limit: closed("address_limit"),
+            closed_by_rate: closed("address_rate"),
+            overloaded: turned_away("overloaded"),
+            rate_limited: turned_away("rate_limited"),
         }
     }
 
@@ -96,6 +119,22 @@ impl NetMetrics {
 }
 
 impl ListenerMetrics {
+    /// Counts a connection closed unread.
+    pub fn closed(&self, why: Closed) {
+        match why {
+            Closed::AddressLimit => self.closed_by_limit.inc(),
+            Closed::AddressRate => self.closed_by_rate.inc(),
+        }
+    }
+
+    /// Counts a request that nobody judges.
+    pub fn turned_away(&self, why: TurnedAway) {
+        match why {
+            TurnedAway::Overloaded => self.overloaded.inc(),
+            TurnedAway::RateLimited(_) => self.rate_limited.inc(),
+        }
+    }
+
     /// Counts a connection until the value is dropped.
     pub fn opened(&self) -> Opened {
         self.connections.inc();

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::linger::Linger;
+use super::places::Places;
 
 /// Shared by a connection's socket, its requests and its timer; all of them live on one worker.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Pulse {
     /// Frames of answers handed out so far, and those of them whose answer was not asked for more since.
     frames: AtomicU32,
     handed: AtomicU32,
+    /// Where its requests take their places, where places are counted.
+    places: Option<Arc<Places>>,
     /// A [`Rest`].
     rest: AtomicU8,
     switched: AtomicBool,
@@ -75,11 +78,21 @@ pub enum Activity {
 pub struct InFlight {
     pulse: Arc<Pulse>,
     handed: bool,
+    /// Whether it holds one of the places.
+    placed: bool,
 }
 
 // === impl Pulse ===
 
 impl Pulse {
+    /// That of a connection whose requests take places here.
+    pub fn new(places: Option<&Arc<Places>>) -> Self {
+        Self {
+            places: places.cloned(),
+            ..Self::default()
+        }
+    }
+
     /// A request head has arrived whole.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -88,6 +101,7 @@ impl Pulse {
         InFlight {
             pulse: Arc::clone(self),
             handed: false,
+            placed: false,
         }
     }
 
@@ -171,6 +185,12 @@ impl InFlight {
             add(&self.pulse.handed, u32::MAX);
         }
     }
+
+    /// Takes one of the listener's places for it; false when all are taken.
+    pub fn take_place(&mut self) -> bool {
+        self.placed = self.pulse.places.as_ref().is_some_and(|it| it.take());
+        self.placed || self.pulse.places.is_none()
+    }
 }
 
 /// All of a connection lives on one worker, so no update can get lost between the two; a bus lock per frame would be wasted.
@@ -183,6 +203,11 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.ask();
         self.pulse.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.placed
+            && let Some(places) = &self.pulse.places
+        {
+            places.give_back();
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error};
 
+use super::admission::{Admission, Entered, TurnedAway};
 use super::conversation::{Conversation, End, Patience};
 use super::drain::{Hold, Phase, Watch};
 use super::http::{Body, Peer, Request, Response, Tracked, is_grpc};
@@ -50,6 +51,17 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. Dropped when the client goes away.
     fn call(&self, request: Request, peer: &Arc<Peer>) -> impl Future<Output = Response> + Send;
 
+    /// The answer to a request that is over a bound of its listener. Nothing of it is judged; it is only answered and recorded.
+    fn turn_away(&self, request: Request, _peer: &Arc<Peer>, why: TurnedAway) -> Response {
+        drop(request);
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = match why {
+            TurnedAway::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            TurnedAway::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+        };
+        response
+    }
+
     /// The answer to a request whose `call` panicked. The panic is already logged.
     fn panicked(&self) -> Response;
 }
@@ -70,6 +82,7 @@ struct Place {
     _load: Load,
     _hold: Hold,
     _opened: Opened,
+    _entered: Entered,
 }
 
 /// All connections of one listener share one.
@@ -84,6 +97,7 @@ pub struct Front<H> {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     metrics: ListenerMetrics,
+    admission: Admission,
     drain: Watch,
     clock: Clock,
 }
@@ -122,6 +136,7 @@ impl<H: Handler> Front<H> {
             http1: http1_builder(&limits),
             http2: http2_builder(&limits),
             metrics,
+            admission: Admission::new(&limits.bounds),
             drain,
             clock: Clock::system(),
             limits,
@@ -151,16 +166,7 @@ impl<H: Handler> Front<H> {
         hold: Hold,
         load: Load,
     ) {
-        let place = Arc::new(Place {
-            _permit: permit,
-            _load: load,
-            _hold: hold,
-            _opened: self.metrics.opened(),
-        });
-        let tenure = Tenure {
-            _place: place,
-            _busy: None,
-        };
+        let opened = self.metrics.opened();
         let origin = accepted.origin();
         let mut socket = match accepted.register() {
             Ok(socket) => socket,
@@ -172,10 +178,29 @@ impl<H: Handler> Front<H> {
         let Some(peer) = self.introduce(&mut socket, origin).await else {
             return;
         };
+        let peer = Arc::new(peer);
         let address = peer.address;
-        let pulse = Arc::new(Pulse::default());
+        let entered = match self.admission.enter(&peer, self.clock.now()) {
+            Ok(entered) => entered,
+            Err(why) => {
+                self.metrics.closed(why);
+                debug!(listener = %self.listener, client.address = %address, ?why, "connection closed unread");
+                return;
+            }
+        };
+        let tenure = Tenure {
+            _place: Arc::new(Place {
+                _entered: entered,
+                _permit: permit,
+                _load: load,
+                _hold: hold,
+                _opened: opened,
+            }),
+            _busy: None,
+        };
+        let pulse = Arc::new(Pulse::new(self.admission.places()));
         let mut link = Link {
-            peer: Arc::new(peer),
+            peer,
             certified: None,
             pulse: Arc::clone(&pulse),
             tenure,
@@ -342,7 +367,7 @@ fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 
 impl<H: Handler> Link<H> {
     async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Tracked> {
-        let in_flight = self.pulse.begin();
+        let mut in_flight = self.pulse.begin();
         let http1 = request.version() < Version::HTTP_2;
         if !http1 && self.has_too_many_headers(request.headers()) {
             let mut response = http::Response::new(Tracked::new(Body::Empty, in_flight));
@@ -373,15 +398,20 @@ impl<H: Handler> Link<H> {
             }
         };
         let handler = &self.front.handler;
-        // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
-        let call = Box::pin(handler.call(request, &peer));
-        let mut response = AssertUnwindSafe(call)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_panic| {
-                error!(listener = %self.front.listener, "a request made the handler panic");
-                handler.panicked()
-            });
+        let mut response = match self.admit(&mut in_flight, &peer) {
+            // Boxed: hyper moves a request's future a few times before it is first polled, in HTTP/2 into a task of its own.
+            Ok(()) => AssertUnwindSafe(Box::pin(handler.call(request, &peer)))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_panic| {
+                    error!(listener = %self.front.listener, "a request made the handler panic");
+                    handler.panicked()
+                }),
+            Err(why) => {
+                self.front.metrics.turned_away(why);
+                handler.turn_away(request, &peer, why)
+            }
+        };
         if let Some(answered) = answered {
             answered.tell_done();
         }
@@ -403,6 +433,18 @@ impl<H: Handler> Link<H> {
         headers.len() > most && {
             let cookies = headers.get_all(COOKIE).iter().count();
             headers.len() - cookies > most || cookies > most.saturating_mul(2)
+        }
+    }
+
+    /// Whether another request is taken now, and from this client.
+    fn admit(&self, in_flight: &mut InFlight, peer: &Peer) -> Result<(), TurnedAway> {
+        let admission = &self.front.admission;
+        if admission.counts_requests() {
+            admission.request(peer.client_ip, self.front.clock.now())?;
+        }
+        match in_flight.take_place() {
+            true => Ok(()),
+            false => Err(TurnedAway::Overloaded),
         }
     }
 

@@ -27,6 +27,9 @@ pub enum Failure {
     /// `101` that isn't the WebSocket handshake asked for. 502
     #[error("upstream switched protocols wrongly")]
     Upgrade,
+    /// As many requests as the upstream may have are under way. 503, never sent
+    #[error("upstream has as many requests as it may")]
+    Overloaded,
     /// The response ended in its middle. Its status has been sent, so the client sees it cut off
     #[error("response of the upstream broke off: {0}")]
     BrokeOff(#[source] BodyError),
@@ -43,7 +46,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every label [`Failure::cause`] can return, to pre-create metric series.
-    pub const CAUSES: [&'static str; 12] = [
+    pub const CAUSES: [&'static str; 13] = [
         "connect",
         "connect_timeout",
         "tls",
@@ -52,6 +55,7 @@ impl Failure {
         "closed",
         "protocol",
         "upgrade",
+        "overloaded",
         "broke_off",
         "stood_still",
         "request_body",
@@ -76,7 +80,9 @@ impl Failure {
             | Self::Upgrade
             | Self::BrokeOff(_)
             | Self::StoodStill(_) => true,
-            Self::Connect(_) | Self::RequestBody | Self::RequestBodyStalled => false,
+            Self::Connect(_) | Self::Overloaded | Self::RequestBody | Self::RequestBodyStalled => {
+                false
+            }
         }
     }
 
@@ -91,6 +97,7 @@ impl Failure {
             Self::Closed(_) => "upstream_closed",
             Self::Protocol(_) => "upstream_protocol",
             Self::Upgrade => "upstream_upgrade",
+            Self::Overloaded => "upstream_overloaded",
             Self::BrokeOff(_) => "upstream_broke_off",
             Self::StoodStill(_) => "upstream_stood_still",
             Self::RequestBody => "request_body",
@@ -109,6 +116,7 @@ impl Failure {
             Self::Closed(_) => "closed",
             Self::Protocol(_) => "protocol",
             Self::Upgrade => "upgrade",
+            Self::Overloaded => "overloaded",
             Self::BrokeOff(_) => "broke_off",
             Self::StoodStill(_) => "stood_still",
             Self::RequestBody => "request_body",

@@ -9,7 +9,7 @@ use super::recheck::{Cause, Kind};
 use crate::config::settings::Settings;
 use crate::gate::refusal::Refusal;
 use crate::telemetry::metrics::{
-    Counter, CounterVec, Gauge, Histogram, HistogramVec, RegisterError, Registry,
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec, RegisterError, Registry,
 };
 
 /// Label of requests that reached no route's upstream because they were refused before one was permitted.
@@ -28,6 +28,7 @@ pub struct ProxyMetrics {
     in_flight: Gauge,
     upstream_durations: HistogramVec,
     upstream_failures: CounterVec,
+    upstream_in_flight: GaugeVec,
     rejected: CounterVec,
     tunnels: Gauge,
     rechecks: RecheckMetrics,
@@ -67,6 +68,8 @@ pub struct UpstreamMetrics {
     /// Time to the response's head.
     pub duration: Histogram,
     failures: Box<[Counter]>,
+    in_flight: GaugeVec,
+    name: Box<str>,
 }
 
 impl ProxyMetrics {
@@ -106,6 +109,11 @@ impl ProxyMetrics {
                 "Permitted requests that got no response from the upstream, by cause; worry when it rises",
                 &["upstream", "cause"],
             )?,
+            upstream_in_flight: registry.gauges(
+                "upstream_requests_in_flight",
+                "Requests under way at an upstream with max_requests, which it nears before clients get 503",
+                &["upstream"],
+            )?,
             rejected: registry.counters(
                 "rejected_requests_total",
                 "Requests Sidegate refused, by reason; authority_unavailable means the authority is in trouble",
@@ -123,6 +131,8 @@ impl ProxyMetrics {
                 .iter()
                 .map(|cause| self.upstream_failures.with_label_values(&[name, *cause]))
                 .collect(),
+            in_flight: self.upstream_in_flight.clone(),
+            name: name.into(),
         }
     }
 
@@ -258,6 +268,11 @@ fn method_index(method: &str) -> usize {
 // === impl UpstreamMetrics ===
 
 impl UpstreamMetrics {
+    /// Requests under way; its series begins with the first call.
+    pub fn in_flight(&self) -> Gauge {
+        self.in_flight.with_label_values(&[&*self.name])
+    }
+
     /// Counts a failure.
     pub fn fail(&self, failure: &Failure) {
         let cause = failure.cause();

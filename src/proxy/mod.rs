@@ -17,12 +17,14 @@ pub mod metrics;
 pub mod outgoing;
 pub mod planted;
 pub mod pool;
+pub mod preflight;
 pub mod recheck;
 pub mod reply;
 pub mod respond;
 pub mod revocation;
 pub mod rewrite;
 pub mod site;
+pub mod slots;
 pub mod trailers;
 pub mod tunnel;
 pub mod turn;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
-use http::{HeaderValue, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use tracing::warn;
 
 use self::again::Special;
@@ -52,10 +54,13 @@ use self::site::{Local, Shared, Site};
 use self::trailers::Passing;
 use self::turn::Turn;
 use self::upgrade::Handshake;
+use crate::config::bounds::Preflight;
 use crate::forwarding::failure::AttachError;
 use crate::gate::authorize::Permit;
+use crate::gate::preflight::HasBody;
 use crate::gate::refusal::Refusal;
 use crate::model::clock::{Clock, Now};
+use crate::net::admission::{COME_BACK, TurnedAway};
 use crate::net::http::{Body, Peer, Request, Response};
 use crate::net::request_id::{X_REQUEST_ID, request_id};
 use crate::net::serve::Handler;
@@ -88,11 +93,14 @@ impl Proxy {
     /// Decides, then forwards; the caller records.
     async fn pass(
         &self,
-        incoming: Box<Incoming>,
+        mut incoming: Box<Incoming>,
         peer: &Peer,
         local: &Arc<Local>,
         exchange: &mut Exchange,
     ) -> Result<Response, Denial> {
+        if incoming.head.method == Method::OPTIONS && !matches!(incoming.body, Body::Empty) {
+            incoming.head.extensions.insert(HasBody);
+        }
         let site = &*local.site;
         if let Some((path, keys)) = &site.published_keys
             && incoming.head.uri.path() == path
@@ -106,7 +114,14 @@ impl Proxy {
             .gate
             .decide(&incoming.head, peer, exchange.started, &mut exchange.steps)
             .await;
-        forward(verdict?, incoming, peer, local, exchange).await
+        let permit = verdict?;
+        if permit.is_preflight()
+            && let Preflight::Answer(answer) = &permit.route().preflight
+        {
+            let answered = preflight::reply(answer, &incoming.head, &exchange.request_id);
+            return answered.ok_or_else(|| Refusal::Internal("preflight without answer").into());
+        }
+        forward(permit, incoming, peer, local, exchange).await
     }
 }
 
@@ -161,12 +176,22 @@ async fn forward(
         None => None,
     };
     let clock = &local.shared.clock;
+    let slot = match upstream.slot().await {
+        Ok(slot) => slot,
+        Err(failure) => {
+            upstream.metrics().fail(&failure);
+            return Err(failure.into());
+        }
+    };
     if upstream.speaks_http2() {
         incoming.trailers = Some(Passing::by(local));
     }
     let sent = match handshake {
         // Boxed: tunnels are rare, and their state would otherwise be part of every connection's memory.
         Some(handshake) => {
+            if let Some(slot) = &slot {
+                incoming.head.extensions.insert(slot.clone());
+            }
             let head = incoming.head;
             Box::pin(upgrade::tunnel(
                 handshake, head, local, index, guard, started,
@@ -204,7 +229,10 @@ async fn forward(
             for (name, value) in told {
                 response.headers_mut().append(name, value);
             }
-            Ok(response)
+            Ok(match slot {
+                Some(slot) => response.map(|body| slot.hold(body)),
+                None => response,
+            })
         }
         Err(failure) => {
             upstream.metrics().fail(&failure);
@@ -281,6 +309,33 @@ impl Handler for Proxy {
                 }
             }
         };
+        exchange.answer(response)
+    }
+
+    fn turn_away(&self, request: Request, peer: &Arc<Peer>, why: TurnedAway) -> Response {
+        let local = Local::current(&self.site, &self.shared);
+        let (head, _body) = request.into_parts();
+        let id = request_id(&head.headers, peer.trusted);
+        let started = self.shared.clock.now();
+        let mut exchange = Exchange::begin(&head, peer, id, Arc::clone(&local), started);
+        let refusal = match why {
+            TurnedAway::Overloaded => Refusal::Overloaded {
+                retry_after: COME_BACK,
+            },
+            TurnedAway::RateLimited(retry_after) => Refusal::RateLimited {
+                by: "address",
+                retry_after,
+            },
+        };
+        exchange.refusal = Some(refusal.reason());
+        local.site.metrics.reject(&refusal);
+        let wants = Wants::of(&head.headers);
+        let response = respond(
+            &refusal.into(),
+            wants,
+            &exchange.request_id,
+            local.site.manner,
+        );
         exchange.answer(response)
     }
 

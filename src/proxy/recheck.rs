@@ -84,7 +84,10 @@ impl Cause {
             | Refusal::MalformedCredential { .. }
             | Refusal::Unauthenticated { .. }
             | Refusal::NegotiationUnfinished { .. } => Some(Self::Revoked),
-            Refusal::Forbidden { .. } | Refusal::NotExchangeable { .. } => Some(Self::Forbidden),
+            Refusal::Forbidden { .. }
+            | Refusal::NotExchangeable { .. }
+            | Refusal::AddressNotAllowed
+            | Refusal::PreflightNotAllowed(_) => Some(Self::Forbidden),
             Refusal::SessionEnded(_) | Refusal::AgreementPending => Some(Self::SessionEnded),
             Refusal::NoRoute
             | Refusal::UpgradeNotAllowed
@@ -95,6 +98,8 @@ impl Cause {
             Refusal::AuthorityUnavailable { .. }
             | Refusal::SessionStore { .. }
             | Refusal::TooManyFailures { .. }
+            | Refusal::RateLimited { .. }
+            | Refusal::Overloaded { .. }
             | Refusal::CrossSite => None,
         }
     }

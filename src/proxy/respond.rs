@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::grpc::{self, Code};
 use super::rewrite::{X_SIDEGATE_REFUSAL, X_SIDEGATE_SESSION};
 use crate::gate::refusal::{Ambiguity, Refusal};
+use crate::net::admission::COME_BACK;
 use crate::net::connect::ConnectError;
 use crate::net::http::{Body, Response};
 use crate::net::page::{STYLE, Sources, escape, guard};
@@ -214,11 +215,15 @@ const fn status_of(denial: &Denial) -> StatusCode {
             Refusal::Forbidden { .. }
             | Refusal::NotExchangeable { .. }
             | Refusal::UpgradeNotAllowed
+            | Refusal::AddressNotAllowed
+            | Refusal::PreflightNotAllowed(_)
             | Refusal::CrossSite => StatusCode::FORBIDDEN,
-            Refusal::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::AuthorityUnavailable { .. } | Refusal::SessionStore { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Refusal::TooManyFailures { .. } | Refusal::RateLimited { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
             }
+            Refusal::AuthorityUnavailable { .. }
+            | Refusal::SessionStore { .. }
+            | Refusal::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Denial::Failed(failure) => match failure {
@@ -231,6 +236,7 @@ const fn status_of(denial: &Denial) -> StatusCode {
             | Failure::Upgrade
             | Failure::BrokeOff(_)
             | Failure::StoodStill(_) => StatusCode::BAD_GATEWAY,
+            Failure::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Failure::RequestBody => StatusCode::BAD_REQUEST,
             Failure::RequestBodyStalled => StatusCode::REQUEST_TIMEOUT,
         },
@@ -242,8 +248,11 @@ fn retry_after(denial: &Denial) -> Option<Duration> {
         Denial::Refused(
             Refusal::TooManyFailures { retry_after, .. }
             | Refusal::AuthorityUnavailable { retry_after, .. }
-            | Refusal::SessionStore { retry_after, .. },
+            | Refusal::SessionStore { retry_after, .. }
+            | Refusal::RateLimited { retry_after, .. }
+            | Refusal::Overloaded { retry_after },
         ) => Some(*retry_after),
+        Denial::Failed(Failure::Overloaded) => Some(COME_BACK),
         Denial::Refused(_) | Denial::Failed(_) => None,
     }
 }
@@ -281,6 +290,9 @@ impl Denial {
                 | Failure::Deadline
                 | Failure::Connect(ConnectError::Timeout(_)),
             ) => "The application did not answer in time.",
+            Self::Failed(Failure::Overloaded) => {
+                "The application has too much to do right now; try again later."
+            }
             Self::Failed(_) => "The application can't be reached.",
         }
     }

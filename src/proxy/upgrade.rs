@@ -25,6 +25,7 @@ use super::connection::classify;
 use super::failure::Failure;
 use super::recheck::Guard;
 use super::site::{Local, Shared};
+use super::slots::Slot;
 use super::tunnel::{Goodbye, relay};
 use super::upstream::Upstream;
 use crate::gate::refusal::{Ambiguity, Refusal};
@@ -172,6 +173,7 @@ pub async fn tunnel(
     }
     let client = head.extensions.remove::<OnUpgrade>();
     let tenure = head.extensions.remove::<Tenure>();
+    let slot = head.extensions.remove::<Slot>();
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     head.headers
@@ -201,7 +203,7 @@ pub async fn tunnel(
     let hold = shared.drain.hold();
     tokio::spawn(async move {
         run((client, server), shared, idle, guard).await;
-        drop((hold, tenure));
+        drop((hold, tenure, slot));
     });
     if handshake.extended {
         *response.status_mut() = StatusCode::OK;

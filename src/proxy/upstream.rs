@@ -22,6 +22,7 @@ use super::metrics::UpstreamMetrics;
 use super::outgoing::{Incoming, Lost, Outgoing};
 use super::pool::Pool;
 use super::reply::reply;
+use super::slots::{Slot, Slots};
 use crate::config::settings::{self, UpstreamHost, UpstreamProtocol, UpstreamUrl};
 use crate::model::clock::{Clock, Now};
 use crate::net::connect::{ConnectError, Connector, Stream};
@@ -46,6 +47,7 @@ pub struct Upstream {
     retries: u32,
     unhealthy_after: u32,
     unhealthy_for: Duration,
+    slots: Option<Slots>,
     metrics: UpstreamMetrics,
 }
 
@@ -89,6 +91,7 @@ impl Upstream {
             retries: settings.retries,
             unhealthy_after: settings.unhealthy_after.max(1),
             unhealthy_for: settings.unhealthy_for,
+            slots: Slots::new(&settings.bounds, || metrics.in_flight()),
             metrics,
         })
     }
@@ -101,6 +104,18 @@ impl Upstream {
     /// Its handles.
     pub fn metrics(&self) -> &UpstreamMetrics {
         &self.metrics
+    }
+
+    /// A place for one more request; `None` where they are not counted.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`]
+    pub async fn slot(&self) -> Result<Option<Slot>, Failure> {
+        match &self.slots {
+            None => Ok(None),
+            // Boxed: without a bound nobody carries the state of waiting.
+            Some(slots) => Box::pin(slots.take()).await.map(Some),
+        }
     }
 
     /// Whether HTTP/2 is spoken to it.

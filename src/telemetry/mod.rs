@@ -10,6 +10,6 @@ mod escape;
 pub mod family;
 pub mod log;
 pub mod metrics;
-mod shard;
+pub mod shard;
 mod sink;
 mod stamp;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MOST: usize = 16;
 
 /// How many shards there are: the cores, rounded up to a power of two.
-pub(super) fn count() -> usize {
+pub fn count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
         std::thread::available_parallelism()
@@ -23,7 +23,7 @@ pub(super) fn count() -> usize {
 
 /// The number of the running thread; take it modulo the number of shards.
 #[inline]
-pub(super) fn index() -> usize {
+pub fn index() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     const UNSET: usize = usize::MAX;
     thread_local! {

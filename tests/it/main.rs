@@ -19,6 +19,7 @@ mod authority;
 mod authority_alone;
 mod authority_oidc;
 mod authority_saml;
+mod bounds;
 mod cache;
 mod certificates;
 mod check;

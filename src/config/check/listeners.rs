@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use crate::config::check::bounds::listener_bounds;
 use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::check::ways;
 use crate::config::default;
@@ -231,6 +232,7 @@ fn limits(report: &mut Report<'_>, file: &file::Limits, at: &At<'_>) -> Option<L
         body_idle_timeout: body_idle_timeout?,
         keep_alive_timeout: keep_alive_timeout?,
         max_streams: file.max_streams.unwrap_or(default::MAX_STREAMS),
+        bounds: listener_bounds(file),
     })
 }
 

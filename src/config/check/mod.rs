@@ -6,6 +6,7 @@
 
 mod access;
 mod authority;
+mod bounds;
 mod conveyed;
 mod forward;
 mod jwt;
@@ -29,14 +30,13 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use self::report::{Report, Zero};
+use super::bounds::LoginLimit;
 use super::default;
 use super::fault::{At, Fault, Faults, Place};
 use super::file::{self, AuthorityFile, File};
 use super::references::{Seen, Surroundings};
 use super::schema::{authority_schema, schema};
-use super::settings::{
-    AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, LoginLimit, Settings,
-};
+use super::settings::{AccessLog, AccessLogFormat, AccessLogTarget, Authority, Cache, Settings};
 use super::settings_authority::AuthorityAlone;
 use super::{shape, tree};
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::config::check::access::access;
+use crate::config::check::bounds::rules;
 use crate::config::check::conveyed::Around;
 use crate::config::check::forward::forward;
 use crate::config::check::report::Report;
@@ -141,7 +142,9 @@ fn route(
     }
     let listeners = listener_names(report, written.listeners.as_deref(), file, at);
     let recheck = recheck(report, written, &at.key("recheck"));
+    let rules = rules(report, written, access.as_ref(), at);
     let route = Route {
+        rules: rules?,
         credentials: credentials?,
         listeners: listeners?,
         name: name?.0,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::check::authority::is_loopback;
+use crate::config::check::bounds::upstream_bounds;
 use crate::config::check::listeners::certificate_files;
 use crate::config::check::report::{Pem, Report, Zero};
 use crate::config::default;
@@ -99,7 +100,9 @@ fn upstream(
             .fault(&idle_at, "a time of zero leaves no time at all")
             .allowed("a duration longer than zero, or `none`");
     }
+    let bounds = upstream_bounds(report, file, at);
     Some(Upstream {
+        bounds: bounds?,
         name: name.to_owned(),
         urls: urls?,
         protocol: match file.protocol {

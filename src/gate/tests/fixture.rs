@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::config::bounds::{LoginLimit, RouteRules, UpstreamBounds};
 use crate::config::settings::{self, Access, Forward, OwnCredential, Settings};
 use crate::config::ways::{Credentials, RouteCredentials};
 use crate::elastic::client::Client;
@@ -42,6 +43,7 @@ pub(in crate::gate) fn route(name: &str, path: &str, access: Access) -> settings
         websocket: false,
         recheck: None,
         credentials: RouteCredentials::default(),
+        rules: RouteRules::default(),
     }
 }
 
@@ -68,7 +70,7 @@ pub(in crate::gate) fn settings(routes: Vec<settings::Route>) -> Settings {
         },
         routes,
         credentials: Credentials::default(),
-        login_limit: settings::LoginLimit {
+        login_limit: LoginLimit {
             per_address: 0,
             per_username: 0,
             window: seconds(60),
@@ -103,6 +105,7 @@ fn upstream() -> settings::Upstream {
         retries: 0,
         unhealthy_after: 1,
         unhealthy_for: second,
+        bounds: UpstreamBounds::default(),
     }
 }
 

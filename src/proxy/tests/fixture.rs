@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::config::bounds::ListenerBounds;
 use crate::config::settings::{
     self, Access, Forward, IdentityField, Limits, Settings, UpstreamUrl,
 };
@@ -125,6 +126,7 @@ pub(super) fn limits() -> Limits {
         body_idle_timeout: second,
         keep_alive_timeout: 60 * second,
         max_streams: 16,
+        bounds: ListenerBounds::default(),
     }
 }
 

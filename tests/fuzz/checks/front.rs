@@ -102,7 +102,7 @@ impl Bench {
                 clock.clone(),
             );
             let families = GateFamilies::register(&registry).expect("metrics");
-            let limit = sidegate::config::settings::LoginLimit {
+            let limit = sidegate::config::bounds::LoginLimit {
                 per_address: 0,
                 per_username: 0,
                 window: Duration::from_secs(60),

@@ -96,6 +96,7 @@ fn every_default_in_the_schema_is_the_codes_default() {
                     "require",
                     "metadata",
                     "client_certificate",
+                    "addresses",
                     "credentials",
                 ]
                 .contains(&key.as_str())
