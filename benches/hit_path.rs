@@ -110,7 +110,7 @@ fn route(at: usize) -> settings::Route {
         forward: Forward::None,
         listeners: Vec::new(),
         websocket: false,
-        recheck: Some(std::time::Duration::from_secs(30)),
+        recheck: Some(Duration::from_secs(30)),
         credentials: RouteCredentials::default(),
         rules: RouteRules::default(),
     }

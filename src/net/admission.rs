@@ -151,12 +151,15 @@ impl Drop for Entered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::listening::PeerMatch;
     use crate::model::clock::Clock;
     use crate::net::peer::TrustedProxies;
+    use crate::net::socket::Origin;
 
     fn peer(address: &str) -> Peer {
-        let trusted = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()], None);
-        trusted.peer(address.parse().unwrap(), false, "main".into())
+        let proxies = PeerMatch::Network("10.0.0.0/8".parse().unwrap());
+        let origin = Origin::Tcp(address.parse().unwrap());
+        TrustedProxies::new(&[proxies], None).peer(origin, false, "main".into())
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl<H: Handler> Front<H> {
         };
         tokio::time::timeout(deadline, proxy_protocol::read(socket))
             .await
-            .unwrap_or_else(|_elapsed| Err(HeaderError::Late))
+            .unwrap_or(Err(HeaderError::Late))
     }
 
     /// Whether a plain connection begins with HTTP/2's preface. Nothing is lost by looking.

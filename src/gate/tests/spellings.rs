@@ -61,8 +61,11 @@ fn resolve(path: &str) -> Vec<String> {
     kept
 }
 
+/// The segments that an application makes of a path.
+type Reading = fn(&str) -> Vec<String>;
+
 /// How applications read the path they get.
-const READINGS: [(&str, fn(&str) -> Vec<String>); 6] = [
+const READINGS: [(&str, Reading); 6] = [
     ("split, then decode", |path| {
         let segments = path.split('/').map(decode);
         segments.filter(|segment| !segment.is_empty()).collect()

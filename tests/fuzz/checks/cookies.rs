@@ -30,7 +30,7 @@ pub(crate) fn check(data: &[u8]) {
     }
     let others = |headers: &HeaderMap| {
         cookies(headers)
-            .filter(|(name, value)| !jar.owns(name) && !(name.is_empty() && value.is_empty()))
+            .filter(|(name, value)| !(jar.owns(name) || name.is_empty() && value.is_empty()))
             .map(|(name, value)| (name.to_vec(), value.to_vec()))
             .collect::<Vec<_>>()
     };

@@ -20,10 +20,10 @@ impl Document for Row {
         use sidegate::authority::query::schema::Kind;
         match field.kind {
             Kind::Date => each(date(1_700_000_000_000 + self.0 as u64)),
-            Kind::Boolean => each(Datum::Bool(self.0 % 2 == 0)),
+            Kind::Boolean => each(Datum::Bool(self.0.is_multiple_of(2))),
             _ => {
                 each(text("alice"));
-                each(text(if self.0 % 2 == 0 {
+                each(text(if self.0.is_multiple_of(2) {
                     "the quick brown fox"
                 } else {
                     ""

@@ -24,7 +24,7 @@ fn a_logout_ends_what_the_session_opened_at_once() {
         closes,
     };
     for open in [socket, events] {
-        open.is_ended(1008, &app);
+        open.ends_with(1008, &app);
     }
     house.logged(&[
         "closed what was open",
@@ -57,7 +57,7 @@ fn what_is_looked_at_again_keeps_no_session_from_idling_away() {
         server: crate::harness::server::Server::echoing(),
         closes,
     };
-    socket.is_ended(1008, &app);
+    socket.ends_with(1008, &app);
     house.is_stranger(&person);
     house.logged(&[
         "closed what was open",

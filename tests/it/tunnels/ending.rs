@@ -1,6 +1,6 @@
 //! a WebSocket and a stream of events, open while what they were opened with comes to its end.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,7 +51,7 @@ fn both(gate: &Running, authorization: &str) -> [Open; 2] {
 /// Both end as they should, and are counted and told for this reason.
 fn end(gate: &Running, app: &App, all: [Open; 2], reason: &str) {
     for one in all {
-        one.is_ended(1008, app);
+        one.ends_with(1008, app);
     }
     for kind in ["websocket", "response"] {
         let labels = [format!("kind=\"{kind}\""), format!("reason=\"{reason}\"")];
@@ -118,7 +118,7 @@ fn a_privilege_that_is_taken_away_ends_what_needed_it() {
 fn a_token_ends_what_it_opened_when_it_expires_and_nobody_has_to_be_asked_in_time() {
     let (fake, app) = (FakeElasticsearch::with_people(), App::start());
     let gate = open(&fake, &app, NEVER_BY_ITSELF);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = sidegate::model::clock::Clock::system().now().unix;
     let end_of_it = (now + Duration::from_secs(4)).as_secs();
     let part = |json: &serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let claims = part(&json!({"sub": "alice", "exp": end_of_it}));
@@ -172,7 +172,7 @@ fn a_drain_says_goodbye_to_websockets_and_ends() {
     let headers = [("authorization", alice.as_str())];
     let socket = Open::socket(&gate.proxy, "/ws/echo", &headers);
     gate.process.signal("TERM");
-    socket.is_ended(1001, &app);
+    socket.ends_with(1001, &app);
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Open {
     }
 
     /// Waits until it is ended from the other side: a WebSocket with this Close, events as an answer that is incomplete.
-    pub(crate) fn is_ended(self, code: u16, app: &App) {
+    pub(crate) fn ends_with(self, code: u16, app: &App) {
         match self {
             Self::Socket(mut socket) => {
                 let told = close_of(&mut socket).expect("a Close");
