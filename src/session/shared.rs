@@ -241,20 +241,24 @@ impl Shared {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreTrouble> {
-        let mut connection = ConnectionManager::clone(&self.connection.load());
+        let used = self.connection.load_full();
+        let mut connection = ConnectionManager::clone(&used);
         let asked = script.invoke_async(&mut connection);
         // The manager has time-outs of its own for connecting and answering; together they may not take longer than twice one.
         let outcome = tokio::time::timeout(self.timeout * 2, asked).await;
         let told = match outcome {
             Ok(Ok(told)) => Ok(told),
-            Ok(Err(error)) => Err(self.trouble(&error)),
-            Err(_) => Err(StoreTrouble { cause: "timeout" }),
+            Ok(Err(error)) => Err(self.trouble(&error, &used)),
+            Err(_) => {
+                self.replace(&used);
+                Err(StoreTrouble { cause: "timeout" })
+            }
         };
         self.metrics.asked_store(told.is_ok());
         told
     }
 
-    fn trouble(&self, error: &RedisError) -> StoreTrouble {
+    fn trouble(&self, error: &RedisError, used: &Arc<ConnectionManager>) -> StoreTrouble {
         let cause = if error.is_timeout() {
             "timeout"
         } else if error.is_io_error() || error.is_connection_dropped() {
@@ -263,14 +267,22 @@ impl Shared {
             "refused"
         };
         tracing::warn!(target: "sidegate::session", cause, code = error.code(), %error, "session store could not be asked");
-        // A server that became a replica keeps its connections, and its name now means another.
-        if error.code() == Some("READONLY")
+        // A server that became a replica keeps its connections, and its name now means another; a connection that fell silent
+        // may stay so for as long as the kernel has patience.
+        if error.code() == Some("READONLY") || cause == "timeout" {
+            self.replace(used);
+        }
+        StoreTrouble { cause }
+    }
+
+    /// Has the next request connect anew, unless another request has seen to that.
+    fn replace(&self, used: &Arc<ConnectionManager>) {
+        if Arc::ptr_eq(&self.connection.load_full(), used)
             && let Ok(connection) =
                 ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
         {
             self.connection.store(Arc::new(connection));
         }
-        StoreTrouble { cause }
     }
 
     fn seal(&self, hash: &str, session: &Session) -> Result<Vec<u8>, StoreTrouble> {

@@ -147,7 +147,7 @@ pub(super) fn reload(over: &Over, world: &World, model: &Model) {
 pub(super) fn flap(over: &Over, world: &World, model: &Model) {
     let one = [Fault::Refuse, Fault::Reset, Fault::BlackHole, Fault::Close];
     // How long somebody who asked meanwhile may hear of it.
-    let (soon, late) = (Duration::from_secs(2), Duration::from_secs(6));
+    let (soon, late) = (Duration::from_secs(2), Duration::from_secs(14));
     let both = [
         (Fault::Refuse, soon),
         (Fault::Reset, soon),

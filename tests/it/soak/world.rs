@@ -123,7 +123,7 @@ fn plan(nodes: &[FaultProxy; 2], app: &Server, toggle: Toggle, number: usize) ->
     let require = "require: { cluster: [monitor] }";
     let marker = marker(number);
     Plan::with_authority(&format!(
-        "elasticsearch: {{ nodes: [\"{}\", \"{}\"], timeout: 4s, connect_timeout: 1s }}",
+        "elasticsearch: {{ nodes: [\"{}\", \"{}\"], timeout: 12s, connect_timeout: 1s }}",
         nodes[0].url(),
         nodes[1].url()
     ))
