@@ -250,7 +250,7 @@ impl Shared {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(error)) => Err(self.trouble(&error, &used)),
             Err(_) => {
-                self.replace(&used);
+                self.reconnect(&used);
                 Err(StoreTrouble { cause: "timeout" })
             }
         };
@@ -270,13 +270,13 @@ impl Shared {
         // A server that became a replica keeps its connections, and its name now means another; a connection that fell silent
         // may stay so for as long as the kernel has patience.
         if error.code() == Some("READONLY") || cause == "timeout" {
-            self.replace(used);
+            self.reconnect(used);
         }
         StoreTrouble { cause }
     }
 
     /// Has the next request connect anew, unless another request has seen to that.
-    fn replace(&self, used: &Arc<ConnectionManager>) {
+    fn reconnect(&self, used: &Arc<ConnectionManager>) {
         if Arc::ptr_eq(&self.connection.load_full(), used)
             && let Ok(connection) =
                 ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone())
