@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::harness::client::Target;
 use crate::harness::elasticsearch::{Account, FakeElasticsearch, OWN};
+use crate::harness::eventually;
 use crate::harness::pki::{Authority, Client};
 use crate::harness::plan::{Plan, Running};
 use crate::harness::process::Process;
@@ -564,11 +565,9 @@ fn free_port() -> u16 {
 }
 
 fn wait_until_it_listens(port: u16, process: &Process) {
-    for _ in 0..200_000 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return;
-        }
-        std::thread::yield_now();
-    }
-    panic!("nobody listens on {port}\n{}", process.output());
+    assert!(
+        eventually(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()),
+        "nobody listens on {port}\n{}",
+        process.output()
+    );
 }

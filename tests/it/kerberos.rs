@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::harness::client::{Reply, basic};
 use crate::harness::elasticsearch::{Account, FakeElasticsearch, Ticket};
+use crate::harness::eventually;
 use crate::harness::plan::{Plan, Running};
 use crate::harness::process::{Process, end_of};
 use crate::harness::server::Server;
@@ -255,16 +256,15 @@ impl Kdc {
                 .arg(pid),
             folder.path(),
         ));
-        for _ in 0..200_000 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self {
-                    folder,
-                    _process: process,
-                });
-            }
-            std::thread::yield_now();
-        }
-        panic!("the KDC does not listen\n{}", process.output());
+        assert!(
+            eventually(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()),
+            "the KDC does not listen\n{}",
+            process.output()
+        );
+        Some(Self {
+            folder,
+            _process: process,
+        })
     }
 
     pub(crate) fn keytab(&self) -> PathBuf {

@@ -416,6 +416,8 @@ impl Bench {
         let (fake, clock, registry) = (Fake::new(), Clock::manual(BEGIN), Registry::new().unwrap());
         fake.add("alice", "secret", &["reader"], &["orders_read", "monitor"]);
         fake.add("bob", "secret", &["guest"], &[]);
+        // Sidegate's own token.
+        fake.add("own", "", &[], &[]);
         let service = {
             let fake = Arc::clone(&fake);
             tower::service_fn(move |request| Arc::clone(&fake).answer(request))

@@ -71,7 +71,9 @@ fn compare(origin: Option<Origin>) {
     let refused = send_all(cases.len(), |index| {
         let answer = gate.proxy.raw(&cases[index].raw(&index.to_string()));
         let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        let head = head.split("\r\n\r\n").next().unwrap_or_default();
+        let mut heads = head.split("\r\n\r\n");
+        let last = heads.find(|head| !head.starts_with("http/1.1 100"));
+        let head = last.unwrap_or_default();
         // Either Sidegate's own words, or the HTTP library's, which has fewer. Nothing at all tells nothing: an answer is lost
         // when its connection is closed on bytes that nobody read.
         head.contains("x-sidegate-refusal") || (!head.is_empty() && !head.contains("x-request-id"))

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::eventually;
 use super::process::Process;
 use super::tools;
 
@@ -68,18 +69,15 @@ http {{
     }
 
     fn wait(&self, port: u16) {
-        for _ in 0..500_000 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return;
-            }
+        let listens = eventually(|| {
             assert!(
                 !self.process.stderr.is_closed(),
                 "nginx ended in {}\n{}",
                 self.folder.path().display(),
                 self.process.output()
             );
-            std::thread::yield_now();
-        }
-        panic!("nginx does not listen\n{}", self.process.output());
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(listens, "nginx does not listen\n{}", self.process.output());
     }
 }

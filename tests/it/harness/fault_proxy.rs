@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::eventually;
 use super::ports::free_port;
 
 /// What is wrong.
@@ -156,12 +157,8 @@ impl FaultProxy {
         } else {
             self.listen();
         }
-        for _ in 0..100_000 {
-            if !ends || self.shared.open.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            std::thread::yield_now();
-        }
+        let all_ended = || !ends || self.shared.open.load(Ordering::SeqCst) == 0;
+        assert!(eventually(all_ended), "connections stay open");
     }
 
     /// From now on nothing is wrong.

@@ -24,5 +24,19 @@ pub(crate) mod tools;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// How long anything may take before a test fails. Only ever waited for in full by a test that fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Whether something comes to be so, asked again and again until the deadline.
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::thread;
 
 use notify::{RecursiveMode, Watcher as _};
 use serde_json::Value;
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 use super::DEADLINE;
 use super::client::Target;
 use super::elasticsearch::FakeElasticsearch;
+use super::eventually;
 use super::pki::{Authority, trust};
 use super::process::{Process, sidegate};
 use super::server::Server;
@@ -247,14 +247,12 @@ impl Running {
         wanted: impl Fn(f64) -> bool,
     ) {
         let mut last = f64::NAN;
-        for _ in 0..5_000 {
+        let came = eventually(|| {
             last = self.metric(name, labels);
-            if wanted(last) {
-                return;
-            }
-            thread::yield_now();
-        }
-        panic!(
+            wanted(last)
+        });
+        assert!(
+            came,
             "{name} {labels:?} stays at {last}\n{}",
             self.process.output()
         );
@@ -264,7 +262,7 @@ impl Running {
     pub(crate) fn wait_until_ready(&self) {
         let ready = || self.admin.get("/readyz").send().status == 200;
         assert!(
-            (0..5_000).any(|_| ready()),
+            eventually(ready),
             "it never gets ready\n{}",
             self.process.output()
         );

@@ -46,7 +46,7 @@ fn the_same_path_asks_different_things_on_different_listeners() {
     gate.proxy
         .get("/app/x")
         .send()
-        .expect_refusal(401, "unauthenticated");
+        .expect_refusal(401, "no_credential");
     let bob = gate.proxy.get("/app/x").basic("bob", "bob-password");
     bob.send().expect_refusal(403, "forbidden");
     let nowhere = gate.proxy.get("/maintenance").send();

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::harness::client::Target;
 use crate::harness::elasticsearch::FakeElasticsearch;
+use crate::harness::eventually;
 use crate::harness::plan::{Plan, Running};
 use crate::harness::ports::free_port;
 use crate::harness::process::Process;
@@ -22,7 +23,7 @@ fn gate(fake: &FakeElasticsearch, app: &Server) -> Running {
 }
 
 fn connects(target: &Target, process: &Process) {
-    let up = (0..500_000).any(|_| {
+    let up = eventually(|| {
         std::thread::yield_now();
         assert!(!process.stderr.is_closed(), "{}", process.output());
         target.try_connect().is_ok()

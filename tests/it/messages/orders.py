@@ -66,11 +66,11 @@ def serve():
     server.wait_for_termination()
 
 
-def channel(address, ca, user):
+def channel(address, ca, user, password=None):
     with open(ca, "rb") as file:
         credentials = grpc.ssl_channel_credentials(file.read())
     if user:
-        secret = base64.b64encode(f"{user}:{user}-password".encode()).decode()
+        secret = base64.b64encode(f"{user}:{password or user + '-password'}".encode()).decode()
 
         def tell(context, callback):
             callback((("authorization", f"Basic {secret}"),), None)
@@ -148,7 +148,9 @@ def calls(address, ca):
     refused(lambda: list(bob.stream_stream(f"/{SERVICE}/Chat")(iter([b"x"]), timeout=30)), grpc.StatusCode.PERMISSION_DENIED)
     mallory = channel(address, ca, "mallory")
     refused(get_as(mallory), grpc.StatusCode.UNAUTHENTICATED, "unauthenticated")
-    error = refused(get_as(mallory), grpc.StatusCode.RESOURCE_EXHAUSTED, "too_many_failures")
+    # A refused credential is known; another one is a guess.
+    guessing = channel(address, ca, "mallory", "a guess")
+    error = refused(get_as(guessing), grpc.StatusCode.RESOURCE_EXHAUSTED, "too_many_failures")
     assert int(dict(error.initial_metadata() or ()) .get("grpc-retry-pushback-ms")
                or dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms")) > 0
 

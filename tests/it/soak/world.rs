@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::model::{Model, Toggle, Truth};
 use crate::harness::client::{Duplex, Target, basic};
+use crate::harness::eventually;
 use crate::harness::fault_proxy::FaultProxy;
 use crate::harness::plan::{Plan, Running};
 use crate::harness::process::{Process, sidegate};
@@ -100,7 +101,7 @@ impl World {
             let routes = self.gate.admin.get("/routes").send().expect(200);
             routes.text().contains(&marker)
         };
-        assert!((0..50_000).any(|_| is_there()), "never reloaded");
+        assert!(eventually(is_there), "never reloaded");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions in a real Redis, plain and with TLS and ACL: what is in it, and what happens when it goes away.
 
 use super::house::{House, Sketch, is_here};
+use crate::harness::eventually;
 use crate::harness::redis::Redis;
 
 /// What seals sessions.
@@ -16,7 +17,7 @@ fn sketch(redis: &Redis) -> Sketch {
 /// What a replica has read of a session counts for a few seconds; asks until that is over.
 fn is_noticed(house: &House, person: &crate::harness::person::Person, status: u16) {
     let mut last = (0, None);
-    let noticed = (0..20_000).any(|_| {
+    let noticed = eventually(|| {
         last = told(house, person);
         last.0 == status
     });

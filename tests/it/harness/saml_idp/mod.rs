@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::process::end_of;
 use super::tools;
+use crate::harness::eventually;
 
 const ROOT: &str = "/usr/share/simplesamlphp/www";
 
@@ -82,14 +83,12 @@ impl SamlIdp {
             .spawn()
             .unwrap();
         let idp = Self { folder, child, url };
-        for _ in 0..400_000 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                idp.save_metadata();
-                return Some(idp);
-            }
-            std::thread::yield_now();
-        }
-        panic!("the identity provider does not listen");
+        assert!(
+            eventually(|| TcpStream::connect(("127.0.0.1", port)).is_ok()),
+            "the identity provider does not listen"
+        );
+        idp.save_metadata();
+        Some(idp)
     }
 
     /// Its entity id.
