@@ -159,11 +159,13 @@ fn over_tls_it_tells_its_certificate_and_writes_its_audit_log() {
         .expect(403);
     alone.process.signal("TERM");
     alone.process.wait();
-    let lines: Vec<Value> = std::fs::read_to_string(&audit)
+    let mut lines: Vec<Value> = std::fs::read_to_string(&audit)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    // Threads write down what they saw in batches of their own.
+    lines.sort_by_key(|line| line["timestamp"].as_str().unwrap().to_owned());
     let actions: Vec<&str> = lines
         .iter()
         .map(|line| line["event.action"].as_str().unwrap())

@@ -147,10 +147,13 @@ fn a_connection_with_an_unread_answer_is_never_used_again() {
 fn an_http2_upstream_is_spoken_to_in_http2() {
     let fake = FakeElasticsearch::with_people();
     let app = H2cServer::start();
-    let gate = open_to(
-        &fake,
-        &format!("url: \"http://{}\", protocol: http2", app.address),
-    );
+    let gate = Plan::with_elasticsearch(&fake)
+        .upstream_yaml(
+            "app",
+            &format!("url: \"http://{}\", protocol: http2", app.address),
+        )
+        .route("all", "/**", "allow: everyone")
+        .start();
     assert_eq!(
         gate.proxy.get("/a").send().expect(200).text(),
         "HTTP/2.0 GET /a 0"
