@@ -39,6 +39,7 @@ targets! {
     path at "../fuzz/checks/path.rs",
     pattern at "../fuzz/checks/pattern.rs",
     privileges at "../fuzz/checks/privileges.rs",
+    proxy_protocol at "../fuzz/checks/proxy_protocol.rs",
     query at "../fuzz/checks/query.rs",
     saml at "../fuzz/checks/saml.rs",
     template at "../fuzz/checks/template.rs",
