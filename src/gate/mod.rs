@@ -30,6 +30,7 @@ mod pass;
 pub mod pattern;
 pub mod preflight;
 pub mod purge;
+mod question;
 mod rates;
 pub mod recheck;
 pub mod refusal;

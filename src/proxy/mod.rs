@@ -5,6 +5,7 @@
 //! its 401 and 403 included, and only Sidegate's carry `x-sidegate-refusal`.
 //! To add a reason to fail: a variant of [`failure::Failure`], an arm in [`mod@respond`].
 
+mod address;
 pub mod again;
 pub mod connection;
 pub mod exchange;

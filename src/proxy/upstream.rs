@@ -6,16 +6,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::uri::Scheme;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tracing::{debug, warn};
 
+use super::address::{Address, Tried};
 use super::connection::{Connection, Unanswered, classify};
 use super::failure::Failure;
 use super::metrics::UpstreamMetrics;
@@ -23,7 +23,7 @@ use super::outgoing::{Incoming, Lost, Outgoing};
 use super::pool::Pool;
 use super::reply::reply;
 use super::slots::{Slot, Slots};
-use crate::config::settings::{self, UpstreamHost, UpstreamProtocol, UpstreamUrl};
+use crate::config::settings::{self, UpstreamHost, UpstreamProtocol};
 use crate::model::clock::{Clock, Now};
 use crate::net::connect::{ConnectError, Connector, Stream};
 use crate::net::http::Body;
@@ -50,19 +50,6 @@ pub struct Upstream {
     slots: Option<Slots>,
     metrics: UpstreamMetrics,
 }
-
-struct Address {
-    url: UpstreamUrl,
-    scheme: Scheme,
-    authority: HeaderValue,
-    failures: AtomicU32,
-    /// Monotonic milliseconds until which it is left alone.
-    rests_until: AtomicU64,
-}
-
-/// The addresses that one request was tried on.
-#[derive(Clone, Copy, Default)]
-struct Tried(u64);
 
 /// One worker's connections to an upstream.
 pub struct Pools {
@@ -433,30 +420,6 @@ impl Upstream {
     }
 }
 
-// === impl Tried ===
-
-impl Tried {
-    /// Addresses beyond the 64th are never noted, and so may be tried twice.
-    fn note(&mut self, index: usize) {
-        self.0 |= Self::bit(index);
-    }
-
-    fn has(self, index: usize) -> bool {
-        self.0 & Self::bit(index) != 0
-    }
-
-    fn all(self, count: usize) -> bool {
-        (0..count).all(|index| self.has(index))
-    }
-
-    fn bit(index: usize) -> u64 {
-        u32::try_from(index)
-            .ok()
-            .and_then(|index| 1_u64.checked_shl(index))
-            .unwrap_or(0)
-    }
-}
-
 fn announces_a_body_it_cannot_have<B>(response: &http::Response<B>) -> bool {
     response.status() == http::StatusCode::NO_CONTENT
         && (response.headers().contains_key(TRANSFER_ENCODING)
@@ -464,54 +427,6 @@ fn announces_a_body_it_cannot_have<B>(response: &http::Response<B>) -> bool {
                 .headers()
                 .get(CONTENT_LENGTH)
                 .is_some_and(|length| length != "0"))
-}
-
-// === impl Address ===
-
-impl Address {
-    fn new(url: &UpstreamUrl) -> Self {
-        let (scheme, authority) = match url {
-            UpstreamUrl::Unix(_) => (Scheme::HTTP, "localhost".to_owned()),
-            UpstreamUrl::Tcp { tls, host, port } => {
-                let host = if host.contains(':') {
-                    format!("[{host}]")
-                } else {
-                    host.clone()
-                };
-                let default = if *tls { 443 } else { 80 };
-                let authority = if *port == default {
-                    host
-                } else {
-                    format!("{host}:{port}")
-                };
-                (if *tls { Scheme::HTTPS } else { Scheme::HTTP }, authority)
-            }
-        };
-        Self {
-            url: url.clone(),
-            scheme,
-            authority: HeaderValue::try_from(authority)
-                .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
-            failures: AtomicU32::new(0),
-            rests_until: AtomicU64::new(0),
-        }
-    }
-
-    fn name(&self) -> String {
-        match &self.url {
-            UpstreamUrl::Unix(path) => format!("unix:{}", path.display()),
-            UpstreamUrl::Tcp { host, port, .. } => format!("{host}:{port}"),
-        }
-    }
-
-    fn rests(&self, now: Now) -> bool {
-        now.mono < Duration::from_millis(self.rests_until.load(Ordering::Relaxed))
-    }
-
-    fn rest(&self, until: Duration) {
-        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        self.rests_until.store(until, Ordering::Relaxed);
-    }
 }
 
 // === impl Pools ===
