@@ -467,7 +467,7 @@ fn nginx_behind_sees_the_identity() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nginx.sock");
     let config = format!(
-        "daemon off; error_log stderr notice; pid {0}/pid;\nevents {{}}\nhttp {{ access_log off;\n client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3; uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;\n underscores_in_headers on;\n server {{ listen unix:{1}; location / {{ return 200 \"user=$http_x_auth_user\"; }} }} }}\n",
+        "daemon off; master_process off; error_log stderr notice; pid {0}/pid;\nevents {{}}\nhttp {{ access_log off;\n client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3; uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;\n underscores_in_headers on;\n server {{ listen unix:{1}; location / {{ return 200 \"user=$http_x_auth_user\"; }} }} }}\n",
         folder.path().display(),
         socket.display()
     );

@@ -71,7 +71,7 @@ impl Origin {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
         let config = format!(
-            "daemon off; error_log stderr notice; pid {at}/pid;\nevents {{}}\nhttp {{\n\
+            "daemon off; master_process off; error_log stderr notice; pid {at}/pid;\nevents {{}}\nhttp {{\n\
              log_format seen escape=json '{{\"case\":\"$http_x_case\",\"id\":\"$http_x_request_id\",\
              \"method\":\"$request_method\",\"host\":\"$http_host\",\"target\":\"$request_uri\",\"path\":\"$uri\"}}';\n\
              access_log /dev/stdout seen;\n client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; \
