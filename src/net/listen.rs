@@ -1,7 +1,7 @@
 //! Binding addresses and handing accepted sockets to the workers.
 //!
 //! Always true: a connection that the kernel accepted for a listener is served, also when the listener closes. To accept from
-//! another kind of socket: a variant of [`Listening`] here, and of [`Accepted`] in [`super::socket`].
+//! another kind of socket: a variant of `Listening` here, and of [`Accepted`] in [`super::socket`].
 
 use std::future::Future;
 use std::io;

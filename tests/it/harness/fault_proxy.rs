@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     None,
     /// Nobody listens; connections there were are reset.
     Refuse,
-    /// Connections are accepted and reset, those there were as well.
+    /// Connections are accepted, and reset when the first byte comes; those there were are reset as well.
     Reset,
     /// Connections are accepted and closed, those there were as well.
     Close,
@@ -177,12 +177,19 @@ impl FaultProxy {
         }
         let shared = Arc::clone(&self.shared);
         let (hang_up, hung_up) = oneshot::channel();
-        let listener = self.runtime().block_on(async {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.set_reuseaddr(true).unwrap();
-            socket.bind(shared.address).unwrap();
-            socket.listen(1024).unwrap()
+        let mut bound = None;
+        // A process that was forked while this listened keeps the address for an instant.
+        eventually(|| {
+            let listener = self.runtime().block_on(async {
+                let socket = TcpSocket::new_v4()?;
+                socket.set_reuseaddr(true)?;
+                socket.bind(shared.address)?;
+                socket.listen(1024)
+            });
+            bound = listener.ok();
+            bound.is_some()
         });
+        let listener = bound.expect("the address is free");
         let accepting = self.runtime().spawn(accept(listener, shared, hung_up));
         *listening = Some((accepting, hang_up));
     }
@@ -221,6 +228,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut hung_up: oneshot
 async fn serve(mut near: TcpStream, fault: watch::Receiver<Fault>, shared: Arc<Shared>) {
     let _open = Open::count(&shared);
     let _ = near.set_nodelay(true);
+    if matches!(*fault.borrow(), Fault::Reset) {
+        // Whoever is reset at once may take it for a connection that never was.
+        let _ = near.readable().await;
+    }
     let mut watched = fault.clone();
     let cut = async {
         let ends = |fault: &Fault| {

@@ -1,8 +1,10 @@
 //! Ports for programs that have to be told one before they start.
 
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use tokio::net::TcpSocket;
 
 /// Where the search begins, and how far it goes: below the range from which Linux takes ports for `:0` and for clients, so
 /// that nobody is given a port between the search and its use.
@@ -17,7 +19,10 @@ pub(crate) fn free_port() -> u16 {
     for _ in 0..COUNT {
         let step = TAKEN.fetch_add(1, Ordering::SeqCst);
         let port = FIRST + offset.wrapping_add(step) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // Bound and never listening: a process that is forked at this moment keeps it for an instant longer, which hurts nobody.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if socket.bind((Ipv4Addr::LOCALHOST, port).into()).is_ok() {
             return port;
         }
     }
