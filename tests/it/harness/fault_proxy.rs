@@ -230,7 +230,7 @@ async fn serve(mut near: TcpStream, fault: watch::Receiver<Fault>, shared: Arc<S
     let _ = near.set_nodelay(true);
     if matches!(*fault.borrow(), Fault::Reset) {
         // Whoever is reset at once may take it for a connection that never was.
-        let _ = near.readable().await;
+        let _ = near.peek(&mut [0]).await;
     }
     let mut watched = fault.clone();
     let cut = async {
