@@ -479,9 +479,10 @@ fn nginx_behind_sees_the_identity() {
             .arg("-c")
             .arg(folder.path().join("nginx.conf")),
     );
+    // Its sockets are bound before it tells this.
     process
         .stderr
-        .find(|line| line.contains("start worker process "))
+        .find(|line| line.contains("getrlimit("))
         .expect("nginx is up");
     let fake = FakeElasticsearch::with_people();
     let gate = Plan::with_elasticsearch(&fake)

@@ -86,9 +86,10 @@ impl Origin {
                 .arg("-c")
                 .arg(folder.path().join("nginx.conf")),
         );
+        // Its sockets are bound before it tells this.
         process
             .stderr
-            .find(|line| line.contains("start worker process "))
+            .find(|line| line.contains("getrlimit("))
             .expect("nginx is up");
         Some(Self {
             name: "nginx",
